@@ -1,0 +1,78 @@
+"""This file is about content: immutable blobs named by their digest."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ContentInfo:
+    """What a store knows of a blob; `size` in bytes."""
+
+    digest: str
+    size: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class ContentStore(Protocol):
+    """Keeps blobs by digest, and labels on them.
+
+    Life of a blob: written under a `ref` (a name for the unfinished write), committed when size and digest
+    are verified, then immutable until deleted or collected. A blob that no image, label or lease refers to
+    may be collected at any time: write and read under `Leases.hold()` (see below). Cancellation: after a
+    cancelled write the blob is either committed or absent; the store may keep the partial write under its
+    ref to resume it.
+    """
+
+    async def info(self, digest: str) -> ContentInfo:
+        """Size and labels. Raises NotFound."""
+        ...
+
+    async def read(self, digest: str, *, limit: int = 8 << 20) -> bytes:
+        """The whole blob. Raises NotFound, and InvalidParameter if it is larger than `limit` bytes."""
+        ...
+
+    def stream(self, digest: str, *, offset: int = 0) -> AsyncIterator[bytes]:
+        """The blob in chunks from `offset`. Raises NotFound at the first chunk."""
+        ...
+
+    async def write(
+        self,
+        ref: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        size: int | None = None,
+        digest: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> ContentInfo:
+        """Write and commit a blob; one that is there already is left as it is, its labels merged.
+
+        Raises DataLoss if `size` or `digest` does not match what came.
+        """
+        ...
+
+    async def label(self, digest: str, labels: Mapping[str, str]) -> None:
+        """Set labels on a blob; an empty value removes the label. Raises NotFound."""
+        ...
+
+    async def delete(self, digest: str) -> None:
+        """Remove a blob; no error if it is not there."""
+        ...
+
+    def walk(self) -> AsyncIterator[ContentInfo]:
+        """Every blob."""
+        ...
+
+
+class Leases(Protocol):
+    """Keeps what is written from being collected while it is not yet referred to."""
+
+    def hold(self, *, hours: float = 24.0) -> AbstractAsyncContextManager[None]:
+        """Everything created inside the block (by this task) lives at least until its end.
+
+        `hours` bounds it if the process dies inside. Nested blocks use the outer lease.
+        """
+        ...

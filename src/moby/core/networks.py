@@ -1,0 +1,179 @@
+"""This file is about networks: what connects sandboxes, and what a driver has to do for it.
+
+The words are the Container Network Model's: a *sandbox* is a container's network namespace with its
+configuration, an *endpoint* joins one sandbox to one *network*, a *driver* makes networks of one kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import Literal, Protocol
+
+import msgspec
+
+Transport = Literal["tcp", "udp", "sctp"]
+
+
+class Subnet(msgspec.Struct, frozen=True):
+    """An address pool of a network; all texts as `ipaddress` parses them, `gateway` without a length."""
+
+    subnet: str
+    gateway: str = ""
+    ip_range: str = ""
+    aux_addresses: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class Network(msgspec.Struct, frozen=True):
+    """A network as it is stored; `options` are the driver's (`com.docker.network.bridge.name`, ...)."""
+
+    id: str
+    name: str
+    driver: str
+    created: str
+    scope: str = "local"
+    enable_ipv4: bool = True
+    enable_ipv6: bool = False
+    internal: bool = False
+    attachable: bool = False
+    ingress: bool = False
+    subnets: tuple[Subnet, ...] = ()
+    options: Mapping[str, str] = msgspec.field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class PortMapping(msgspec.Struct, frozen=True):
+    """A container's port made reachable on the host; `host_port` 0 asks for any."""
+
+    protocol: Transport
+    container_port: int
+    host_ip: str = ""
+    host_port: int = 0
+    host_port_end: int = 0
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A sandbox's place on a network, as it is stored; `ports` are the mappings as granted."""
+
+    id: str
+    network_id: str
+    network_name: str
+    sandbox_id: str
+    interface: str = ""
+    mac_address: str = ""
+    ipv4: str = ""
+    ipv6: str = ""
+    gateway: str = ""
+    gateway6: str = ""
+    aliases: tuple[str, ...] = ()
+    ports: tuple[PortMapping, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One network that a sandbox is to join; `network` is a name, an ID or its unique beginning."""
+
+    network: str
+    aliases: tuple[str, ...] = ()
+    ipv4: str = ""
+    ipv6: str = ""
+    mac_address: str = ""
+    ports: tuple[PortMapping, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxRequest:
+    """A sandbox to make: `id` is the container's ID; `sysctls` are set inside."""
+
+    id: str
+    attachments: tuple[Attachment, ...]
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+
+
+class Sandbox(msgspec.Struct, frozen=True):
+    """A sandbox as it stands: `path` is its namespace file, empty for the host's own."""
+
+    id: str
+    path: str
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What IPAM granted an endpoint."""
+
+    ipv4: IPv4Interface | None = None
+    ipv6: IPv6Interface | None = None
+    gateway: str = ""
+    gateway6: str = ""
+
+
+class NetworkDriver(Protocol):
+    """Makes networks of one kind.
+
+    Life: `create` makes a network's parts in the kernel and is called again for every stored network at
+    each start, so it takes what is already there as it is and mends it; `join` puts an interface into a
+    sandbox; `leave` takes it out, where a sandbox that is being closed takes its interfaces with it;
+    `delete` removes the network's parts when the last endpoint is gone. `restore` is called at start for
+    every endpoint of a sandbox that still lives, to take its ports and addresses into account again.
+    Cancellation: after a cancelled `join` the sandbox has the interface or not, and no port is held for it.
+    """
+
+    name: str
+
+    async def create(self, network: Network) -> None:
+        """Make or mend the network. Raises InvalidParameter for options, Conflict for what is in use."""
+        ...
+
+    async def delete(self, network: Network) -> None:
+        """Remove the network's parts; no error for parts that are gone."""
+        ...
+
+    async def join(self, network: Network, endpoint: Endpoint, sandbox: str) -> Endpoint:
+        """Connect the namespace at path `sandbox`; the endpoint with interface, MAC and granted ports.
+
+        Raises Conflict if a host port is taken, naming it as dockerd does.
+        """
+        ...
+
+    async def restore(self, network: Network, endpoint: Endpoint) -> None:
+        """Take an endpoint that survived a restart into account."""
+        ...
+
+    async def leave(self, network: Network, endpoint: Endpoint, *, closing: bool) -> None:
+        """Disconnect: free ports, and the interface too unless the whole sandbox is `closing`."""
+        ...
+
+
+class Networks(Protocol):
+    """What an engine asks of networking: networks by name, and sandboxes that join them.
+
+    Life of a sandbox: `open` makes the namespace and joins every network, all or nothing; `close` leaves
+    them and frees the namespace; both are on disk before they return, so that a restart finds every
+    sandbox again (`restore` tells which of them still live; the others are closed).
+    """
+
+    async def find(self, name: str) -> Network:
+        """By name, ID or unique beginning of an ID. Raises NotFound (`network NAME not found`)."""
+        ...
+
+    async def endpoints(self, network: str) -> Sequence[Endpoint]:
+        """The endpoints on a network, by network ID."""
+        ...
+
+    async def open(self, request: SandboxRequest) -> Sandbox:
+        """Make a sandbox. Raises NotFound for a network, Conflict for a port or an address."""
+        ...
+
+    async def close(self, sandbox: str) -> None:
+        """Free a sandbox and all it holds; no error if it is not there."""
+        ...
+
+    async def restore(self, live: Sequence[str]) -> None:
+        """At start: keep the sandboxes named, close all others."""
+        ...
+
+    async def list(self) -> Sequence[Network]:
+        """Every network."""
+        ...

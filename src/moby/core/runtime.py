@@ -1,0 +1,142 @@
+"""This file is about running: what a runtime does with an OCI runtime spec and a root file system."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from moby.core.snapshots import Mount
+
+
+class Status(StrEnum):
+    """The states of a task."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Stdio:
+    """FIFO paths; empty means none. With a terminal `stderr` is empty."""
+
+    stdin: str = ""
+    stdout: str = ""
+    stderr: str = ""
+    terminal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """What a runtime needs to make a task; `spec` is an OCI runtime spec as decoded JSON."""
+
+    id: str
+    spec: Mapping[str, Any]
+    rootfs: Sequence[Mount]
+    stdio: Stdio
+    runtime: str = ""
+    snapshot_key: str = ""
+    image: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """What a runtime knows of a task."""
+
+    id: str
+    pid: int
+    status: Status
+    exit_status: int = 0
+    exited_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """A task's main process ended."""
+
+    id: str
+    pid: int
+    exit_status: int
+    exited_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    """The kernel killed a process of the task for memory."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """The stream of events began (anew): whoever watches compares its own view with `Runtime.list`."""
+
+
+TaskEvent = Exited | OutOfMemory | Resync
+
+
+class Runtime(Protocol):
+    """Runs tasks.
+
+    Life of a task: `create` makes namespaces, mounts the root file system and stops before the program;
+    `start` runs it; when its first process ends the task is STOPPED and keeps its exit status, over restarts
+    of ours and of the runtime's, until `delete`. Events come from one stream that begins with `Resync` and
+    repeats it after every interruption. Cancellation: a cancelled `create` leaves no task after `delete`.
+
+    Errors: NotFound for an unknown task; InvalidParameter when the program cannot be run, with the
+    runtime's words in the message; Unavailable when the runtime does not answer.
+    """
+
+    async def create(self, request: TaskRequest) -> int:
+        """Make the task; the pid of its (not yet running) first process."""
+        ...
+
+    async def start(self, task: str) -> None:
+        """Run the program."""
+        ...
+
+    async def kill(self, task: str, signal: int, *, everyone: bool = False) -> None:
+        """Send a signal to the first process, or to every process of the task."""
+        ...
+
+    async def pause(self, task: str) -> None:
+        """Freeze every process."""
+        ...
+
+    async def resume(self, task: str) -> None:
+        """Thaw what `pause` froze."""
+        ...
+
+    async def resize(self, task: str, *, width: int, height: int) -> None:
+        """Set the terminal's size in characters."""
+        ...
+
+    async def close_stdin(self, task: str) -> None:
+        """Nothing more will come on standard input."""
+        ...
+
+    async def pids(self, task: str) -> Sequence[int]:
+        """Every process of the task, as the host numbers them."""
+        ...
+
+    async def state(self, task: str) -> TaskState:
+        """Raises NotFound."""
+        ...
+
+    async def delete(self, task: str) -> TaskState | None:
+        """Free a stopped task (kills one that only was created); its last state, None if there was none."""
+        ...
+
+    async def list(self) -> Sequence[TaskState]:
+        """Every task of ours."""
+        ...
+
+    def events(self) -> AsyncIterator[TaskEvent]:
+        """What happens, beginning with `Resync`."""
+        ...

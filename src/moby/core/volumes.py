@@ -1,0 +1,57 @@
+"""This file is about volumes: storage with a name and a life of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class DriverVolume:
+    """A volume as its driver knows it."""
+
+    name: str
+    mountpoint: Path
+    created_at: datetime | None = None
+    status: Mapping[str, object] = field(default_factory=dict)
+
+
+class VolumeDriver(Protocol):
+    """Keeps volumes.
+
+    Life: `create` makes a volume (again with the same options: nothing happens); `mount` makes it usable
+    for one user, named by `user` (a container's ID), and `unmount` ends that use; a volume may be mounted
+    by several users at once and is unmounted for real after the last; `remove` frees it and its data.
+    What was created is there after a restart, mounts may not be: the engine mounts again.
+    Cancellation: after a cancelled call the volume exists or does not; nothing stays mounted.
+    """
+
+    name: str
+    scope: Literal["local", "global"]
+
+    async def create(self, name: str, options: Mapping[str, str]) -> DriverVolume:
+        """Raises InvalidParameter for an option it does not know."""
+        ...
+
+    async def get(self, name: str) -> DriverVolume:
+        """Raises NotFound."""
+        ...
+
+    async def mount(self, name: str, user: str) -> Path:
+        """The directory to bind into the container. Raises NotFound."""
+        ...
+
+    async def unmount(self, name: str, user: str) -> None:
+        """End a use; no error if there is none."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Free the volume. Raises NotFound, and Conflict while it is mounted."""
+        ...
+
+    async def list(self) -> Sequence[DriverVolume]:
+        """Every volume of this driver."""
+        ...
