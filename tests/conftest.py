@@ -1,0 +1,66 @@
+"""What a test may need of the machine, found once: a developer's machine may lack it, CI must not."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+
+def _root() -> str:
+    return "" if os.geteuid() == 0 else "needs root"
+
+
+def _commands(*names: str) -> str:
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    missing = [name for name in names if shutil.which(name, path=path) is None]
+    return f"needs {', '.join(missing)}" if missing else ""
+
+
+def _containerd() -> str:
+    return _root() or _commands("containerd", "runc")
+
+
+def _kernel() -> str:
+    return _root() or _commands("ip", "nft")
+
+
+def _registry() -> str:
+    return _commands("docker-registry")
+
+
+def _clients() -> str:
+    return _containerd() or _kernel() or _registry() or _commands("docker")
+
+
+def _boots() -> str:
+    return _commands("qemu-system-x86_64") or ("" if Path("/boot").exists() else "needs a kernel in /boot")
+
+
+NEEDS: Mapping[str, Callable[[], str]] = {
+    "containerd": _containerd,
+    "kernel": _kernel,
+    "registry": _registry,
+    "clients": _clients,
+    "boots": _boots,
+}
+
+
+@functools.cache
+def lacking(need: str) -> str:
+    """Why the machine cannot meet the need, or nothing."""
+    return NEEDS[need]()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips what the machine cannot run; fails it where `MOBY_REQUIRE` says that the machine must be able to."""
+    required = set(os.environ.get("MOBY_REQUIRE", "").split(","))
+    for need in NEEDS:
+        if item.get_closest_marker(need) and (reason := lacking(need)):
+            if need in required:
+                pytest.fail(f"{reason}, and MOBY_REQUIRE names {need}", pytrace=False)
+            pytest.skip(reason)
