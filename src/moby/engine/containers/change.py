@@ -1,0 +1,82 @@
+"""This file is about small changes to a container: its name, its pause, the size of its terminal."""
+
+from __future__ import annotations
+
+from moby.core.errors import Conflict, InvalidParameter, System
+from moby.core.runtime import Runtime
+from moby.engine.containers.container import Container
+from moby.engine.containers.names import check_name
+from moby.engine.containers.shelf import Shelf
+
+
+class Changer:
+    """Changes containers in place."""
+
+    def __init__(self, shelf: Shelf, runtime: Runtime) -> None:
+        self._shelf = shelf
+        self._runtime = runtime
+
+    async def rename(self, name: str, new: str) -> None:
+        """Raises InvalidParameter for a bad name, Conflict for a taken one."""
+        container = self._shelf.find(name)
+        if not new:
+            raise InvalidParameter("Neither old nor new names may be empty")
+        chosen = check_name(new)
+        async with container.lock:
+            old = container.record.name
+            if chosen == old:
+                raise InvalidParameter("Renaming a container with the same name as its current name")
+            if container.removing or container.removed:
+                raise Conflict(f"container {container.id} is being removed")
+            self._shelf.index.reserve(chosen, container.id)
+            container.record.name = chosen
+            try:
+                await self._shelf.save(container)
+            except BaseException:
+                container.record.name = old
+                self._shelf.index.release(chosen, container.id)
+                raise
+            self._shelf.index.release(old, container.id)
+        self._shelf.publish(container, "rename", {"oldName": f"/{old}"})
+
+    async def pause(self, name: str) -> None:
+        """Freeze every process. Raises Conflict if it does not run or is paused already."""
+        container = self._shelf.find(name)
+        async with container.lock:
+            state = container.record.state
+            if not state.running:
+                raise Conflict(f"container {container.id} is not running")
+            if state.paused:
+                raise Conflict(f"container {container.id} is already paused")
+            if state.restarting:
+                raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
+            await self._runtime.pause(container.id)
+            state.paused = True
+            await self._shelf.save(container)
+        self._shelf.publish(container, "pause")
+
+    async def unpause(self, name: str) -> None:
+        """Thaw what was frozen. Raises Conflict if it is not paused."""
+        container = self._shelf.find(name)
+        async with container.lock:
+            if not container.record.state.paused:
+                raise Conflict(f"Container {container.id} is not paused")
+            await self._runtime.resume(container.id)
+            container.record.state.paused = False
+            await self._shelf.save(container)
+        self._shelf.publish(container, "unpause")
+
+    async def resize(self, name: str, *, height: int, width: int) -> None:
+        """Set the terminal's size in characters. Raises Conflict if it does not run."""
+        container = self._shelf.find(name)
+        running(container)
+        await self._runtime.resize(container.id, width=width, height=height)
+        self._shelf.publish(container, "resize", {"height": str(height), "width": str(width)})
+
+
+def running(container: Container) -> None:
+    """Raises Conflict if a container does not run."""
+    if not container.record.state.running:
+        raise Conflict(f"container {container.id} is not running")
+    if container.removed:
+        raise System("container is gone")

@@ -1,0 +1,130 @@
+"""This file is about containers that end: noticing it, writing it down, freeing what they held."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from moby.volumes.service import Volumes
+
+from moby.core.errors import MobyError
+from moby.core.networks import Networks
+from moby.core.runtime import Exited, OutOfMemory, Resync, Runtime
+from moby.engine.containers.container import Container
+from moby.engine.containers.networking import disconnected
+from moby.engine.containers.record import NEVER, timestamp
+from moby.engine.containers.shelf import Shelf
+
+log = logging.getLogger(__name__)
+
+_DRAIN_LIMIT_S = 10.0
+
+Resynchronise = Callable[[], Awaitable[None]]
+AfterExit = Callable[[Container], Awaitable[None]]
+
+
+class Exits:
+    """Watches the runtime's events; the one place where a container goes from running to exited."""
+
+    def __init__(self, shelf: Shelf, runtime: Runtime, networks: Networks, volumes: Volumes) -> None:
+        self._shelf = shelf
+        self._runtime = runtime
+        self._networks = networks
+        self._volumes = volumes
+
+    async def watch(self, group: asyncio.TaskGroup, resynchronise: Resynchronise, after: AfterExit) -> None:
+        """Handle events until cancelled; `after` runs for each container whose end was written down."""
+        async for event in self._runtime.events():
+            match event:
+                case Resync():
+                    await resynchronise()
+                case Exited():
+                    container = self._shelf.index.get(event.id)
+                    if container is not None:
+                        group.create_task(self._exited(container, event, after))
+                case OutOfMemory():
+                    container = self._shelf.index.get(event.id)
+                    if container is not None:
+                        group.create_task(self._out_of_memory(container))
+
+    async def _exited(self, container: Container, event: Exited, after: AfterExit) -> None:
+        try:
+            async with container.lock:
+                if container.record.state.running and container.record.state.pid == event.pid:
+                    await self.finish(container, event.exit_status, event.exited_at)
+                    ended = True
+                else:
+                    ended = False
+            if ended:
+                await after(container)
+        except MobyError:
+            log.exception("cannot finish an exited container", extra={"container": container.id})
+
+    async def _out_of_memory(self, container: Container) -> None:
+        async with container.lock:
+            container.record.state.oom_killed = True
+            await self._shelf.save(container)
+        self._shelf.publish(container, "oom")
+
+    async def finish(self, container: Container, exit_status: int, exited_at: datetime | None) -> None:
+        """Write down the end and free what the container held; the caller holds its lock.
+
+        Whoever waits is told as soon as all output has been delivered and the exit code is on disk; what
+        is freed after that is freed under the lock, so that a start or a removal waits for it.
+        """
+        state = container.record.state
+        await drained(container)
+        started = state.started_at
+        state.running = state.paused = state.restarting = False
+        state.pid = 0
+        state.exit_code = exit_status
+        state.finished_at = timestamp(exited_at)
+        await self._shelf.save(container)
+        container.tell_stopped()
+        attributes = {"exitCode": str(exit_status), "execDuration": str(_seconds(started, state.finished_at))}
+        self._shelf.publish(container, "die", attributes)
+        await self.free(container)
+
+    async def free(self, container: Container) -> None:
+        """Free task, sandbox and mounts of a container that does not run; safe to repeat."""
+        if container.freed:
+            return
+        record = container.record
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._quietly(container, self._runtime.delete(container.id)))
+            group.create_task(self._quietly(container, self._networks.close(container.id)))
+        for mount in record.mounts:
+            if mount.point.type == "volume":
+                await self._quietly(container, self._volumes.unmount(mount.volume, container.id))
+        disconnected(record)
+        container.freed = True
+        await self._shelf.save(container)
+
+    async def _quietly(self, container: Container, step: Awaitable[object]) -> None:
+        try:
+            await step
+        except MobyError as error:
+            log.exception("cannot free a part of a container", extra={"container": container.id})
+
+
+async def drained(container: Container) -> None:
+    """Wait until the monitor has read, logged and delivered everything, within a limit."""
+    monitor, container.monitor = container.monitor, None
+    if monitor is None:
+        return
+    try:
+        async with asyncio.timeout(_DRAIN_LIMIT_S):
+            await monitor.finished()
+    except TimeoutError:
+        log.warning("a process outside still holds the container's output", extra={"container": container.id})
+    except MobyError as error:
+        log.exception("the container's monitor is gone", extra={"container": container.id})
+
+
+def _seconds(started: str, finished: str) -> int:
+    if started == NEVER:
+        return 0
+    span = datetime.fromisoformat(finished) - datetime.fromisoformat(started)
+    return max(0, int(span.total_seconds()))

@@ -1,0 +1,111 @@
+"""This file is about `docker logs`, and which driver keeps a container's log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from moby.logs.framing import frames
+
+from moby.core.errors import InvalidParameter
+from moby.core.logs import LogDriver, LogInfo, LogQuery, LogReader
+from moby.engine.containers.container import Container
+from moby.engine.containers.record import Record
+from moby.engine.containers.shelf import Shelf
+
+
+@dataclass(frozen=True, slots=True)
+class LogsRequest:
+    """What a client asks for (Engine API, `ContainerLogs`)."""
+
+    query: LogQuery
+    timestamps: bool = False
+    details: bool = False
+
+
+class LogDrivers:
+    """The log drivers of this assembly, by name."""
+
+    def __init__(self, drivers: Mapping[str, LogDriver]) -> None:
+        self._drivers = drivers
+
+    @property
+    def names(self) -> list[str]:
+        """Sorted."""
+        return sorted(self._drivers)
+
+    def check(self, name: str, options: Mapping[str, str]) -> None:
+        """Raises InvalidParameter for an unknown driver or option."""
+        self.find(name).check(options)
+
+    def find(self, name: str) -> LogDriver:
+        """Raises InvalidParameter in dockerd's words."""
+        driver = self._drivers.get(name)
+        if driver is None:
+            raise InvalidParameter(f"logger: no log driver named '{name}' is registered")
+        return driver
+
+
+def log_info(record: Record, directory: Path) -> LogInfo:
+    """What a driver may know of a container."""
+    config = record.config
+    return LogInfo(
+        container_id=record.id,
+        container_name=record.name,
+        directory=str(directory / record.id),
+        image_id=record.image,
+        image_name=config.image,
+        command=" ".join([record.path, *record.args]),
+        created=record.created,
+        labels=config.labels or {},
+        env=config.env or (),
+        options=record.host_config.log_config.config or {},
+    )
+
+
+class LogService:
+    """Reads logs back, framed as clients want them."""
+
+    def __init__(self, shelf: Shelf, drivers: LogDrivers, directory: Path) -> None:
+        self._shelf = shelf
+        self._drivers = drivers
+        self._directory = directory
+
+    async def logs(self, name: str, request: LogsRequest) -> tuple[bool, AsyncIterator[bytes]]:
+        """Whether it has a terminal (then nothing is framed), and the log in chunks.
+
+        Raises InvalidParameter if no stream is asked for, NotImplemented if the driver cannot read back.
+        """
+        container = self._shelf.find(name)
+        if not (request.query.stdout or request.query.stderr):
+            raise InvalidParameter("you must choose at least one stream")
+        if container.removing or container.record.state.dead:
+            raise NotImplemented("can not get logs from container which is dead or marked for removal")
+        self._reader(container.record)
+        return bool(container.record.config.tty), self.framed(
+            container, request.query, timestamps=request.timestamps, details=request.details
+        )
+
+    async def framed(
+        self, container: Container, query: LogQuery, *, timestamps: bool = False, details: bool = False
+    ) -> AsyncIterator[bytes]:
+        """The log in chunks, as the client reads them from the wire."""
+        reader = self._reader(container.record)
+        running = container.record.state.running
+        follow = query.follow and running
+        if follow:
+            stopped = container.waiter("not-running")
+            stopped.add_done_callback(lambda _: reader.finished())
+        else:
+            reader.finished()
+        multiplexed = not container.record.config.tty
+        async for batch in reader.read(query):
+            yield frames(batch, multiplexed=multiplexed, timestamps=timestamps, details=details)
+
+    def _reader(self, record: Record) -> LogReader:
+        driver = self._drivers.find(record.host_config.log_config.type)
+        reader = driver.reader(log_info(record, self._directory))
+        if reader is None:
+            raise NotImplemented("configured logging driver does not support reading")
+        return reader

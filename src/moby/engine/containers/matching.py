@@ -1,0 +1,156 @@
+"""This file is about the filters of `docker ps` and `docker container prune`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Self
+
+from moby.core.errors import InvalidParameter
+from moby.core.filters import Filters
+from moby.engine.containers.container import Container
+from moby.engine.containers.index import Index
+
+_LISTED = frozenset(
+    {"ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network",
+     "publish", "since", "status", "volume"}
+)  # fmt: skip
+_PRUNED = frozenset({"label", "label!", "until"})
+_STATUSES = frozenset({"created", "dead", "exited", "paused", "removing", "restarting", "running"})
+
+Ancestors = Callable[[str], frozenset[str]]
+Check = Callable[[Container], bool]
+
+
+class Matcher:
+    """Decides which containers a list of filters lets through: every key, any of its values."""
+
+    def __init__(self, checks: list[Check]) -> None:
+        self._checks = checks
+
+    @classmethod
+    def for_list(cls, filters: Filters, index: Index, images: Mapping[str, frozenset[str]]) -> Self:
+        """Filters of a list; `images` gives the image IDs that each `ancestor` value means."""
+        filters.check(_LISTED)
+        checks: list[Check] = []
+        for key in filters:
+            values = filters.values(key)
+            checks.append(_check(key, values, index, images))
+        return cls(checks)
+
+    @classmethod
+    def for_prune(cls, filters: Filters) -> Self:
+        """Filters of a prune."""
+        filters.check(_PRUNED)
+        checks: list[Check] = []
+        for key in filters:
+            values = filters.values(key)
+            if key == "until":
+                checks.append(_until(values))
+            elif key == "label":
+                checks.append(lambda container, values=values: _labelled(container, values))  # type: ignore[misc]
+            else:
+                checks.append(lambda container, values=values: not _labelled(container, values))  # type: ignore[misc]
+        return cls(checks)
+
+    def matches(self, container: Container) -> bool:
+        """Is this container let through?"""
+        return all(check(container) for check in self._checks)
+
+
+def _check(key: str, values: list[str], index: Index, images: Mapping[str, frozenset[str]]) -> Check:
+    match key:
+        case "id":
+            return lambda c: any(_like(value, c.id) for value in values)
+        case "name":
+            return lambda c: any(_like(value.removeprefix("/"), c.record.name) for value in values)
+        case "label":
+            return lambda c: _labelled(c, values)
+        case "status":
+            if bad := [value for value in values if value not in _STATUSES]:
+                raise InvalidParameter(
+                    f"invalid value for state ({bad[0]}): must be one of created, running, paused, "
+                    "restarting, removing, exited, dead"
+                )
+            return lambda c: c.status in values
+        case "exited":
+            codes = _numbers(values)
+            return lambda c: (
+                c.ever_started and not c.record.state.running and c.record.state.exit_code in codes
+            )
+        case "ancestor":
+            wanted = frozenset().union(*(images.get(value, frozenset()) for value in values))
+            return lambda c: c.record.image in wanted or c.record.config.image in values
+        case "before" | "since":
+            return _relative(key, values, index)
+        case "network":
+            return lambda c: any(
+                name in values or settings.network_id in values
+                for name, settings in c.record.networks.items()
+            )
+        case "volume":
+            return lambda c: any(
+                mount.volume in values or mount.point.destination in values for mount in c.record.mounts
+            )
+        case "publish":
+            return lambda c: bool(_ports(values) & set(c.record.host_config.port_bindings or {}))
+        case "expose":
+            return lambda c: bool(_ports(values) & set(c.record.config.exposed_ports or {}))
+        case "health":
+            return lambda c: "none" in values
+        case "is-task":
+            return lambda c: not any(value in ("true", "1", "True") for value in values)
+        case _:
+            return lambda c: "default" in values
+
+
+def _like(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:
+        return pattern in text
+
+
+def _labelled(container: Container, values: list[str]) -> bool:
+    labels = container.record.config.labels or {}
+    return all(
+        labels.get(value.partition("=")[0]) == value.partition("=")[2] if "=" in value else value in labels
+        for value in values
+    )
+
+
+def _numbers(values: list[str]) -> frozenset[int]:
+    try:
+        return frozenset(int(value) for value in values)
+    except ValueError as error:
+        raise InvalidParameter(f"invalid filter 'exited={values}'") from error
+
+
+def _relative(key: str, values: list[str], index: Index) -> Check:
+    others = [index.find(value).record.created for value in values]
+    if key == "before":
+        return lambda c: any(_moment(c.record.created) < _moment(other) for other in others)
+    return lambda c: any(_moment(c.record.created) > _moment(other) for other in others)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _until(values: list[str]) -> Check:
+    if len(values) != 1:
+        raise InvalidParameter("more than one until filter specified")
+    limit = Filters.moment(values[0])
+    return lambda c: _moment(c.record.created) < limit
+
+
+def _ports(values: list[str]) -> set[str]:
+    found = set()
+    for value in values:
+        ports, _, protocol = value.partition("/")
+        low, _, high = ports.partition("-")
+        if not low.isdigit() or (high and not high.isdigit()):
+            raise InvalidParameter(f"invalid port: {value}")
+        found |= {f"{port}/{protocol or 'tcp'}" for port in range(int(low), int(high or low) + 1)}
+    return found

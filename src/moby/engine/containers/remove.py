@@ -1,0 +1,115 @@
+"""This file is about `docker rm`: until nothing of a container is left."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from moby.host.files import remove_tree
+
+from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound
+from moby.core.filters import Filters
+from moby.core.snapshots import Snapshotter
+from moby.core.types.containers import ContainerPruneResponse
+from moby.engine.containers.container import Container
+from moby.engine.containers.exits import Exits
+from moby.engine.containers.matching import Matcher
+from moby.engine.containers.shelf import Shelf
+from moby.engine.containers.stop import Stopper
+from moby.engine.containers.volumes import MountPlanner
+
+log = logging.getLogger(__name__)
+
+
+class Remover:
+    """Removes containers. A removal that was begun is on disk as such, and finished after a crash."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        stopper: Stopper,
+        exits: Exits,
+        mounts: MountPlanner,
+        snapshotter: Snapshotter,
+        directory: Path,
+    ) -> None:
+        self._shelf = shelf
+        self._stopper = stopper
+        self._exits = exits
+        self._mounts = mounts
+        self._snapshotter = snapshotter
+        self._directory = directory
+
+    async def remove(
+        self, name: str, *, force: bool = False, volumes: bool = False, link: bool = False
+    ) -> None:
+        """Remove a container. Raises Conflict while it runs, unless forced."""
+        container = self._shelf.find(name)
+        if link:
+            raise InvalidParameter("Conflict, cannot remove the default link name of the container")
+        if container.removing:
+            raise Conflict(f"removal of container {name} is already in progress")
+        state = container.record.state
+        if state.running and not force:
+            if state.paused:
+                raise Conflict(
+                    f'cannot remove container "{name}": container is paused and must be unpaused first'
+                )
+            raise Conflict(
+                f'cannot remove container "{name}": container is {state.status}: '
+                "stop the container before removing or force remove"
+            )
+        container.removing = True
+        try:
+            if state.running:
+                await self._stopper.kill_now(container)
+            await self.finish(container, volumes=volumes)
+        finally:
+            container.removing = False
+
+    async def auto_remove(self, container: Container) -> None:
+        """What `--rm` asks for, after the container ended."""
+        if not container.record.host_config.auto_remove or container.removing:
+            return
+        container.removing = True
+        try:
+            await self.finish(container, volumes=True)
+        except MobyError as error:
+            log.exception("cannot remove container", extra={"container": container.id})
+        finally:
+            container.removing = False
+
+    async def finish(self, container: Container, *, volumes: bool) -> None:
+        """Take the container apart, in an order that can be begun again at every step."""
+        async with container.lock:
+            record = container.record
+            if container.removed:
+                return
+            if not record.removing:
+                record.removing = True
+                record.state.dead = True
+                await self._shelf.save(container)
+            await self._exits.free(container)
+            await self._snapshotter.remove(container.id)
+            await self._mounts.free(record, anonymous=volumes)
+            await remove_tree(self._directory / container.id)
+            await self._shelf.forget(container)
+            container.tell_removed()
+        self._shelf.publish(container, "destroy")
+
+    async def prune(self, filters: Filters) -> ContainerPruneResponse:
+        """Remove every container that does not run and that the filters allow."""
+        matcher = Matcher.for_prune(filters)
+        deleted: list[str] = []
+        freed = 0
+        for container in self._shelf.index:
+            if container.record.state.running or not matcher.matches(container):
+                continue
+            try:
+                usage = await self._snapshotter.usage(container.id)
+                await self.remove(container.id)
+            except (Conflict, NotFound):
+                continue
+            freed += usage.size
+            deleted.append(container.id)
+        return ContainerPruneResponse(containers_deleted=deleted or None, space_reclaimed=freed)

@@ -1,0 +1,50 @@
+"""This file is about the shelf that containers stand on: the index, their records on disk, their events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from moby.core.events import Bus
+from moby.core.store import Store, Table
+from moby.engine.containers.container import Container
+from moby.engine.containers.index import Index
+from moby.engine.containers.record import Record
+
+
+class Shelf:
+    """Every container, where it is found, saved and spoken of."""
+
+    def __init__(self, store: Store, bus: Bus) -> None:
+        self.index = Index()
+        self._table = Table(store, "containers", Record)
+        self._bus = bus
+
+    async def load(self) -> None:
+        """Take every stored container back in. Raises DataLoss, naming the record."""
+        for record in (await self._table.load()).values():
+            container = Container(record)
+            container.removing = record.removing
+            self.index.add(container)
+
+    async def save(self, container: Container) -> None:
+        """Write the record; it is on disk when this returns. The caller holds the container's lock."""
+        container.changed()
+        await self._table.save(container.id, container.record)
+
+    async def forget(self, container: Container) -> None:
+        """Remove the record and then the container from the index."""
+        await self._table.delete(container.id)
+        self.index.remove(container)
+
+    def find(self, text: str) -> Container:
+        """By ID, name or unique beginning. Raises NotFound."""
+        return self.index.find(text)
+
+    def publish(self, container: Container, action: str, attributes: Mapping[str, str] | None = None) -> None:
+        """Tell everyone what happened to a container, with the attributes that dockerd sends."""
+        config = container.record.config
+        told = {**(attributes or {}), **(config.labels or {})}
+        if config.image:
+            told["image"] = config.image
+        told["name"] = container.record.name
+        self._bus.publish("container", action, container.id, told)

@@ -1,0 +1,175 @@
+"""This file is about `docker start`: from a stopped container to a running program."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from moby.engine.containers.launch import Launcher
+from moby.monitor.client import Monitor, Monitors
+from moby.monitor.protocol import MonitorRequest
+
+from moby.core.errors import Conflict, InvalidParameter, MobyError, NotModified, System
+from moby.core.networks import Networks, Sandbox, SandboxRequest
+from moby.core.runtime import Runtime, TaskRequest
+from moby.core.snapshots import Mount, Snapshotter
+from moby.core.undo import Undo
+from moby.engine.containers.container import Container
+from moby.engine.containers.logs import log_info
+from moby.engine.containers.networking import attachments, connected, disconnected
+from moby.engine.containers.record import timestamp
+from moby.engine.containers.shelf import Shelf
+
+log = logging.getLogger(__name__)
+
+_NOT_EXECUTABLE, _NOT_FOUND, _UNKNOWN = 126, 127, 128
+
+
+class Starter:
+    """Starts containers."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        runtime: Runtime,
+        networks: Networks,
+        snapshotter: Snapshotter,
+        monitors: Monitors,
+        launcher: Launcher,
+        directory: Path,
+    ) -> None:
+        self._shelf = shelf
+        self._runtime = runtime
+        self._networks = networks
+        self._snapshotter = snapshotter
+        self._monitors = monitors
+        self._launcher = launcher
+        self._directory = directory
+
+    async def start(self, name: str) -> Container:
+        """Run its program. Raises NotModified if it runs; on any other error nothing of the try is left."""
+        container = self._shelf.find(name)
+        self._check(container)
+        async with container.lock:
+            self._check(container)
+            await self._start(container)
+        self._shelf.publish(container, "start")
+        return container
+
+    def _check(self, container: Container) -> None:
+        state = container.record.state
+        if state.paused:
+            raise Conflict("cannot start a paused container, try unpause instead")
+        if state.running:
+            raise NotModified("container is already running")
+        if container.removing or state.dead:
+            raise Conflict("container is marked for removal and cannot be started")
+
+    async def _start(self, container: Container) -> None:
+        record, state = container.record, container.record.state
+        try:
+            async with Undo() as undo:
+                started_at = timestamp()
+                container.freed = False
+                state.pid = await self._prepare(container, undo)
+                await self._runtime.start(container.id)
+                undo.keep()
+        except MobyError as error:
+            raise await self._failed(container, error) from error
+        state.running, state.paused, state.oom_killed = True, False, False
+        state.started_at, state.exit_code, state.error = started_at, 0, ""
+        record.manually_stopped, record.started_before = False, True
+        await self._shelf.save(container)
+
+    async def _prepare(self, container: Container, undo: Undo) -> int:
+        """Everything up to the program's first instruction; the pid that it will have."""
+        record = container.record
+        async with asyncio.TaskGroup() as group:
+            sandbox = group.create_task(self._open_sandbox(container, undo))
+            rootfs = group.create_task(self._rootfs(container))
+            monitor = group.create_task(self._spawn_monitor(container, undo))
+        spec = await self._launcher.spec(record, sandbox.result(), undo)
+        container.monitor = monitor.result()
+        undo.push(self._discard, container)
+        undo.push(self._runtime.delete, container.id)
+        return await self._runtime.create(
+            TaskRequest(
+                id=container.id,
+                spec=spec,
+                rootfs=rootfs.result(),
+                stdio=monitor.result().stdio,
+                runtime=record.host_config.runtime,
+                snapshot_key=container.id,
+                image=record.config.image,
+            )
+        )
+
+    async def _open_sandbox(self, container: Container, undo: Undo) -> Sandbox:
+        record = container.record
+        mode = record.host_config.network_mode
+        if mode.startswith("container:"):
+            return self._shared_sandbox(mode.partition(":")[2])
+        wanted = attachments(record, self._launcher.default_ip)
+        undo.push(disconnected, record)
+        undo.push(self._networks.close, container.id)
+        sandbox = await self._networks.open(SandboxRequest(container.id, wanted, container_name=record.name))
+        connected(record, sandbox)
+        return sandbox
+
+    def _shared_sandbox(self, other: str) -> Sandbox:
+        target = self._shelf.find(other)
+        if not target.record.state.running:
+            raise Conflict(f"cannot join network namespace of a non running container: container {target.id}")
+        return Sandbox(target.id, target.record.sandbox_key)
+
+    async def _rootfs(self, container: Container) -> tuple[Mount, ...]:
+        return tuple(await self._snapshotter.mounts(container.id))
+
+    async def _spawn_monitor(self, container: Container, undo: Undo) -> Monitor:
+        record = container.record
+        monitor = await self._monitors.spawn(
+            MonitorRequest(
+                id=record.id,
+                directory=str(self._launcher.run_directory(record.id)),
+                tty=bool(record.config.tty),
+                stdin=bool(record.config.open_stdin),
+                stdin_once=bool(record.config.stdin_once),
+                log_driver=record.host_config.log_config.type,
+                log_info=log_info(record, self._directory),
+            )
+        )
+        monitor.stdin_closed = lambda: self._runtime.close_stdin(record.id)
+        for attachment in container.pending:
+            if not attachment.monitor.done():
+                attachment.monitor.set_result(monitor)
+        return monitor
+
+    async def _discard(self, container: Container) -> None:
+        monitor, container.monitor = container.monitor, None
+        if monitor is not None:
+            await monitor.discard()
+
+    async def _failed(self, container: Container, error: MobyError) -> MobyError:
+        """Write down why it did not start, with the exit code that docker's clients look for."""
+        state = container.record.state
+        message, code = error.message, _UNKNOWN
+        text = message.lower()
+        if "permission denied" in text or "is a directory" in text:
+            code = _NOT_EXECUTABLE
+            if "permission denied" not in text:
+                message += ": permission denied"
+        elif "not a directory" in text:
+            code = _NOT_FOUND
+            message += (
+                ": Are you trying to mount a directory onto a file (or vice-versa)? "
+                "Check if the specified host path exists and is the expected type"
+            )
+        elif "executable file not found" in text or "no such file or directory" in text:
+            code = _NOT_FOUND
+        state.error, state.exit_code, state.pid = message, code, 0
+        container.freed = True
+        await self._shelf.save(container)
+        if isinstance(error, InvalidParameter) or code != _UNKNOWN:
+            return InvalidParameter(message)
+        return System(message) if type(error) is MobyError else error

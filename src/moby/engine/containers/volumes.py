@@ -1,0 +1,119 @@
+"""This file is about the mounts of a container: made with it, filled from its image, freed with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from moby.host.mounts import mounted
+from moby.volumes.copying import copy_up
+from moby.volumes.service import Volumes
+
+from moby.core.errors import InvalidParameter
+from moby.core.snapshots import Snapshotter
+from moby.core.types.containers import ContainerConfig, HostConfig
+from moby.core.undo import Undo
+from moby.engine.containers.index import Index
+from moby.engine.containers.mount_specs import parse_bind, parse_mount, parse_volumes_from
+from moby.engine.containers.record import Mounted, Record
+
+
+class MountPlanner:
+    """Turns what the user wrote into mounts, making the volumes they need."""
+
+    def __init__(self, index: Index, volumes: Volumes, snapshotter: Snapshotter) -> None:
+        self._index = index
+        self._volumes = volumes
+        self._snapshotter = snapshotter
+
+    async def plan(self, record: Record, undo: Undo) -> list[Mounted]:
+        """The mounts of a new container; the volumes it needs are made, in its name, and undone by `undo`."""
+        host = record.host_config
+        planned = {mount.point.destination: mount for mount in self._inherited(host)}
+        own: set[str] = {*(host.tmpfs or {})}
+        for mount in self._written(host):
+            destination = mount.point.destination
+            if destination in own:
+                raise InvalidParameter(f"Duplicate mount point: {destination}")
+            own.add(destination)
+            planned[destination] = mount
+        planned.update(self._anonymous(record.config, host, taken=planned.keys() | own))
+        mounts = [planned[destination] for destination in sorted(planned, key=lambda path: path.count("/"))]
+        for mount in mounts:
+            if mount.point.type == "volume":
+                await self._make_volume(record, mount, undo)
+            if mount.create_source and mount.point.type == "bind":
+                await blocking(os.makedirs, mount.point.source, 0o755, True)
+        return mounts
+
+    def _inherited(self, host: HostConfig) -> Sequence[Mounted]:
+        found = []
+        for text in host.volumes_from or ():
+            source, read_only = parse_volumes_from(text)
+            for mount in self._index.find(source).record.mounts:
+                if mount.point.type == "tmpfs":
+                    continue
+                point = type(mount.point)(
+                    type=mount.point.type,
+                    name=mount.point.name,
+                    source=mount.point.source,
+                    destination=mount.point.destination,
+                    driver=mount.point.driver,
+                    mode=mount.point.mode,
+                    rw=mount.point.rw and not read_only,
+                    propagation=mount.point.propagation,
+                )
+                found.append(Mounted(point=point, volume=mount.volume, subpath=mount.subpath, no_copy=True))
+        return found
+
+    def _written(self, host: HostConfig) -> Sequence[Mounted]:
+        binds = [parse_bind(raw, host.volume_driver) for raw in host.binds or ()]
+        return [*binds, *(parse_mount(mount) for mount in host.mounts or ())]
+
+    def _anonymous(self, config: ContainerConfig, host: HostConfig, taken: set[str]) -> dict[str, Mounted]:
+        found = {}
+        for target in config.volumes or {}:
+            mount = parse_bind(target, host.volume_driver)
+            if mount.point.destination not in taken:
+                found[mount.point.destination] = mount
+        return found
+
+    async def _make_volume(self, record: Record, mount: Mounted, undo: Undo) -> None:
+        options: dict[str, str] = {}
+        labels: dict[str, str] = {}
+        for written in record.host_config.mounts or ():
+            if (
+                written.type == "volume"
+                and written.target == mount.point.destination
+                and written.volume_options
+            ):
+                driver = written.volume_options.driver_config
+                options = dict((driver.options if driver else None) or {})
+                labels = dict(written.volume_options.labels or {})
+        volume = await self._volumes.acquire(
+            mount.volume, driver=mount.point.driver, options=options, labels=labels, user=record.id
+        )
+        undo.push(self._volumes.release, volume.name, record.id, mount.anonymous)
+        mount.volume = mount.point.name = volume.name
+        mount.point.driver = volume.driver
+        mount.point.source = str(volume.mountpoint)
+
+    async def fill(self, record: Record) -> None:
+        """Copy what the image has under each new volume's mount point into the volume, if that is empty."""
+        wanting = [mount for mount in record.mounts if mount.point.type == "volume" and not mount.no_copy]
+        if not wanting:
+            return
+        async with mounted(await self._snapshotter.mounts(record.id)) as root:
+            for mount in wanting:
+                source = await self._volumes.mount(mount.volume, record.id)
+                try:
+                    await copy_up(root, mount.point.destination, source)
+                finally:
+                    await asyncio.shield(self._volumes.unmount(mount.volume, record.id))
+
+    async def free(self, record: Record, *, anonymous: bool) -> None:
+        """Let go of every volume; with `anonymous`, remove the ones that were made for this container."""
+        for mount in record.mounts:
+            if mount.point.type == "volume":
+                await self._volumes.release(mount.volume, record.id, anonymous and mount.anonymous)

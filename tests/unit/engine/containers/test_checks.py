@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from moby.core.errors import InvalidParameter, NotImplemented
+from moby.core.types.containers import ContainerConfig, HealthConfig, HostConfig, PortBinding, RestartPolicy
+from moby.engine.containers.checks import check_config, check_host_config
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (ContainerConfig(working_dir="rel"), "the working directory 'rel' is invalid, it needs to be an absolute path"),
+        (ContainerConfig(stop_signal="NOPE"), "invalid signal: NOPE"),
+        (ContainerConfig(env=["=x"]), "invalid environment variable: =x"),
+        (ContainerConfig(hostname="h" * 65), f'hostname "{"h" * 65}" is too long (maximum 64 bytes)'),
+        (ContainerConfig(healthcheck=HealthConfig(interval=5)), "Interval in Healthcheck cannot be less than 1ms"),
+        (ContainerConfig(healthcheck=HealthConfig(retries=-1)), "Retries in Healthcheck cannot be negative"),
+    ],
+)
+def test_bad_configuration(config: ContainerConfig, message: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        check_config(config)
+    assert caught.value.message == message
+
+
+def test_working_directory_is_cleaned() -> None:
+    config = ContainerConfig(working_dir="/a/../b/")
+    check_config(config)
+    assert config.working_dir == "/b"
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        (HostConfig(memory=1), "Minimum memory limit allowed is 6MB"),
+        (HostConfig(port_bindings={"80/tcp": [PortBinding(host_port="70000")]}), 'invalid port specification: "70000"'),
+        (HostConfig(port_bindings={"0/tcp": []}), 'invalid port specification: "0/tcp"'),
+        (HostConfig(port_bindings={"x": []}), 'invalid port specification: "x"'),
+        (HostConfig(port_bindings={"80/tcp": [PortBinding(host_port="9-8")]}), 'invalid port specification: "9-8"'),
+        (HostConfig(auto_remove=True, restart_policy=RestartPolicy(name="always")),
+         "can't create 'AutoRemove' container with restart policy"),
+        (HostConfig(pid_mode="odd"), "invalid PID mode: odd"),
+        (HostConfig(ipc_mode="container:"), "invalid IPC mode: container:"),
+        (HostConfig(oom_score_adj=2000), "Invalid value 2000, range for oom score adj is [-1000, 1000]"),
+        (HostConfig(nano_cpus=10**15), f"range of CPUs is from 0.01 to {os.cpu_count()}.00, "
+         f"as there are only {os.cpu_count()} CPUs available"),
+    ],
+)  # fmt: skip
+def test_bad_host_configuration(host: HostConfig, message: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        check_host_config(host)
+    assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("host", "field"),
+    [
+        (HostConfig(links=["a:b"]), "Links"),
+        (HostConfig(init=True), "Init"),
+        (HostConfig(userns_mode="private"), "UsernsMode"),
+        (HostConfig(storage_opt={"size": "1G"}), "StorageOpt"),
+    ],
+)
+def test_what_is_not_supported_is_refused_by_name(host: HostConfig, field: str) -> None:
+    with pytest.raises(NotImplemented, match=field):
+        check_host_config(host)
+
+
+def test_defaults_pass() -> None:
+    check_config(ContainerConfig())
+    check_host_config(HostConfig())
