@@ -1,0 +1,1 @@
+"""The operations, one module a group: the Backend that it needs, its table of routes, its handlers."""

@@ -1,0 +1,47 @@
+"""This file is about what clients ask for in query parameters, gathered into values."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from socket import socket
+
+from moby.core.filters import Filters
+from moby.core.logs import LogQuery
+
+Takeover = Callable[[bool], Awaitable[socket]]
+"""Ends HTTP on the client's connection and hands it over as a plain non-blocking socket.
+
+The argument says whether the stream is multiplexed. Whoever is handed the socket closes it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    """Which containers to list (Engine API, `ContainerList`); `limit` 0 is none."""
+
+    all: bool = False
+    limit: int = 0
+    size: bool = False
+    filters: Filters = field(default_factory=Filters)
+
+
+@dataclass(frozen=True, slots=True)
+class LogsRequest:
+    """Which part of a log (Engine API, `ContainerLogs`)."""
+
+    query: LogQuery
+    timestamps: bool = False
+    details: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttachRequest:
+    """Which streams of a container (Engine API, `ContainerAttach`)."""
+
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+    stream: bool = False
+    logs: bool = False
+    detach_keys: str = ""
