@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import docker
 
@@ -46,7 +46,7 @@ class Network:
         # Not `ip netns exec`: that mounts another /sys, without the cgroups.
         self.enter = ("nsenter", f"--net={self.path}")
 
-    def __enter__(self) -> Network:
+    def __enter__(self) -> Self:
         subprocess.run(["ip", "netns", "add", self.name], check=True)
         subprocess.run(["ip", "-n", self.name, "link", "set", "lo", "up"], check=True)
         return self
