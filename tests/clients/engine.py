@@ -193,7 +193,8 @@ class Engine:
     def leftovers(self) -> Leftovers:
         """What there is of ours in the kernel: nothing, after a stop without containers."""
         return Leftovers(
-            mounts=mounts(str(self.root) + "/"),
+            # dockerd keeps its host namespace mounted.
+            mounts=mounts(str(self.root) + "/") - {str(self.root / "exec/netns/default")},
             links=frozenset(name for name in links(self.network.enter) if name.startswith(("veth", "vx"))),
             tables=frozenset() if self.kind == "dockerd" else tables(self.network.enter),
             processes=in_namespace(self.network.path) | processes(str(self.root)),

@@ -11,6 +11,9 @@ import pytest
 from tests.clients.engine import Engine
 from tests.clients.registry import broken_registry
 
+# Debian's dockerd is so old that it calls some bad requests its own fault.
+BAD_REQUEST = {"mobyd": 400, "dockerd": 500}
+
 
 @pytest.fixture(autouse=True)
 def nothing_is_made(engine: Engine) -> Iterator[None]:
@@ -40,7 +43,9 @@ def call(
     if b"chunked" in header.lower():
         rest = rest.split(b"\r\n")[1]
     status = int(header.split()[1])
-    return status, json.loads(rest)["message"] if rest.strip() else ""
+    if b"application/json" not in header or not rest.strip():
+        return status, rest.decode(errors="replace").strip()
+    return status, json.loads(rest).get("message", "")
 
 
 def test_unknown_image(engine: Engine) -> None:
@@ -53,7 +58,9 @@ def test_unknown_container(engine: Engine) -> None:
         ("GET", "/containers/nosuch/json"), ("POST", "/containers/nosuch/start"), ("DELETE", "/containers/nosuch"),
         ("POST", "/containers/nosuch/kill"), ("GET", "/containers/nosuch/logs?stdout=1"), ("POST", "/containers/nosuch/stop"),
     ):  # fmt: skip
-        assert call(engine, method, path) == (404, "No such container: nosuch"), path
+        status, said = call(engine, method, path)
+        assert status == 404, path
+        assert said.endswith("No such container: nosuch"), path
 
 
 def test_name_in_use(engine: Engine) -> None:
@@ -72,7 +79,7 @@ def test_bad_name(engine: Engine, name: str) -> None:
 
 def test_bad_json(engine: Engine) -> None:
     status, said = call(engine, "POST", "/containers/create", b'{"Image": ')
-    assert status == 400
+    assert status == BAD_REQUEST[engine.kind]
     assert said
 
 
@@ -164,7 +171,7 @@ def test_unknown_path_and_method(engine: Engine) -> None:
 
 def test_bad_filter(engine: Engine) -> None:
     status, said = call(engine, "GET", "/containers/json?filters=%7Bnonsense")
-    assert status == 400
+    assert status == BAD_REQUEST[engine.kind]
     assert said
     status, said = call(engine, "GET", "/containers/json?filters=%7B%22nosuch%22%3A%5B%22x%22%5D%7D")
     assert status == 400
@@ -205,7 +212,7 @@ def test_an_archive_that_is_none(engine: Engine, tmp_path: Path) -> None:
         ("500", ("said 500", "500", "unknown")),
         ("garbage", ("manifest", "invalid", "json")),
         ("wrong-digest", ("digest", "verification failed", "unexpected")),
-        ("half", ("EOF", "digest", "verification failed", "unexpected", "size")),
+        ("half", ("EOF", "digest", "verification failed", "unexpected", "size", "206")),
     ],
 )
 def test_a_registry_that_misbehaves(engine: Engine, repository: str, words: tuple[str, ...]) -> None:

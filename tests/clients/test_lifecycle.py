@@ -50,7 +50,7 @@ def test_stop_sends_the_signal_then_kills(engine: Engine) -> None:
 
 def test_kill_with_and_without_a_signal(engine: Engine) -> None:
     engine.ok("run", "-d", "--name", "killed", "busybox", "sleep", "60")
-    assert engine.ok("kill", "killed") == "k"
+    assert engine.ok("kill", "killed") == "killed"
     assert engine.ok("wait", "killed") == "137"
     script = "trap 'exit 6' USR1; echo ready; while :; do sleep 0.1; done"
     engine.ok("run", "-d", "--name", "signalled", "busybox", "sh", "-c", script)
@@ -110,7 +110,7 @@ def test_ids_may_be_shortened(engine: Engine) -> None:
 
 def test_ps_lists_filters_and_formats(engine: Engine) -> None:
     engine.ok("run", "-d", "--name", "runs", "--label", "a=b", "busybox", "sleep", "60")
-    engine.ok("run", "--name", "ended", "busybox", "sh", "-c", "exit 4")
+    engine.docker("run", "--name", "ended", "busybox", "sh", "-c", "exit 4")
     assert engine.ok("ps", "--format", "{{.Names}}") == "runs"
     assert engine.ok("ps", "-a", "--format", "{{.Names}}").split() == ["ended", "runs"]
     assert engine.ok("ps", "-a", "-f", "exited=4", "--format", "{{.Names}}") == "ended"
