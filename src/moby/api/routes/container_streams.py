@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Protocol
 
-from moby.core.types.containers import ContainerWaitResponse
+from aiohttp.web import StreamResponse
+
+from moby.api.request import Request
+from moby.api.responses import (
+    JSON,
+    MULTIPLEXED_STREAM,
+    RAW_STREAM,
+    begin,
+    closing,
+    empty_response,
+    json_response,
+)
+from moby.api.routing import Route
+from moby.core import errors
+from moby.core.codec import encode
+from moby.core.filters import Filters
+from moby.core.logs import LogQuery
+from moby.core.types.containers import ContainerWaitExitError, ContainerWaitResponse
 from moby.core.types.requests import AttachRequest, LogsRequest, Takeover
 
 
@@ -35,3 +53,93 @@ class ContainerStreams(Protocol):
     async def resize(self, name: str, *, height: int, width: int) -> None:
         """Set the terminal's size in characters. Raises Conflict if it does not run."""
         ...
+
+
+class ContainerStreamRoutes:
+    """The handlers."""
+
+    def __init__(self, backend: ContainerStreams) -> None:
+        self._backend = backend
+
+    def routes(self) -> Sequence[Route]:
+        """What is served here."""
+        return [
+            Route("ContainerWait", self._wait),
+            Route("ContainerLogs", self._logs, partial="no JSON format"),
+            Route("ContainerAttach", self._attach, finishes=True),
+            Route("ContainerResize", self._resize),
+        ]
+
+    async def _wait(self, request: Request) -> StreamResponse:
+        condition = request.text("condition") if request.version >= (1, 30) else ""
+        if condition not in ("", "not-running", "next-exit", "removed"):
+            raise errors.InvalidParameter(f'invalid condition: "{condition}"')
+        waiting = await self._backend.wait(request.name, condition or "not-running")
+        if request.version < (1, 30):
+            return json_response(await waiting.result())
+        # The client starts the container when it has seen the head.
+        response = await begin(request, JSON)
+        try:
+            result = await waiting.result()
+        except errors.MobyError as error:
+            result = ContainerWaitResponse(error=ContainerWaitExitError(message=error.message))
+        await response.write(encode(result) + b"\n")
+        return response
+
+    async def _logs(self, request: Request) -> StreamResponse:
+        stdout, stderr = request.flag("stdout"), request.flag("stderr")
+        if not (stdout or stderr):
+            raise errors.InvalidParameter("must specify at least one of 'stdout' or 'stderr'")
+        if request.version >= (1, 54) and request.text("format"):
+            raise errors.NotImplemented("logs in JSON format are not supported yet")
+        query = LogQuery(
+            stdout=stdout,
+            stderr=stderr,
+            since=_moment(request, "since"),
+            until=_moment(request, "until"),
+            tail=_tail(request.text("tail")),
+            follow=request.flag("follow"),
+        )
+        asked = LogsRequest(query, timestamps=request.flag("timestamps"), details=request.flag("details"))
+        tty, chunks = await self._backend.logs(request.name, asked)
+        kind = MULTIPLEXED_STREAM if not tty and request.version >= (1, 42) else RAW_STREAM
+        async with closing(chunks):
+            # Nothing may come for long: the client is told at once that it has its log.
+            response = await begin(request, kind)
+            async for chunk in chunks:
+                if chunk:
+                    await response.write(chunk)
+        return response
+
+    async def _attach(self, request: Request) -> StreamResponse:
+        asked = AttachRequest(
+            stdin=request.flag("stdin"),
+            stdout=request.flag("stdout"),
+            stderr=request.flag("stderr"),
+            stream=request.flag("stream"),
+            logs=request.flag("logs"),
+            detach_keys=request.text("detachKeys"),
+        )
+        assert request.takeover is not None
+        await self._backend.attach(request.name, asked, request.takeover)
+        return empty_response(200)
+
+    async def _resize(self, request: Request) -> StreamResponse:
+        height, width = request.size("h", "height"), request.size("w", "width")
+        await self._backend.resize(request.name, height=height, width=width)
+        return empty_response(200)
+
+
+def _moment(request: Request, key: str) -> datetime | None:
+    text = request.text(key)
+    if not text or (key == "until" and text == "0"):
+        return None
+    try:
+        return Filters.moment(text)
+    except errors.InvalidParameter as error:
+        raise errors.InvalidParameter(f'invalid value for "{key}": {error.message}') from error
+
+
+def _tail(text: str) -> int | None:
+    """A number of lines; anything else is all of them."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

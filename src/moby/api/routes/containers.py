@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
+from aiohttp.web import StreamResponse
 
+from moby.api import versions
+from moby.api.request import Request
+from moby.api.responses import empty_response, json_response
+from moby.api.routes.container_versions import adapt_create, adapt_update
+from moby.api.routing import Route
+from moby.core import errors
 from moby.core.filters import Filters
+from moby.core.platform import parse_platform
 from moby.core.types.containers import (
     ContainerCreateRequest,
     ContainerCreateResponse,
@@ -92,3 +100,113 @@ class Containers(Protocol):
     async def list(self, request: ListRequest) -> Sequence[ContainerSummary | msgspec.Raw]:
         """Newest first; summaries or fragments of JSON that were encoded before."""
         ...
+
+
+class ContainerRoutes:
+    """The handlers."""
+
+    def __init__(self, backend: Containers) -> None:
+        self._backend = backend
+
+    def routes(self) -> Sequence[Route]:
+        """What is served here."""
+        return [
+            Route("ContainerList", self._list),
+            Route("ContainerCreate", self._create, finishes=True),
+            Route("ContainerInspect", self._inspect),
+            Route("ContainerTop", self._top),
+            Route("ContainerChanges", self._changes),
+            Route("ContainerStart", self._start, finishes=True, partial="no checkpoints"),
+            Route("ContainerStop", self._stop, finishes=True),
+            Route("ContainerRestart", self._restart, finishes=True),
+            Route("ContainerKill", self._kill, finishes=True),
+            Route("ContainerUpdate", self._update, finishes=True),
+            Route("ContainerRename", self._rename, finishes=True),
+            Route("ContainerPause", self._pause, finishes=True),
+            Route("ContainerUnpause", self._unpause, finishes=True),
+            Route("ContainerDelete", self._remove, finishes=True),
+            Route("ContainerPrune", self._prune, finishes=True),
+        ]
+
+    async def _list(self, request: Request) -> StreamResponse:
+        found = await self._backend.list(
+            ListRequest(
+                all=request.flag("all"),
+                limit=request.integer("limit") or 0,
+                size=request.flag("size"),
+                filters=request.filters(),
+            )
+        )
+        return json_response(versions.container_list(found, request.version))
+
+    async def _create(self, request: Request) -> StreamResponse:
+        platform = request.text("platform") if request.version >= (1, 41) else ""
+        if platform:
+            parse_platform(platform)
+        wanted = await request.body(ContainerCreateRequest, required=True)
+        warnings = adapt_create(wanted, request.version)
+        answer = await self._backend.create(request.text("name"), wanted, platform or None)
+        answer.warnings = [*(answer.warnings or ()), *warnings]
+        return json_response(answer, 201)
+
+    async def _inspect(self, request: Request) -> StreamResponse:
+        answer = await self._backend.inspect(request.name, size=request.flag("size"))
+        return json_response(versions.container_inspect(answer, request.version))
+
+    async def _top(self, request: Request) -> StreamResponse:
+        return json_response(await self._backend.top(request.name, request.text("ps_args")))
+
+    async def _changes(self, request: Request) -> StreamResponse:
+        return json_response(list(await self._backend.changes(request.name)) or None)
+
+    async def _start(self, request: Request) -> StreamResponse:
+        length = request.http.headers.get("Content-Length", "")
+        if "Transfer-Encoding" in request.http.headers or (length.isdigit() and int(length[:9]) > 7):
+            raise errors.InvalidParameter(
+                "starting container with non-empty request body was deprecated since API v1.22 "
+                "and removed in v1.24"
+            )
+        if request.text("checkpoint"):
+            raise errors.NotImplemented("starting from a checkpoint is not supported yet")
+        await self._backend.start(request.name)
+        return empty_response()
+
+    async def _stop(self, request: Request) -> StreamResponse:
+        signal = request.text("signal") if request.version >= (1, 42) else ""
+        await self._backend.stop(request.name, signal_=signal, timeout_s=request.integer("t"))
+        return empty_response()
+
+    async def _restart(self, request: Request) -> StreamResponse:
+        signal = request.text("signal") if request.version >= (1, 42) else ""
+        await self._backend.restart(request.name, signal_=signal, timeout_s=request.integer("t"))
+        return empty_response()
+
+    async def _kill(self, request: Request) -> StreamResponse:
+        await self._backend.kill(request.name, request.text("signal"))
+        return empty_response()
+
+    async def _update(self, request: Request) -> StreamResponse:
+        wanted = await request.body(ContainerUpdateRequest)
+        adapt_update(wanted, request.version)
+        return json_response(await self._backend.update(request.name, wanted))
+
+    async def _rename(self, request: Request) -> StreamResponse:
+        await self._backend.rename(request.name, request.text("name"))
+        return empty_response()
+
+    async def _pause(self, request: Request) -> StreamResponse:
+        await self._backend.pause(request.name)
+        return empty_response()
+
+    async def _unpause(self, request: Request) -> StreamResponse:
+        await self._backend.unpause(request.name)
+        return empty_response()
+
+    async def _remove(self, request: Request) -> StreamResponse:
+        await self._backend.remove(
+            request.name, force=request.flag("force"), volumes=request.flag("v"), link=request.flag("link")
+        )
+        return empty_response()
+
+    async def _prune(self, request: Request) -> StreamResponse:
+        return json_response(await self._backend.prune(request.filters()))

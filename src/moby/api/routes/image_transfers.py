@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
-from moby.core.platform import Platform
+from aiohttp.web import StreamResponse
+
+from moby.api.request import Request
+from moby.api.responses import TAR, json_response, stream_bytes, stream_progress
+from moby.api.routing import Route
+from moby.core import errors
+from moby.core.codec import decode
+from moby.core.platform import Platform, parse_platform
 from moby.core.types.images import DistributionInspect
 from moby.core.types.jsonstream import JSONMessage
 from moby.core.types.registries import AuthConfig, AuthResponse
@@ -72,3 +81,102 @@ class Transfers(Protocol):
     async def authenticate(self, auth: AuthConfig) -> AuthResponse:
         """Log in to a registry. Raises Unauthorized."""
         ...
+
+
+class TransferRoutes:
+    """The handlers."""
+
+    def __init__(self, backend: Transfers) -> None:
+        self._backend = backend
+
+    def routes(self) -> Sequence[Route]:
+        """What is served here."""
+        return [
+            Route("ImageCreate", self._create, partial="no import from a URL"),
+            Route("ImagePush", self._push),
+            Route("ImageLoad", self._load),
+            Route("ImageGet", self._save),
+            Route("ImageGetAll", self._save),
+            Route("DistributionInspect", self._distribution),
+            Route("SystemAuth", self._authenticate),
+        ]
+
+    async def _create(self, request: Request) -> StreamResponse:
+        platform = request.text("platform") if request.version >= (1, 32) else ""
+        if platform:
+            parse_platform(platform)
+        if image := request.text("fromImage"):
+            messages = self._backend.pull(
+                image.removesuffix(":"),
+                request.text("tag"),
+                platform=platform or None,
+                auth=_auth(request),
+                headers=_meta_headers(request),
+            )
+        else:
+            source = request.text("fromSrc")
+            if source != "-":
+                raise errors.NotImplemented("importing an image from a URL is not supported yet")
+            messages = self._backend.import_(
+                request.stream(),
+                repository=request.text("repo"),
+                tag=request.text("tag"),
+                platform=platform or None,
+                message=request.text("message") or f"Imported from {source}",
+                changes=request.texts("changes"),
+            )
+        return await stream_progress(request, messages)
+
+    async def _push(self, request: Request) -> StreamResponse:
+        messages = self._backend.push(
+            request.name,
+            request.text("tag"),
+            platform=request.platform("platform", since=(1, 46)),
+            auth=_auth(request),
+            headers=_meta_headers(request),
+        )
+        return await stream_progress(request, messages)
+
+    async def _load(self, request: Request) -> StreamResponse:
+        messages = self._backend.load(
+            request.stream(), platforms=_platforms(request), quiet=request.flag("quiet", default=True)
+        )
+        return await stream_progress(request, messages)
+
+    async def _save(self, request: Request) -> StreamResponse:
+        names = [request.name] if request.name else request.texts("names")
+        chunks = self._backend.save(names, platforms=_platforms(request))
+        return await stream_bytes(request, TAR, chunks)
+
+    async def _distribution(self, request: Request) -> StreamResponse:
+        return json_response(await self._backend.distribution(request.name, auth=_auth(request)))
+
+    async def _authenticate(self, request: Request) -> StreamResponse:
+        auth = decode(await request.read(), AuthConfig)
+        return json_response(await self._backend.authenticate(auth))
+
+
+def _platforms(request: Request) -> Sequence[Platform]:
+    if (1, 48) <= request.version < (1, 52) and len(request.texts("platform")) > 1:
+        raise errors.InvalidParameter(
+            "multiple platform parameters are not supported in this API version; "
+            "use API version 1.52 or later"
+        )
+    return request.platforms("platform", since=(1, 48))
+
+
+def _meta_headers(request: Request) -> Mapping[str, str]:
+    """The headers that a client wants passed on to the registry."""
+    return {key: value for key, value in request.http.headers.items() if key.lower().startswith("x-meta-")}
+
+
+def _auth(request: Request) -> AuthConfig | None:
+    """Who asks the registry. What cannot be read is left out, as dockerd does."""
+    text = request.http.headers.get("X-Registry-Auth", "")
+    if not text:
+        return None
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        return decode(raw, AuthConfig)
+    except (binascii.Error, ValueError, errors.InvalidParameter):
+        return None

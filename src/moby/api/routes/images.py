@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from aiohttp.web import StreamResponse
+
+from moby.api import versions
+from moby.api.request import Request
+from moby.api.responses import empty_response, json_response
+from moby.api.routing import Route
+from moby.core import errors
 from moby.core.filters import Filters
 from moby.core.platform import Platform
 from moby.core.types.images import (
@@ -56,3 +63,70 @@ class Images(Protocol):
     ) -> Sequence[ImageSummary]:
         """Newest first."""
         ...
+
+
+class ImageRoutes:
+    """The handlers."""
+
+    def __init__(self, backend: Images) -> None:
+        self._backend = backend
+
+    def routes(self) -> Sequence[Route]:
+        """What is served here."""
+        return [
+            Route("ImageList", self._list, partial="no identities"),
+            Route("ImageInspect", self._inspect, partial="no identities"),
+            Route("ImageHistory", self._history),
+            Route("ImageTag", self._tag, finishes=True),
+            Route("ImageDelete", self._remove, finishes=True),
+            Route("ImagePrune", self._prune, finishes=True),
+        ]
+
+    async def _list(self, request: Request) -> StreamResponse:
+        manifests = request.flag("manifests") and request.version >= (1, 47)
+        if request.flag("identity") and request.version >= (1, 54):
+            if not manifests:
+                raise errors.InvalidParameter("conflicting options: identity requires manifests=1")
+            raise errors.NotImplemented("identities of images are not supported yet")
+        found = await self._backend.list(
+            all=request.flag("all"),
+            filters=request.filters(),
+            shared_size=request.flag("shared-size") and request.version >= (1, 42),
+            manifests=manifests,
+        )
+        return json_response(versions.image_list(found, request.version))
+
+    async def _inspect(self, request: Request) -> StreamResponse:
+        manifests = request.flag("manifests") and request.version >= (1, 48)
+        platform = request.platform("platform", since=(1, 49))
+        if manifests and platform is not None:
+            raise errors.InvalidParameter(
+                "conflicting options: manifests and platform options cannot both be set"
+            )
+        answer = await self._backend.inspect(request.name, platform=platform, manifests=manifests)
+        return json_response(versions.image_inspect(answer, request.version))
+
+    async def _history(self, request: Request) -> StreamResponse:
+        platform = request.platform("platform", since=(1, 48))
+        return json_response(await self._backend.history(request.name, platform=platform))
+
+    async def _tag(self, request: Request) -> StreamResponse:
+        repository = request.text("repo")
+        if not repository:
+            raise errors.InvalidParameter("repository name must have at least one component")
+        await self._backend.tag(request.name, repository, request.text("tag"))
+        return empty_response(201)
+
+    async def _remove(self, request: Request) -> StreamResponse:
+        if not request.name.strip():
+            raise errors.InvalidParameter("image name cannot be blank")
+        done = await self._backend.remove(
+            request.name,
+            force=request.flag("force"),
+            prune=not request.flag("noprune"),
+            platforms=request.platforms("platforms", since=(1, 50)),
+        )
+        return json_response(done)
+
+    async def _prune(self, request: Request) -> StreamResponse:
+        return json_response(await self._backend.prune(request.filters()))

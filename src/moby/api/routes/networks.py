@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from aiohttp.web import StreamResponse
+
+from moby.api.request import Request
+from moby.api.responses import json_response
+from moby.api.routing import Route
+from moby.core import errors
 from moby.core.filters import Filters
 from moby.core.types.networks import NetworkInspect, NetworkSummary
 
@@ -19,3 +25,28 @@ class Networks(Protocol):
     async def list(self, filters: Filters) -> Sequence[NetworkSummary]:
         """Every network that the filters let through. Raises InvalidParameter for an unknown filter."""
         ...
+
+
+class NetworkRoutes:
+    """The handlers."""
+
+    def __init__(self, backend: Networks) -> None:
+        self._backend = backend
+
+    def routes(self) -> Sequence[Route]:
+        """What is served here."""
+        return [Route("NetworkList", self._list), Route("NetworkInspect", self._inspect)]
+
+    async def _list(self, request: Request) -> StreamResponse:
+        return json_response(await self._backend.list(request.filters()))
+
+    async def _inspect(self, request: Request) -> StreamResponse:
+        text = request.text("verbose")
+        if text not in ("", "1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"):
+            problem = f'strconv.ParseBool: parsing "{text}": invalid syntax'
+            raise errors.InvalidParameter(f"invalid value for verbose: {text}: {problem}")
+        verbose = text[:1] in ("1", "t", "T")
+        answer = await self._backend.inspect(request.name, scope=request.text("scope"), verbose=verbose)
+        if request.version < (1, 52):
+            answer.status = None
+        return json_response(answer)

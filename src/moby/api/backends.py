@@ -1,0 +1,40 @@
+"""This file is about what the whole API asks of an engine: one service a module of routes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from moby.api.routes.container_streams import ContainerStreamRoutes, ContainerStreams
+from moby.api.routes.containers import ContainerRoutes, Containers
+from moby.api.routes.image_transfers import TransferRoutes, Transfers
+from moby.api.routes.images import ImageRoutes, Images
+from moby.api.routes.networks import NetworkRoutes, Networks
+from moby.api.routes.system import System, SystemRoutes
+from moby.api.routes.volumes import VolumeRoutes, Volumes
+from moby.api.routing import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """An engine, as the API sees it."""
+
+    containers: Containers
+    container_streams: ContainerStreams
+    images: Images
+    transfers: Transfers
+    networks: Networks
+    volumes: Volumes
+    system: System
+
+    def routes(self) -> Sequence[Route]:
+        """Every route that is served."""
+        return [
+            *ContainerRoutes(self.containers).routes(),
+            *ContainerStreamRoutes(self.container_streams).routes(),
+            *ImageRoutes(self.images).routes(),
+            *TransferRoutes(self.transfers).routes(),
+            *NetworkRoutes(self.networks).routes(),
+            *VolumeRoutes(self.volumes).routes(),
+            *SystemRoutes(self.system).routes(),
+        ]

@@ -1,0 +1,136 @@
+"""This file is about taking a client's connection over from HTTP.
+
+Attach and exec turn the connection into a plain stream. aiohttp has no such thing, so its socket is
+duplicated, aiohttp's own is closed, and the duplicate is handed over. With TLS, or if the client sent bytes
+before it was told to, the other end of a socket pair is handed over instead, and relayed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from aiohttp.web import BaseRequest
+
+from moby.api.responses import MULTIPLEXED_STREAM, RAW_STREAM
+from moby.core.errors import System
+
+_CHUNK = 64 * 1024
+
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+def _head(request: BaseRequest, *, multiplexed: bool, typed: bool) -> bytes:
+    """What the client is told; `typed`: its version knows the multiplexed type."""
+    kind = MULTIPLEXED_STREAM if multiplexed and typed else RAW_STREAM
+    if "Upgrade" in request.headers:
+        return (
+            f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {kind}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+        ).encode()
+    return f"HTTP/1.1 200 OK\r\nContent-Type: {RAW_STREAM}\r\n\r\n".encode()
+
+
+async def take_over(request: BaseRequest, spawn: Spawn, *, multiplexed: bool, typed: bool) -> socket.socket:
+    """The connection as a plain non-blocking socket; `spawn` runs the relay, if one is needed.
+
+    After this aiohttp's handler of the request is cancelled: call it from a task of one's own. Raises System
+    if the client has gone.
+    """
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        raise System("the client has gone")
+    assert isinstance(transport, asyncio.Transport)
+    head = _head(request, multiplexed=multiplexed, typed=typed)
+    transport.pause_reading()
+    early: bytes = getattr(request.protocol, "_message_tail", b"")
+    if transport.get_extra_info("ssl_object") is not None:
+        return _relay_tls(request, transport, spawn, head, early)
+    connection = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+    connection.setblocking(False)
+    transport.abort()
+    try:
+        await asyncio.get_running_loop().sock_sendall(connection, head)
+    except OSError as error:
+        connection.close()
+        raise System("the client has gone") from error
+    if not early:
+        return connection
+    ours, theirs = _pair()
+    spawn(_relay_socket(connection, ours, early))
+    return theirs
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    return ours, theirs
+
+
+async def _relay_socket(client: socket.socket, ours: socket.socket, early: bytes) -> None:
+    with client, ours:
+        try:
+            await asyncio.get_running_loop().sock_sendall(ours, early)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(_pump(client, ours))
+                both.create_task(_pump(ours, client))
+        except* OSError:
+            pass
+
+
+async def _pump(source: socket.socket, target: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    while data := await loop.sock_recv(source, _CHUNK):
+        await loop.sock_sendall(target, data)
+    target.shutdown(socket.SHUT_WR)
+
+
+def _relay_tls(
+    request: BaseRequest, transport: asyncio.Transport, spawn: Spawn, head: bytes, early: bytes
+) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=_CHUNK)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    former = request.protocol
+    assert former is not None
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
+    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+    writer.write(head)
+    if early:
+        reader.feed_data(early)
+    # aiohttp takes its connection for lost, and leaves the transport alone.
+    former.transport = None
+    former.connection_lost(None)
+    transport.resume_reading()
+    ours, theirs = _pair()
+    spawn(_relay_stream(reader, writer, ours))
+    return theirs
+
+
+async def _relay_stream(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ours: socket.socket
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def inwards() -> None:
+        while data := await reader.read(_CHUNK):
+            await loop.sock_sendall(ours, data)
+        ours.shutdown(socket.SHUT_WR)
+
+    try:
+        async with asyncio.TaskGroup() as both:
+            incoming = both.create_task(inwards())
+            while data := await loop.sock_recv(ours, _CHUNK):
+                writer.write(data)
+                await writer.drain()
+            # TLS has no half-close: what the container has no more to say to ends the connection.
+            incoming.cancel()
+    except* OSError:
+        pass
+    finally:
+        ours.close()
+        writer.close()

@@ -1,0 +1,105 @@
+"""This file is about answers: JSON, errors, and streams that begin before they are complete."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from aiohttp import hdrs
+from aiohttp.web import Response, StreamResponse
+from multidict import CIMultiDict
+
+from moby.api.request import Request
+from moby.api.status import status_of
+from moby.core.codec import encode
+from moby.core.errors import MobyError
+from moby.core.types.errors import ErrorResponse
+from moby.core.types.jsonstream import JSONError, JSONMessage
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+JSON = "application/json"
+JSON_LINES = "application/jsonl"
+NDJSON = "application/x-ndjson"
+JSON_SEQUENCE = "application/json-seq"
+RAW_STREAM = "application/vnd.docker.raw-stream"
+MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
+TAR = "application/x-tar"
+
+
+def json_response(value: object, status: int = 200) -> Response:
+    """`value` as JSON and a newline."""
+    return Response(body=encode(value) + b"\n", status=status, headers=CIMultiDict({hdrs.CONTENT_TYPE: JSON}))
+
+
+def empty_response(status: int = 204) -> Response:
+    """Only a status."""
+    return Response(status=status)
+
+
+def error_response(message: str, status: int) -> Response:
+    """The one form of errors. 304 has no body."""
+    if status == 304:
+        return empty_response(304)
+    return json_response(ErrorResponse(message), status)
+
+
+async def begin(request: Request, content_type: str, status: int = 200) -> StreamResponse:
+    """Send the head of a stream now. Errors from here on can only cut the connection."""
+    response = StreamResponse(status=status, headers=CIMultiDict({hdrs.CONTENT_TYPE: content_type}))
+    response.headers.update(request.common)
+    request.started = response
+    await response.prepare(request.http)
+    return response
+
+
+@asynccontextmanager
+async def closing(items: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Close an iterator at the end of the block, if it can be closed."""
+    try:
+        yield items
+    finally:
+        close: Any = getattr(items, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def stream_bytes(request: Request, content_type: str, chunks: AsyncIterator[bytes]) -> StreamResponse:
+    """Chunks as they come; the head is sent with the first, so that an error before it has its status."""
+    async with closing(chunks):
+        first = await anext(chunks, b"")
+        response = await begin(request, content_type)
+        if first:
+            await response.write(first)
+        async for chunk in chunks:
+            if chunk:
+                await response.write(chunk)
+    return response
+
+
+async def stream_progress(request: Request, messages: AsyncIterator[JSONMessage]) -> StreamResponse:
+    """Progress, a JSON object a line; an error after the first line is a line, too."""
+    async with closing(messages):
+        first = await anext(messages, None)
+        response = await begin(request, JSON)
+        try:
+            if first is not None:
+                await response.write(encode(first) + b"\r\n")
+            async for message in messages:
+                await response.write(encode(message) + b"\r\n")
+        except MobyError as error:
+            log.info("progress ended in an error", extra={"path": request.path, "error": error.message})
+            last = JSONMessage(
+                error_detail=JSONError(code=_code(error), message=error.message), error=error.message
+            )
+            await response.write(encode(last) + b"\r\n")
+    return response
+
+
+def _code(error: MobyError) -> int:
+    """Clients act on 401 alone; dockerd leaves all others out."""
+    return 401 if status_of(error) == 401 else 0

@@ -1,0 +1,169 @@
+"""This file is about serving: listening sockets, and a request's way to its handler and back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import Coroutine, Iterable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from aiohttp import web
+
+from moby.api import versions
+from moby.api.hijack import take_over
+from moby.api.request import Request
+from moby.api.responses import empty_response, error_response
+from moby.api.routing import Route, Table, check_version, clean, split_target
+from moby.api.status import status_of
+from moby.core.errors import MobyError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CLOSE_LIMIT_S = 5.0
+_LINE_LIMIT = 1 << 20
+
+
+class Server:
+    """Serves the Engine API on any number of sockets.
+
+    Life: inside `async with`, `listen` may be called at once; requests wait until `serve` gives the routes,
+    so that no client is refused while the engine starts. At the end the listeners are closed, what is under
+    way gets `CLOSE_LIMIT_S` to end, then it is cancelled.
+    """
+
+    def __init__(self, product: str) -> None:
+        self._common = {
+            "Api-Version": versions.show(versions.MAXIMUM),
+            "Docker-Experimental": "false",
+            "Ostype": "linux",
+            "Server": f"Docker/{product} (linux)",
+        }
+        self._table: Table | None = None
+        self._ready = asyncio.Event()
+        self._listeners: list[asyncio.Server] = []
+        self._stack = contextlib.AsyncExitStack()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self._http = web.Server(
+            self._handle,
+            handler_cancellation=True,
+            access_log=None,
+            logger=log,
+            auto_decompress=False,
+            lingering_time=1.0,
+            max_line_size=_LINE_LIMIT,
+            max_field_size=_LINE_LIMIT,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for listener in self._listeners:
+            listener.close()
+        self._http.pre_shutdown()
+        if self._tasks and kind is None:
+            await asyncio.wait(self._tasks, timeout=CLOSE_LIMIT_S)
+        await self._http.shutdown(0.1)
+        for task in self._tasks:
+            task.cancel()
+        await self._stack.aclose()
+
+    def serve(self, routes: Iterable[Route]) -> None:
+        """Begin to answer; requests that came before are answered now."""
+        self._table = Table(routes)
+        self._ready.set()
+
+    async def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Accept connections on a bound socket, which is the server's from now on."""
+        loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        if listener.family == socket.AF_UNIX:
+            server = await loop.create_unix_server(self._http, sock=listener, ssl=tls, backlog=1024)
+        else:
+            server = await loop.create_server(self._http, sock=listener, ssl=tls, backlog=1024)
+        self._listeners.append(server)
+
+    async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
+        """One request, from aiohttp and back; raises nothing but cancellation."""
+        if self._table is None:
+            await self._ready.wait()
+        version, path, query = split_target(http.message.path)
+        if "//" in path or "/." in path:
+            response = self._redirect(version, path, query)
+        elif http.method == "OPTIONS":
+            response = empty_response(200)
+        else:
+            response = await self._answer(http, version, path, query)
+        if not response.prepared:
+            response.headers.update(self._common)
+        return response
+
+    def _redirect(self, version: str, path: str, query: str) -> web.StreamResponse:
+        target = clean(f"/v{version}{path}" if version else path) + (f"?{query}" if query else "")
+        response = empty_response(301)
+        response.headers["Location"] = target.replace("\r", "%0D").replace("\n", "%0A")
+        return response
+
+    async def _answer(self, http: web.BaseRequest, version: str, path: str, query: str) -> web.StreamResponse:
+        assert self._table is not None
+        found = self._table.find(http.method, path)
+        if found is None:
+            return error_response("page not found", 404)
+        route, name = found
+        try:
+            spoken = versions.negotiate(version) if version else versions.MAXIMUM
+        except MobyError as error:
+            if versions.parse(version) < versions.MINIMUM:
+                # So old a client shows JSON as it is; dockerd sends it text.
+                return web.Response(status=400, text=f"{error.message}\n")
+            return error_response(error.message, 400)
+        request = Request(http, path, query, spoken)
+        request.name = name
+        request.common = self._common
+        if not route.finishes:
+            return await self._run(route, request)
+        request.takeover = lambda multiplexed: take_over(
+            http, self._spawn, multiplexed=multiplexed, typed=spoken >= (1, 42)
+        )
+        return await asyncio.shield(self._spawn(self._run(route, request)))
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _run(self, route: Route, request: Request) -> web.StreamResponse:
+        """The handler's answer, or the error as one."""
+        try:
+            check_version(route, request)
+            return await route.handler(request)
+        except MobyError as error:
+            status = status_of(error)
+            if status >= 500 and status != 501:
+                log.exception(
+                    "request failed",
+                    extra={"operation": route.operation, "error": error.message, "hint": error.hint},
+                )
+            answer = error_response(error.message, status)
+        except (ConnectionError, web.RequestPayloadError) as error:
+            log.debug("client went away", extra={"operation": route.operation, "error": str(error)})
+            answer = error_response("the client has gone", 400)
+        except Exception as error:
+            log.exception("request failed", extra={"operation": route.operation})
+            answer = error_response(f"{type(error).__name__}: {error}", 500)
+        if request.started is not None:
+            # The head has been sent: the only way to tell the client is to cut it off.
+            if request.http.transport is not None:
+                request.http.transport.close()
+            return request.started
+        return answer
