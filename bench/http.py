@@ -61,7 +61,7 @@ class Connection:
         return whole[:length]
 
     def _chunks(self) -> bytes:
-        parts = []
+        parts: list[bytes] = []
         while True:
             while b"\r\n" not in self._rest:
                 self._read()

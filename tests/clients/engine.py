@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import docker
+from docker import DockerClient
 
 from tests.leftovers import Leftovers, in_namespace, links, mounts, processes, tables
 
@@ -256,9 +256,9 @@ class Engine:
                     process.kill()
 
     @contextlib.contextmanager
-    def client(self, timeout: float = 60) -> Iterator[docker.DockerClient]:
+    def client(self, timeout: float = 60) -> Iterator[DockerClient]:
         """The client of docker-py."""
-        client = docker.DockerClient(base_url=f"unix://{self.socket}", timeout=timeout)
+        client = DockerClient(base_url=f"unix://{self.socket}", timeout=timeout)
         try:
             yield client
         finally:

@@ -75,9 +75,7 @@ def test_two_containers_reach_each_other_and_the_host(engine: Engine) -> None:
     engine.ok("run", "-d", "--name", "web", "busybox", "sh", "-c", SERVER)
     address = engine.ok("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "web")
     assert "hello" in fetch(engine, 80, address)
-    assert (
-        fetch_inside(engine, address, 80) == "hello"
-    )
+    assert fetch_inside(engine, address, 80) == "hello"
 
 
 def test_a_published_port_answers_and_goes_with_the_container(engine: Engine) -> None:
@@ -106,9 +104,7 @@ def test_a_free_port_is_chosen_and_told(engine: Engine) -> None:
 def test_a_container_reaches_a_published_port_of_its_own(engine: Engine) -> None:
     engine.ok("run", "-d", "--name", "web", "-p", "18082:80", "busybox", "sh", "-c", SERVER)
     gateway = engine.ok("inspect", "-f", "{{.NetworkSettings.Networks.bridge.Gateway}}", "web")
-    assert (
-        fetch_inside(engine, gateway, 18082) == "hello"
-    )
+    assert fetch_inside(engine, gateway, 18082) == "hello"
 
 
 def test_extra_hosts_and_resolvers_are_written(engine: Engine) -> None:
