@@ -16,7 +16,7 @@ help: ## Say what the targets do
 
 setup: ## Install what is missing: system packages, the virtual environment, generated stubs
 	@scripts/packages.sh
-	@$(MAKE) --no-print-directory $(VENV)/.ready
+	@$(MAKE) --silent --no-print-directory $(VENV)/.ready
 
 $(VENV)/.ready: requirements.lock pyproject.toml $(wildcard setup.py) $(PROTOS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -33,4 +33,8 @@ done
 awk -v run="$run/" 'index($5, run) == 1 {print $5}' /proc/self/mountinfo | sort -r | while read -r mount; do
     $sudo umount -l "$mount"
 done
+bridge=$(cat "$run/bridge" 2> /dev/null || true)
+if [ -n "$bridge" ] && [ -e "/sys/class/net/$bridge" ]; then
+    $sudo ip link delete "$bridge"
+fi
 $sudo rm -rf "$run"

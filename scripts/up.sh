@@ -16,12 +16,23 @@ fi
 
 $sudo scripts/cgroups.sh
 mkdir -p "$run/client"
+
+# Where Docker has the usual bridge already, ours gets another name and subnet. `make down` removes what we made.
+set --
+if [ -e /sys/class/net/docker0 ]; then
+    [ -e /sys/class/net/moby0 ] || $sudo ip link add name moby0 type bridge
+    $sudo ip address replace 172.31.254.1/24 dev moby0
+    set -- --bridge moby0
+    echo moby0 > "$run/bridge"
+else
+    echo docker0 > "$run/bridge"
+fi
 $sudo setsid -f "$PWD/.venv/bin/mobyd" \
     --host "$DOCKER_HOST" \
     --data-root "$run/data" \
     --exec-root "$run/exec" \
     --pidfile "$run/moby.pid" \
-    --group "$group" \
+    --group "$group" "$@" \
     > "$run/mobyd.log" 2>&1 < /dev/null
 
 tries=0

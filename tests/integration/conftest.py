@@ -13,7 +13,7 @@ from tests.leftovers import Leftovers
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_behind() -> Iterator[None]:
-    """Fails the run when a network namespace, mount, veth, nftables table or containerd lease is left.
+    """Fails the run when a network namespace, mount, device, nftables table or containerd is left.
 
     `MOBY_LEAKS=ignore` turns it off on a machine on which others work at the same time.
     """
