@@ -45,7 +45,7 @@ async def take_over(request: BaseRequest, spawn: Spawn, *, multiplexed: bool, ty
     assert isinstance(transport, asyncio.Transport)
     head = _head(request, multiplexed=multiplexed, typed=typed)
     transport.pause_reading()
-    early: bytes = getattr(request.protocol, "_message_tail", b"")
+    early: bytes = getattr(request.protocol, "early", None) or b""
     if transport.get_extra_info("ssl_object") is not None:
         return _relay_tls(request, transport, spawn, head, early)
     connection = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))

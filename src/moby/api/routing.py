@@ -6,6 +6,7 @@ path is looked up whole first, then by its first and last words, then by its fir
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -92,6 +93,7 @@ def _unsupported(name: str) -> Handler:
     return handler
 
 
+@functools.lru_cache(maxsize=1024)
 def split_target(target: str) -> tuple[str, str, str]:
     """A request's target as version (empty without one), path and query."""
     if not target.startswith("/"):

@@ -7,13 +7,14 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
 from moby.api import versions
+from moby.api.connection import Connection, Connections
 from moby.api.hijack import take_over
 from moby.api.request import Request
 from moby.api.responses import empty_response, error_response
@@ -38,7 +39,7 @@ class Server:
     """
 
     def __init__(self, product: str) -> None:
-        self._common = {
+        self._common: Mapping[str, str] = {
             "Api-Version": versions.show(versions.MAXIMUM),
             "Docker-Experimental": "false",
             "Ostype": "linux",
@@ -52,7 +53,7 @@ class Server:
 
     async def __aenter__(self) -> Self:
         self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        self._http = web.Server(
+        self._http = Connections(
             self._handle,
             handler_cancellation=True,
             access_log=None,
@@ -96,14 +97,17 @@ class Server:
         """One request, from aiohttp and back; raises nothing but cancellation."""
         if self._table is None:
             await self._ready.wait()
-        version, path, query = split_target(http.message.path)
+        version, path, query = split_target(http.raw_path)
         if "//" in path or "/." in path:
             response = self._redirect(version, path, query)
         elif http.method == "OPTIONS":
             response = empty_response(200)
         else:
             response = await self._answer(http, version, path, query)
-        if not response.prepared:
+        if isinstance(http.protocol, Connection) and http.protocol.early is not None:
+            # What comes after a refused upgrade has not been read, and is not to be taken for a request.
+            response.force_close()
+        if not response.prepared and "Api-Version" not in response.headers:
             response.headers.update(self._common)
         return response
 

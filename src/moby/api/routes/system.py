@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 from aiohttp.web import Response, StreamResponse
+from multidict import CIMultiDict
 
 from moby.api import versions
 from moby.api.request import Request
@@ -54,6 +55,7 @@ class SystemRoutes:
 
     def __init__(self, backend: System) -> None:
         self._backend = backend
+        self._ping_headers: CIMultiDict[str] | None = None
 
     def routes(self) -> Sequence[Route]:
         """What is served here."""
@@ -68,7 +70,9 @@ class SystemRoutes:
 
     async def _ping(self, request: Request) -> StreamResponse:
         # Builder-Version 1: clients are not to use BuildKit's session, which is not there.
-        return Response(body=b"" if request.method == "HEAD" else b"OK", headers=_PING)
+        if self._ping_headers is None:
+            self._ping_headers = CIMultiDict({**request.common, **_PING})
+        return Response(body=b"" if request.method == "HEAD" else b"OK", headers=self._ping_headers.copy())
 
     async def _info(self, request: Request) -> StreamResponse:
         return json_response(versions.info(await self._backend.info(), request.version))

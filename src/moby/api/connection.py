@@ -1,0 +1,53 @@
+"""This file is about one client's connection, as far as aiohttp's own does not go.
+
+aiohttp drops what follows a request with an `Upgrade` header, or takes it for the next request. Here it is
+kept aside: it belongs to the stream that the connection is about to become, and must never be parsed.
+"""
+
+from __future__ import annotations
+
+import re
+
+from aiohttp.web import Server
+from aiohttp.web_protocol import RequestHandler
+
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
+_EARLY_LIMIT = 1 << 20
+
+
+class Connection(RequestHandler):
+    """Keeps early bytes apart. `early` is what came after the request that asks for an upgrade."""
+
+    __slots__ = ("_missing", "early")
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.early: bytes | None = None
+        self._missing = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if self.early is None and _UPGRADE.search(data) is None:
+            super().data_received(data)
+            return
+        if self.early is None:
+            self.early = b""
+            head, end, _ = data.partition(b"\r\n\r\n")
+            match = _LENGTH.search(head + b"\r\n")
+            self._missing = len(head) + len(end) + (int(match[1]) if match else 0)
+        request, rest = data[: self._missing], data[self._missing :]
+        self._missing -= len(request)
+        if rest:
+            self.early += rest
+            if len(self.early) > _EARLY_LIMIT:
+                self.force_close()
+        if request:
+            super().data_received(request)
+
+
+class Connections(Server):
+    """Makes a `Connection` of every client that comes."""
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, loop=self._loop, **self._kwargs)
