@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +78,8 @@ def main() -> int:
     if os.geteuid() != 0:
         print("Two engines are started: this needs root.", file=sys.stderr)
         return 2
+    # Asked to end, it takes both engines apart as after the last measurement.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     ours, peer = "ours", "peer"
     outcomes, failed = [], 0
     with sides({ours: asked.ours, peer: "dockerd"}) as both:

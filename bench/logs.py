@@ -55,6 +55,6 @@ def end(side: Side) -> None:
 
 
 MEASUREMENTS = (
-    Measurement("log-write-200MB", "ms", write, rounds=3, goal=0.4, tidy=end),
-    Measurement("log-read-200MB", "ms", read, rounds=2, goal=0.15, prepare=write_once, tidy=end),
+    Measurement("log-write-200MB", "ms", write, rounds=3, goal=0.4, warm=False, tidy=end),
+    Measurement("log-read-200MB", "ms", read, rounds=2, goal=0.15, warm=False, prepare=write_once, tidy=end),
 )

@@ -16,7 +16,8 @@ class Measurement:
     """One number a turn, for one side at a time.
 
     `prepare` runs once a side before the first turn and `tidy` once after the last; neither is measured.
-    `goal` is the wished ratio of ours over the peer's. `rising` says that more is better.
+    `goal` is the wished ratio of ours over the peer's. `rising` says that more is better. `warm` runs one
+    turn first that is not counted.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Measurement:
     rounds: int = 7
     goal: float | None = None
     rising: bool = False
+    warm: bool = True
     prepare: Callable[[Side], None] = lambda _: None
     tidy: Callable[[Side], None] = lambda _: None
 
@@ -61,7 +63,7 @@ def measure(measurement: Measurement, sides: Sequence[Side]) -> Outcome:
         for side in sides:
             prepared.append(side)
             measurement.prepare(side)
-        for side in sides:
+        for side in sides if measurement.warm else ():
             measurement.turn(side)  # what is only slow once is not what is asked
         for number in range(measurement.rounds):
             for side in sides if number % 2 == 0 else reversed(sides):
