@@ -31,10 +31,25 @@ class ImageStore(Protocol):
     Cancellation: after a cancelled call the name has its old or its new target.
     """
 
-    content: ContentStore
-    leases: Leases
-    snapshotter: Snapshotter
-    differ: Differ
+    @property
+    def content(self) -> ContentStore:
+        """Blobs."""
+        ...
+
+    @property
+    def leases(self) -> Leases:
+        """What keeps unfinished work."""
+        ...
+
+    @property
+    def snapshotter(self) -> Snapshotter:
+        """File systems."""
+        ...
+
+    @property
+    def differ(self) -> Differ:
+        """Layers to file systems, and back."""
+        ...
 
     async def get(self, name: str) -> StoredImage:
         """Raises NotFound."""

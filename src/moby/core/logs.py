@@ -44,7 +44,7 @@ class LogInfo(msgspec.Struct, frozen=True):
 
 
 class LogQuery(msgspec.Struct, frozen=True):
-    """Which entries: streams, a time window (both ends included), the last `tail` ones (None: all), follow."""
+    """Which entries: streams, a time window (ends included), the last `tail` ones (None: all), follow."""
 
     stdout: bool = True
     stderr: bool = True

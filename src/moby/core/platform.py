@@ -40,13 +40,19 @@ class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
             return False
         default = {"arm64": "v8", "amd64": "v1", "arm": "v7"}.get(self.architecture, "")
         mine, asked = self.variant or default, wanted.variant or default
-        return mine == asked or (mine[1:].isdigit() and asked[1:].isdigit() and int(mine[1:]) <= int(asked[1:]))
+        return mine == asked or (
+            mine[1:].isdigit() and asked[1:].isdigit() and int(mine[1:]) <= int(asked[1:])
+        )
 
 
 def parse_platform(text: str) -> Platform:
     """`os/arch[/variant]`, `os` or `arch`, in any of the usual spellings. Raises InvalidParameter."""
     parts = text.strip().lower().split("/")
-    if not text or len(parts) > 3 or not all(part and part.replace("_", "").replace("-", "").isalnum() for part in parts):
+    if (
+        not text
+        or len(parts) > 3
+        or not all(part and part.replace("_", "").replace("-", "").isalnum() for part in parts)
+    ):
         raise InvalidParameter(f'"{text}": unknown operating system or architecture: invalid argument')
     host = host_platform()
     if len(parts) == 1:

@@ -48,7 +48,9 @@ class Snapshotter(Protocol):
 
     name: str
 
-    async def prepare(self, key: str, parent: str, labels: Mapping[str, str] | None = None) -> Sequence[Mount]:
+    async def prepare(
+        self, key: str, parent: str, labels: Mapping[str, str] | None = None
+    ) -> Sequence[Mount]:
         """An active snapshot. Raises Conflict if the key is taken, NotFound without the parent."""
         ...
 

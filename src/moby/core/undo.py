@@ -60,5 +60,5 @@ class Undo:
                     result = step(*args)
                     if isinstance(result, Awaitable):
                         await result
-            except Exception:  # noqa: BLE001 - one broken step must not keep the others from running
+            except Exception:
                 log.exception("undo step failed", extra={"step": getattr(step, "__qualname__", repr(step))})

@@ -1,0 +1,1 @@
+"""containerd: its gRPC API, and a containerd of our own to talk to."""

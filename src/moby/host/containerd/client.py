@@ -1,0 +1,118 @@
+"""This file is about the connection to containerd: one channel, a namespace, a lease for what is written."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from typing import Any, Self
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+
+from moby.core.errors import Conflict
+from moby.host.containerd.errors import translation
+from moby.host.containerd.protos import namespaces_pb2, version_pb2
+
+CALL_LIMIT_S = 20.0
+_MESSAGE_LIMIT = 16 << 20
+
+current_lease: ContextVar[str] = ContextVar("containerd_lease", default="")
+
+
+class Containerd:
+    """Calls containerd's services by their full method names.
+
+    Life: entering connects (without waiting for an answer) and leaving closes; a containerd that goes away
+    and comes back is found again by the channel. Every call carries the namespace, and the lease that the
+    calling task holds. Errors leave as ours; a call that takes longer than `CALL_LIMIT_S` raises Unavailable.
+    """
+
+    def __init__(self, address: str, namespace: str = "moby") -> None:
+        self.address = address.removeprefix("unix://")
+        self.namespace = namespace
+        self._channel: grpc.aio.Channel | None = None
+        self._methods: dict[str, Any] = {}
+
+    async def __aenter__(self) -> Self:
+        self._channel = grpc.aio.insecure_channel(
+            f"unix://{self.address}",
+            options=[
+                ("grpc.default_authority", "localhost"),
+                ("grpc.max_send_message_length", _MESSAGE_LIMIT),
+                ("grpc.max_receive_message_length", _MESSAGE_LIMIT),
+                ("grpc.initial_reconnect_backoff_ms", 20),
+                ("grpc.min_reconnect_backoff_ms", 20),
+                ("grpc.max_reconnect_backoff_ms", 500),
+            ],
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        channel, self._channel = self._channel, None
+        self._methods.clear()
+        if channel is not None:
+            await channel.close()
+
+    async def call(
+        self, method: str, request: Any, answer: Any = Empty, *, limit_s: float | None = CALL_LIMIT_S
+    ) -> Any:
+        """One request, one answer of the message class `answer`."""
+        with translation():
+            return await self._method(method, "unary_unary", answer)(
+                request, metadata=self._metadata(), timeout=limit_s, wait_for_ready=True
+            )
+
+    def stream(self, method: str, request: Any, answer: Any) -> Any:
+        """One request, a stream of answers; the caller translates errors and cancels it."""
+        return self._method(method, "unary_stream", answer)(request, metadata=self._metadata())
+
+    def exchange(self, method: str, answer: Any) -> Any:
+        """A stream each way, to be written and read by hand."""
+        return self._method(method, "stream_stream", answer)(metadata=self._metadata())
+
+    def _method(self, method: str, shape: str, answer: Any) -> Callable[..., Any]:
+        found = self._methods.get(method)
+        if found is None:
+            assert self._channel is not None, "used outside its context"
+            found = self._methods[method] = getattr(self._channel, shape)(
+                f"/containerd.services.{method}",
+                request_serializer=_serialize,
+                response_deserializer=answer.FromString,
+            )
+        return found  # type: ignore[no-any-return]
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        lease = current_lease.get()
+        namespace = ("containerd-namespace", self.namespace)
+        return (namespace, ("containerd-lease", lease)) if lease else (namespace,)
+
+    async def version(self, *, limit_s: float | None = CALL_LIMIT_S) -> tuple[str, str]:
+        """Version and revision of the containerd that answers."""
+        found = await self.call(
+            "version.v1.Version/Version", Empty(), version_pb2.VersionResponse, limit_s=limit_s
+        )
+        return found.version, found.revision
+
+    async def ensure_namespace(self) -> None:
+        """Make our namespace if it is not there."""
+        request = namespaces_pb2.CreateNamespaceRequest(
+            namespace=namespaces_pb2.Namespace(name=self.namespace)
+        )
+        try:
+            await self.call("namespaces.v1.Namespaces/Create", request)
+        except Conflict:
+            return
+
+    async def read_stream(self, method: str, request: Any, answer: Any) -> AsyncIterator[Any]:
+        """A stream of answers with our errors, cancelled when the reader goes away."""
+        call = self.stream(method, request, answer)
+        try:
+            with translation():
+                async for message in call:
+                    yield message
+        finally:
+            call.cancel()
+
+
+def _serialize(message: Any) -> bytes:
+    return message.SerializeToString()  # type: ignore[no-any-return]

@@ -1,0 +1,62 @@
+"""This file is about leases: what keeps unfinished work from containerd's garbage collector."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from moby.core.content import Leases
+from moby.core.errors import NotFound
+from moby.host.containerd.client import Containerd, current_lease
+from moby.host.containerd.protos import leases_pb2
+
+
+class ContainerdLeases(Leases):
+    """Leases that calls of the same task carry by themselves."""
+
+    def __init__(self, client: Containerd) -> None:
+        self._client = client
+
+    def hold(self, *, hours: float = 24.0) -> AbstractAsyncContextManager[None]:
+        """See `Leases.hold`."""
+        return self._hold(hours)
+
+    @asynccontextmanager
+    async def _hold(self, hours: float) -> AsyncIterator[None]:
+        if current_lease.get():
+            yield
+            return
+        lease = f"moby-{os.urandom(8).hex()}"
+        expires = (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        await self._client.call(
+            "leases.v1.Leases/Create",
+            leases_pb2.CreateRequest(id=lease, labels={"containerd.io/gc.expire": expires}),
+        )
+        token = current_lease.set(lease)
+        try:
+            yield
+        finally:
+            current_lease.reset(token)
+            await asyncio.shield(self._drop(lease))
+
+    async def _drop(self, lease: str) -> None:
+        try:
+            await self._client.call("leases.v1.Leases/Delete", leases_pb2.DeleteRequest(id=lease))
+        except NotFound:
+            return
+
+    async def names(self) -> list[str]:
+        """The leases there are."""
+        found = await self._client.call(
+            "leases.v1.Leases/List", leases_pb2.ListRequest(), leases_pb2.ListResponse
+        )
+        return [lease.id for lease in found.leases]
+
+    async def drop_stale(self) -> None:
+        """End the leases of a process of ours that died; for start-up, before any new one is taken."""
+        for lease in await self.names():
+            if lease.startswith("moby-"):
+                await self._drop(lease)

@@ -1,0 +1,217 @@
+"""This file is about containerd's containers, tasks and what it tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from google.protobuf.any_pb2 import Any as AnyMessage
+
+from moby.core.errors import NotFound
+from moby.core.runtime import Exited, OutOfMemory, Status, Stdio, TaskState
+from moby.core.snapshots import Mount
+from moby.host.containerd.client import Containerd
+from moby.host.containerd.errors import translation
+from moby.host.containerd.images import moment
+from moby.host.containerd.protos import (
+    containers_pb2,
+    events_pb2,
+    runc_pb2,
+    subscribe_pb2,
+    task_pb2,
+    tasks_pb2,
+    types_pb2,
+)
+from moby.host.containerd.snapshots import to_wire
+
+_TASKS = "tasks.v1.Tasks"
+_CONTAINERS = "containers.v1.Containers"
+_SPEC = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
+_CREATE_LIMIT_S = 120.0
+
+STATUSES: Mapping[int, Status] = {
+    task_pb2.CREATED: Status.CREATED,
+    task_pb2.RUNNING: Status.RUNNING,
+    task_pb2.STOPPED: Status.STOPPED,
+    task_pb2.PAUSED: Status.PAUSED,
+    task_pb2.PAUSING: Status.PAUSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shim:
+    """Which shim runs a container, and for the runc shim which OCI runtime it calls."""
+
+    name: str = "io.containerd.runc.v2"
+    binary: str = ""
+    root: str = ""
+
+    def options(self) -> AnyMessage | None:
+        """The shim's options, as containerd passes them on."""
+        if not self.name.startswith("io.containerd.runc."):
+            return None
+        value = runc_pb2.Options(binary_name=self.binary, root=self.root)
+        return AnyMessage(type_url="containerd.runc.v1.Options", value=value.SerializeToString())
+
+
+class ContainerdTasks:
+    """Containers (a spec and a name for it) and tasks (what runs)."""
+
+    def __init__(self, client: Containerd) -> None:
+        self._client = client
+
+    async def create_container(
+        self,
+        container: str,
+        spec: Mapping[str, Any],
+        shim: Shim,
+        *,
+        snapshotter: str = "",
+        snapshot_key: str = "",
+        image: str = "",
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """Raises Conflict if there is one by that name."""
+        message = containers_pb2.Container(
+            id=container,
+            image=image,
+            labels=labels or {},
+            runtime=containers_pb2.Container.Runtime(name=shim.name, options=shim.options()),
+            spec=AnyMessage(type_url=_SPEC, value=msgspec.json.encode(spec)),
+            snapshotter=snapshotter if snapshot_key else "",
+            snapshot_key=snapshot_key,
+        )
+        request = containers_pb2.CreateContainerRequest(container=message)
+        await self._client.call(f"{_CONTAINERS}/Create", request, containers_pb2.CreateContainerResponse)
+
+    async def delete_container(self, container: str) -> None:
+        """No error if it is not there."""
+        try:
+            await self._client.call(
+                f"{_CONTAINERS}/Delete", containers_pb2.DeleteContainerRequest(id=container)
+            )
+        except NotFound:
+            return
+
+    async def container_names(self) -> Sequence[str]:
+        """Every container of our namespace."""
+        found = await self._client.call(
+            f"{_CONTAINERS}/List",
+            containers_pb2.ListContainersRequest(),
+            containers_pb2.ListContainersResponse,
+        )
+        return [container.id for container in found.containers]
+
+    async def create(self, container: str, rootfs: Sequence[Mount], stdio: Stdio, shim: Shim) -> int:
+        """Make the task; its pid."""
+        request = tasks_pb2.CreateTaskRequest(
+            container_id=container,
+            rootfs=to_wire(rootfs),
+            stdin=stdio.stdin,
+            stdout=stdio.stdout,
+            stderr=stdio.stderr,
+            terminal=stdio.terminal,
+            options=shim.options(),
+        )
+        found = await self._client.call(
+            f"{_TASKS}/Create", request, tasks_pb2.CreateTaskResponse, limit_s=_CREATE_LIMIT_S
+        )
+        return int(found.pid)
+
+    async def start(self, container: str) -> None:
+        """Run the program."""
+        request = tasks_pb2.ProcessRequest(container_id=container)
+        await self._client.call(f"{_TASKS}/Start", request, tasks_pb2.StartResponse, limit_s=_CREATE_LIMIT_S)
+
+    async def delete(self, container: str) -> TaskState:
+        """Free a stopped task. Raises NotFound, Conflict while it runs."""
+        found = await self._client.call(
+            f"{_TASKS}/Delete",
+            tasks_pb2.TaskRequest(container_id=container),
+            tasks_pb2.DeleteResponse,
+            limit_s=_CREATE_LIMIT_S,
+        )
+        return TaskState(container, found.pid, Status.STOPPED, found.exit_status, moment(found.exited_at))
+
+    async def kill(self, container: str, signal: int, *, everyone: bool) -> None:
+        """Raises NotFound if its process is gone."""
+        request = tasks_pb2.KillRequest(container_id=container, signal=signal, all=everyone)
+        await self._client.call(f"{_TASKS}/Kill", request)
+
+    async def pause(self, container: str) -> None:
+        """Freeze."""
+        await self._client.call(f"{_TASKS}/Pause", tasks_pb2.TaskRequest(container_id=container))
+
+    async def resume(self, container: str) -> None:
+        """Thaw."""
+        await self._client.call(f"{_TASKS}/Resume", tasks_pb2.TaskRequest(container_id=container))
+
+    async def resize(self, container: str, width: int, height: int) -> None:
+        """The terminal's size in characters."""
+        request = tasks_pb2.ResizePtyRequest(container_id=container, width=width, height=height)
+        await self._client.call(f"{_TASKS}/ResizePty", request)
+
+    async def close_stdin(self, container: str) -> None:
+        """Close the shim's end of standard input."""
+        request = tasks_pb2.CloseIORequest(container_id=container, stdin=True)
+        await self._client.call(f"{_TASKS}/CloseIO", request)
+
+    async def pids(self, container: str) -> Sequence[int]:
+        """Every process, as the host numbers them."""
+        request = tasks_pb2.TaskRequest(container_id=container)
+        found = await self._client.call(f"{_TASKS}/ListPids", request, tasks_pb2.ListPidsResponse)
+        return [process.pid for process in found.processes]
+
+    async def get(self, container: str) -> TaskState:
+        """Raises NotFound."""
+        request = tasks_pb2.ProcessRequest(container_id=container)
+        found = await self._client.call(f"{_TASKS}/Get", request, tasks_pb2.GetResponse)
+        return _state(container, found.process)
+
+    async def list(self) -> Sequence[TaskState]:
+        """Every task of our namespace."""
+        found = await self._client.call(
+            f"{_TASKS}/List", tasks_pb2.ListTasksRequest(), tasks_pb2.ListTasksResponse
+        )
+        return [_state(process.container_id or process.id, process) for process in found.tasks]
+
+    def events(self) -> AsyncIterator[Exited | OutOfMemory]:
+        """Ends of first processes, and kills for memory, until the connection breaks.
+
+        The subscription is under way when this returns, not at the first step of the iterator.
+        """
+        namespace = f"namespace=={self._client.namespace}"
+        request = subscribe_pb2.SubscribeRequest(
+            filters=[f'{namespace},topic=="/tasks/exit"', f'{namespace},topic=="/tasks/oom"']
+        )
+        call = self._client.stream("events.v1.Events/Subscribe", request, types_pb2.Envelope)
+        return _events(call)
+
+
+async def _events(call: Any) -> AsyncIterator[Exited | OutOfMemory]:
+    try:
+        with translation():
+            async for envelope in call:
+                if (event := _event(envelope)) is not None:
+                    yield event
+    finally:
+        call.cancel()
+
+
+def _event(envelope: types_pb2.Envelope) -> Exited | OutOfMemory | None:
+    if envelope.topic == "/tasks/oom":
+        return OutOfMemory(events_pb2.TaskOOM.FromString(envelope.event.value).container_id)
+    event = events_pb2.TaskExit.FromString(envelope.event.value)
+    if event.id != event.container_id:
+        return None
+    return Exited(
+        event.container_id, event.pid, event.exit_status, moment(event.exited_at) or datetime.now(UTC)
+    )
+
+
+def _state(container: str, process: task_pb2.Process) -> TaskState:
+    status = STATUSES.get(process.status, Status.UNKNOWN)
+    return TaskState(container, process.pid, status, process.exit_status, moment(process.exited_at))

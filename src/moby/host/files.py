@@ -1,0 +1,123 @@
+"""This file is about files that must not be lost or torn, and locks that end with their process."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from moby.core.errors import Conflict, Forbidden, InvalidParameter, MobyError, NotFound, System, Unavailable
+from moby.host.threads import blocking
+
+_CLASSES: dict[int, type[MobyError]] = {
+    errno.ENOENT: NotFound,
+    errno.EACCES: Forbidden,
+    errno.EPERM: Forbidden,
+    errno.EEXIST: Conflict,
+    errno.EBUSY: Conflict,
+    errno.ENOTEMPTY: Conflict,
+    errno.EINVAL: InvalidParameter,
+    errno.ENAMETOOLONG: InvalidParameter,
+    errno.EAGAIN: Unavailable,
+    errno.EMFILE: Unavailable,
+    errno.ENFILE: Unavailable,
+}
+
+
+def translated(error: OSError, what: str = "") -> MobyError:
+    """The class for an errno; `what` was being tried."""
+    words = error.strerror or str(error)
+    path = f" {error.filename}" if error.filename else ""
+    return _CLASSES.get(error.errno or 0, System)(f"{what}{path}: {words.lower()}".lstrip(": "))
+
+
+@contextmanager
+def translation(what: str) -> Iterator[None]:
+    """Inside this block OSError leaves as ours."""
+    try:
+        yield
+    except OSError as error:
+        raise translated(error, what) from error
+
+
+def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Replace a file whole: after a crash it has its old content or the new one. On disk when this returns."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        os.fchmod(descriptor, mode)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    finally:
+        os.close(descriptor)
+    os.rename(temporary, path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Put a directory's entries on disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+async def remove_tree(path: Path) -> None:
+    """Remove a directory with all in it; no error if it is not there. Raises System."""
+    try:
+        await blocking(shutil.rmtree, path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise System(f"unable to remove filesystem: {error}") from error
+
+
+class LockFile:
+    """A lock on a path that ends with its holder, however that ends."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        self._path = path
+        self._what = what
+        self._descriptor = -1
+
+    def acquire(self) -> None:
+        """Raises Conflict, naming who holds it."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise Conflict(
+                f"{self._what} is in use by another daemon (process {holder or 'unknown'})"
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give it back; no error if it is not held."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()

@@ -1,0 +1,113 @@
+"""This file is about processes: our children, and processes that were somebody's children before."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from moby.core.errors import NotFound, System
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a child ended, and what it printed."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+
+async def run(argv: Sequence[str], *, stdin: bytes | None = None, limit_s: float = 60.0) -> Result:
+    """Run a program to its end. Raises NotFound if there is none, System if it takes too long."""
+    try:
+        child = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    except FileNotFoundError as error:
+        raise NotFound(f"{argv[0]}: no such program") from error
+    try:
+        async with asyncio.timeout(limit_s):
+            out, err = await child.communicate(stdin)
+    except TimeoutError as error:
+        raise System(f"{argv[0]} did not end within {limit_s:g} s") from error
+    finally:
+        if child.returncode is None:
+            child.kill()
+    return Result(child.returncode or 0, out, err)
+
+
+def start_detached(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> int:
+    """Start a program in a session of its own, its output appended to `log`; it outlives us. Its pid."""
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            close_fds=True,
+            env=None if env is None else dict(env),
+        )
+    # Popen complains when it is collected before its child ended; whoever watches the pid reaps it.
+    child.returncode = 0
+    return child.pid
+
+
+class Watched:
+    """A process by its pidfd: whosever child it is, its end is noticed and its pid cannot be mistaken."""
+
+    def __init__(self, pid: int) -> None:
+        """Raises NotFound if there is no such process."""
+        self.pid = pid
+        try:
+            self._descriptor = os.pidfd_open(pid)
+        except ProcessLookupError as error:
+            raise NotFound(f"no such process: {pid}") from error
+
+    async def ended(self) -> None:
+        """Returns when the process has ended."""
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+        loop.add_reader(self._descriptor, done.set)
+        try:
+            await done.wait()
+        finally:
+            loop.remove_reader(self._descriptor)
+        self._reap()
+
+    def kill(self, number: int = signal.SIGTERM) -> None:
+        """Send a signal; no error if it has ended."""
+        try:
+            signal.pidfd_send_signal(self._descriptor, number)
+        except ProcessLookupError:
+            return
+
+    async def terminate(self, limit_s: float = 10.0) -> None:
+        """SIGTERM, and SIGKILL if it has not ended within `limit_s`."""
+        self.kill()
+        try:
+            async with asyncio.timeout(limit_s):
+                await self.ended()
+        except TimeoutError:
+            self.kill(signal.SIGKILL)
+            await self.ended()
+
+    def _reap(self) -> None:
+        try:
+            os.waitid(os.P_PIDFD, self._descriptor, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            return
+
+    def close(self) -> None:
+        """Free the descriptor."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,1 @@
+"""Images: registries, pull and push, archives, stores. Usable without a daemon."""

@@ -1,0 +1,59 @@
+"""This file is about images in containerd: names, content, snapshots, leases of one namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from moby.core.images import ImageStore, StoredImage
+from moby.host.containerd.client import Containerd
+from moby.host.containerd.content import ContainerdContent
+from moby.host.containerd.images import ContainerdImageNames
+from moby.host.containerd.leases import ContainerdLeases
+from moby.host.containerd.snapshots import ContainerdDiffer, ContainerdSnapshots
+
+
+class ContainerdImages(ImageStore):
+    """An image store that containerd keeps."""
+
+    def __init__(self, client: Containerd, snapshotter: str = "overlayfs") -> None:
+        self._content = ContainerdContent(client)
+        self._leases = ContainerdLeases(client)
+        self._snapshotter = ContainerdSnapshots(client, snapshotter)
+        self._differ = ContainerdDiffer(client)
+        self._names = ContainerdImageNames(client)
+
+    @property
+    def content(self) -> ContainerdContent:
+        """See `ImageStore.content`."""
+        return self._content
+
+    @property
+    def leases(self) -> ContainerdLeases:
+        """See `ImageStore.leases`."""
+        return self._leases
+
+    @property
+    def snapshotter(self) -> ContainerdSnapshots:
+        """See `ImageStore.snapshotter`."""
+        return self._snapshotter
+
+    @property
+    def differ(self) -> ContainerdDiffer:
+        """See `ImageStore.differ`."""
+        return self._differ
+
+    async def get(self, name: str) -> StoredImage:
+        """See `ImageStore.get`."""
+        return await self._names.get(name)
+
+    async def put(self, image: StoredImage) -> None:
+        """See `ImageStore.put`."""
+        await self._names.put(image)
+
+    async def delete(self, name: str, *, sync: bool = False) -> None:
+        """See `ImageStore.delete`."""
+        await self._names.delete(name, sync=sync)
+
+    async def list(self) -> Sequence[StoredImage]:
+        """See `ImageStore.list`."""
+        return await self._names.list()

@@ -1,0 +1,1 @@
+"""Running containers: the runtimes, and the OCI runtime spec they take."""

@@ -1,0 +1,144 @@
+"""This file is about containerd as the runtime: tasks by its shims."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, Unavailable
+from moby.core.runtime import Resync, Runtime, Status, TaskEvent, TaskRequest, TaskState
+from moby.host.containerd.client import Containerd
+from moby.host.containerd.tasks import ContainerdTasks, Shim
+from moby.runtime.failures import reworded
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 0.1
+
+
+class ContainerdRuntime(Runtime):
+    """Runs tasks by containerd; `shims` says which shim and OCI runtime each runtime name means."""
+
+    def __init__(
+        self, client: Containerd, shims: Mapping[str, Shim], default: str, *, snapshotter: str = "overlayfs"
+    ) -> None:
+        self._tasks = ContainerdTasks(client)
+        self._shims = shims
+        self._default = default
+        self._snapshotter = snapshotter
+
+    def _shim(self, name: str) -> Shim:
+        name = name or self._default
+        if (shim := self._shims.get(name)) is not None:
+            return shim
+        if name.startswith(("io.containerd.", "/")):
+            return Shim(name)
+        raise InvalidParameter(f"unknown or invalid runtime name: {name}")
+
+    async def create(self, request: TaskRequest) -> int:
+        """See `Runtime.create`."""
+        shim = self._shim(request.runtime)
+        try:
+            await self._create_container(request, shim)
+        except Conflict:
+            # A crash left it behind; its task, if any, is not one that anybody waits for.
+            await self.delete(request.id)
+            await self._create_container(request, shim)
+        try:
+            return await self._tasks.create(request.id, request.rootfs, request.stdio, shim)
+        except MobyError as error:
+            await asyncio.shield(self._tasks.delete_container(request.id))
+            raise reworded(error) from error
+
+    async def _create_container(self, request: TaskRequest, shim: Shim) -> None:
+        await self._tasks.create_container(
+            request.id,
+            request.spec,
+            shim,
+            snapshotter=self._snapshotter,
+            snapshot_key=request.snapshot_key,
+            image=request.image,
+            labels=request.labels,
+        )
+
+    async def start(self, task: str) -> None:
+        """See `Runtime.start`."""
+        try:
+            await self._tasks.start(task)
+        except MobyError as error:
+            raise reworded(error) from error
+
+    async def kill(self, task: str, signal: int, *, everyone: bool = False) -> None:
+        """See `Runtime.kill`."""
+        await self._tasks.kill(task, signal, everyone=everyone)
+
+    async def pause(self, task: str) -> None:
+        """See `Runtime.pause`."""
+        await self._tasks.pause(task)
+
+    async def resume(self, task: str) -> None:
+        """See `Runtime.resume`."""
+        await self._tasks.resume(task)
+
+    async def resize(self, task: str, *, width: int, height: int) -> None:
+        """See `Runtime.resize`."""
+        await self._tasks.resize(task, width, height)
+
+    async def close_stdin(self, task: str) -> None:
+        """See `Runtime.close_stdin`."""
+        await self._tasks.close_stdin(task)
+
+    async def pids(self, task: str) -> Sequence[int]:
+        """See `Runtime.pids`."""
+        return await self._tasks.pids(task)
+
+    async def state(self, task: str) -> TaskState:
+        """See `Runtime.state`."""
+        return await self._tasks.get(task)
+
+    async def delete(self, task: str) -> TaskState | None:
+        """See `Runtime.delete`."""
+        last = None
+        try:
+            last = await self._tasks.delete(task)
+        except NotFound:
+            pass
+        except Conflict:
+            last = await self._kill_and_delete(task)
+        await self._tasks.delete_container(task)
+        return last
+
+    async def _kill_and_delete(self, task: str) -> TaskState | None:
+        """A task that only was created, or that did not end: containerd refuses to delete it."""
+        try:
+            await self._tasks.kill(task, int(signal.SIGKILL), everyone=True)
+        except NotFound:
+            log.debug("task was gone before it was killed", extra={"task": task})
+        for _ in range(200):
+            try:
+                return await self._tasks.delete(task)
+            except NotFound:
+                return None
+            except Conflict:
+                await asyncio.sleep(0.01)
+        raise Unavailable(f"task {task} does not end")
+
+    async def list(self) -> Sequence[TaskState]:
+        """See `Runtime.list`; a container whose task is gone counts as stopped, its exit status unknown."""
+        tasks = {task.id: task for task in await self._tasks.list()}
+        lost = [name for name in await self._tasks.container_names() if name not in tasks]
+        return [*tasks.values(), *(TaskState(name, 0, Status.STOPPED, 255) for name in lost)]
+
+    async def events(self) -> AsyncIterator[TaskEvent]:
+        """See `Runtime.events`."""
+        while True:
+            try:
+                stream = self._tasks.events()
+                yield Resync()
+                async for event in stream:
+                    yield event
+            except MobyError as error:
+                log.warning("containerd's events were interrupted", extra={"error": str(error)})
+            await asyncio.sleep(_RETRY_S)
