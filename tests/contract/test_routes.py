@@ -92,6 +92,7 @@ ELSEWHERE = {"ContainerAttach"}
 
 # What the definition leaves out, though dockerd sends it and clients read it.
 BESIDE_THE_DEFINITION = {
+    "ContainerInspect": ("$.HostConfig.MemorySwappiness: null", "$.HostConfig.OomKillDisable: null"),
     "SystemVersion": ("$: there is no Experimental",),
     "SystemDataUsage": ("$: there is no ",),
     "ContainerList": ("$[0].NetworkSettings", "$[1].NetworkSettings"),

@@ -1,0 +1,42 @@
+"""This file is about telling users which operations of the Engine API work: a page made from the routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from moby.api.operations import OPERATIONS
+from moby.api.routing import Route
+from moby.api.versions import MAXIMUM, MINIMUM, show
+
+_HEAD = """\
+# Compatibility
+
+`mobyd` speaks the Docker Engine API from v{minimum} to v{maximum}. Of the {total} operations of v{maximum},
+{works} work, {partial} work in part, and {missing} answer `501 Not Implemented`, naming themselves. A field of a
+request that is not supported yet is refused in the same way, never ignored.
+
+This page is made from the table of routes.
+
+| operation | request | state |
+| --- | --- | --- |
+"""
+
+
+def page(routes: Iterable[Route]) -> str:
+    """The page, in Markdown."""
+    served = {route.operation: route for route in routes}
+    partial = sum(bool(route.partial) for route in served.values())
+    head = _HEAD.format(
+        minimum=show(MINIMUM),
+        maximum=show(MAXIMUM),
+        total=len(OPERATIONS),
+        works=len(served) - partial,
+        partial=partial,
+        missing=len(OPERATIONS) - len(served),
+    )
+    lines = []
+    for name, operation in OPERATIONS.items():
+        route = served.get(name)
+        state = "not yet" if route is None else f"in part: {route.partial}" if route.partial else "works"
+        lines.append(f"| {name} | `{operation.method} {operation.path}` | {state} |\n")
+    return head + "".join(lines)
