@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import tarfile
+from collections.abc import Iterator
 
 import docker
 import pytest
 
 from tests.clients.engine import Engine
+
+# docker-py leaves sockets of streams to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Has them collected here, not in a test that is innocent."""
+    yield
+    gc.collect()
 
 
 def test_run_returns_the_output(engine: Engine) -> None:
