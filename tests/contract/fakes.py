@@ -467,8 +467,8 @@ class FakeEngine:
         self.volumes = FakeVolumes()
         self.system = FakeSystem()
 
-    def backends(self) -> Backends:
-        """As the API sees it."""
+    def backends(self, *, complete: bool = True) -> Backends:
+        """As the API sees it; not complete, with the services alone that our engine has."""
         return Backends(
             containers=self.containers,
             container_streams=self.streams,
@@ -477,4 +477,5 @@ class FakeEngine:
             networks=self.networks,
             volumes=self.volumes,
             system=self.system,
+            container_changes=self.containers if complete else None,
         )

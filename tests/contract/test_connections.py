@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import socket
+import ssl
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -288,3 +291,65 @@ async def test_engine_error_in_mid_stream_cuts_the_connection(
     async with client.get("/containers/box/logs?stdout=1") as answer:
         with pytest.raises(Exception, match=r"payload|closed|complete"):
             await answer.read()
+
+
+async def test_attach_over_tls(tmp_path: Path, engine: FakeEngine) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=engine", "-days", "1",
+         "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    async with Server("0.0.0") as server:
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        await server.listen(listener, tls)
+        server.serve(engine.backends().routes())
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        trusting.check_hostname = False
+        async with asyncio.timeout(LIMIT_S):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+            writer.write(
+                b"POST /containers/box/attach HTTP/1.1\r\nHost: d\r\n"
+                b"Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n"
+            )
+            assert (await _head(reader)).startswith("HTTP/1.1 101 ")
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"HELLO"
+            writer.close()
+            await engine.streams.closed.wait()
+
+
+async def test_client_that_does_not_read_holds_up_nobody(address: str, client: ClientSession) -> None:
+    reader, writer = await _send(address, "\n\n".join(["GET /containers/json HTTP/1.1\nHost: d"] * 2000))
+    async with asyncio.timeout(LIMIT_S):
+        for _ in range(20):
+            async with client.get("/_ping") as answer:
+                assert await answer.text() == "OK"
+    writer.close()
+    del reader
+
+
+async def test_closing_ends_streams_and_attachments(tmp_path: Path, engine: FakeEngine) -> None:
+    engine.streams.follow = asyncio.Event()
+    path = str(tmp_path / "api.sock")
+    async with asyncio.timeout(LIMIT_S), contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(Server("0.0.0", close_limit_s=0.01))
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        await server.listen(listener)
+        server.serve(engine.backends().routes())
+        reader, writer = await _send(path, "GET /containers/box/logs?stdout=1&follow=1 HTTP/1.1\nHost: d")
+        await _head(reader)
+        attached, attached_writer = await _send(
+            path, "POST /containers/box/attach HTTP/1.1\nHost: d\nContent-Length: 0"
+        )
+        await _head(attached)
+        await stack.aclose()
+        await reader.read()
+        assert await attached.read() == b""
+        writer.close()
+        attached_writer.close()
+    assert engine.streams.closed.is_set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from moby.api.routes.container_changes import ContainerChangeRoutes, ContainerChanges
 from moby.api.routes.container_streams import ContainerStreamRoutes, ContainerStreams
 from moby.api.routes.containers import ContainerRoutes, Containers
 from moby.api.routes.image_transfers import TransferRoutes, Transfers
@@ -17,7 +18,7 @@ from moby.api.routing import Route
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """An engine, as the API sees it."""
+    """An engine, as the API sees it; the operations of a service that is None are not supported."""
 
     containers: Containers
     container_streams: ContainerStreams
@@ -26,11 +27,13 @@ class Backends:
     networks: Networks
     volumes: Volumes
     system: System
+    container_changes: ContainerChanges | None = None
 
     def routes(self) -> Sequence[Route]:
         """Every route that is served."""
         return [
             *ContainerRoutes(self.containers).routes(),
+            *(ContainerChangeRoutes(self.container_changes).routes() if self.container_changes else ()),
             *ContainerStreamRoutes(self.container_streams).routes(),
             *ImageRoutes(self.images).routes(),
             *TransferRoutes(self.transfers).routes(),

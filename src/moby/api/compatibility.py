@@ -12,8 +12,8 @@ _HEAD = """\
 # Compatibility
 
 `mobyd` speaks the Docker Engine API from v{minimum} to v{maximum}. Of the {total} operations of v{maximum},
-{works} work, {partial} work in part, and {missing} answer `501 Not Implemented`, naming themselves. A field of a
-request that is not supported yet is refused in the same way, never ignored.
+{works} work, {partial} work in part, and {missing} answer `501 Not Implemented`, naming themselves. A field
+of a request that is not supported yet is refused in the same way, never ignored.
 
 This page is made from the table of routes.
 

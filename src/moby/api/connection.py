@@ -6,14 +6,17 @@ kept aside: it belongs to the stream that the connection is about to become, and
 
 from __future__ import annotations
 
+import logging
 import re
 
-from aiohttp.web import Server
+from aiohttp.web import BaseRequest, Response, Server, StreamResponse
 from aiohttp.web_protocol import RequestHandler
 
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
 _EARLY_LIMIT = 1 << 20
+
+log = logging.getLogger(__name__)
 
 
 class Connection(RequestHandler):
@@ -44,6 +47,21 @@ class Connection(RequestHandler):
                 self.force_close()
         if request:
             super().data_received(request)
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> StreamResponse:
+        """What is no HTTP is the client's fault: a line in the log, not a traceback each."""
+        if status != 400 or request.writer.output_size > 0:
+            return super().handle_error(request, status, exc, message)
+        log.info("client sent no HTTP", extra={"error": str(exc)})
+        response = Response(status=400, text="400 Bad Request")
+        response.force_close()
+        return response
 
 
 class Connections(Server):

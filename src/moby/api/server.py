@@ -35,10 +35,11 @@ class Server:
 
     Life: inside `async with`, `listen` may be called at once; requests wait until `serve` gives the routes,
     so that no client is refused while the engine starts. At the end the listeners are closed, what is under
-    way gets `CLOSE_LIMIT_S` to end, then it is cancelled.
+    way gets `close_limit_s` to end, then it is cancelled.
     """
 
-    def __init__(self, product: str) -> None:
+    def __init__(self, product: str, *, close_limit_s: float = CLOSE_LIMIT_S) -> None:
+        self._close_limit_s = close_limit_s
         self._common: Mapping[str, str] = {
             "Api-Version": versions.show(versions.MAXIMUM),
             "Docker-Experimental": "false",
@@ -72,7 +73,7 @@ class Server:
             listener.close()
         self._http.pre_shutdown()
         if self._tasks and kind is None:
-            await asyncio.wait(self._tasks, timeout=CLOSE_LIMIT_S)
+            await asyncio.wait(self._tasks, timeout=self._close_limit_s)
         await self._http.shutdown(0.1)
         for task in self._tasks:
             task.cancel()

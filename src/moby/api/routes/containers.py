@@ -11,7 +11,7 @@ from aiohttp.web import StreamResponse
 from moby.api import versions
 from moby.api.request import Request
 from moby.api.responses import empty_response, json_response
-from moby.api.routes.container_versions import adapt_create, adapt_update
+from moby.api.routes.container_versions import adapt_create
 from moby.api.routing import Route
 from moby.core import errors
 from moby.core.filters import Filters
@@ -22,10 +22,6 @@ from moby.core.types.containers import (
     ContainerInspectResponse,
     ContainerPruneResponse,
     ContainerSummary,
-    ContainerTopResponse,
-    ContainerUpdateRequest,
-    ContainerUpdateResponse,
-    FilesystemChange,
 )
 from moby.core.types.requests import ListRequest
 
@@ -81,18 +77,6 @@ class Containers(Protocol):
         """Everything about it; the answer is the caller's to change."""
         ...
 
-    async def top(self, name: str, ps_args: str) -> ContainerTopResponse:
-        """Raises Conflict if it does not run."""
-        ...
-
-    async def update(self, name: str, request: ContainerUpdateRequest) -> ContainerUpdateResponse:
-        """Raises InvalidParameter, Conflict."""
-        ...
-
-    async def changes(self, name: str) -> Sequence[FilesystemChange]:
-        """What differs from its image."""
-        ...
-
     async def prune(self, filters: Filters) -> ContainerPruneResponse:
         """Remove every container that does not run."""
         ...
@@ -112,15 +96,18 @@ class ContainerRoutes:
         """What is served here."""
         return [
             Route("ContainerList", self._list),
-            Route("ContainerCreate", self._create, finishes=True),
+            Route(
+                "ContainerCreate",
+                self._create,
+                finishes=True,
+                partial="no restart policies, health checks, links, init, device requests, "
+                "or more than one network",
+            ),
             Route("ContainerInspect", self._inspect),
-            Route("ContainerTop", self._top),
-            Route("ContainerChanges", self._changes),
             Route("ContainerStart", self._start, finishes=True, partial="no checkpoints"),
             Route("ContainerStop", self._stop, finishes=True),
             Route("ContainerRestart", self._restart, finishes=True),
             Route("ContainerKill", self._kill, finishes=True),
-            Route("ContainerUpdate", self._update, finishes=True),
             Route("ContainerRename", self._rename, finishes=True),
             Route("ContainerPause", self._pause, finishes=True),
             Route("ContainerUnpause", self._unpause, finishes=True),
@@ -153,12 +140,6 @@ class ContainerRoutes:
         answer = await self._backend.inspect(request.name, size=request.flag("size"))
         return json_response(versions.container_inspect(answer, request.version))
 
-    async def _top(self, request: Request) -> StreamResponse:
-        return json_response(await self._backend.top(request.name, request.text("ps_args")))
-
-    async def _changes(self, request: Request) -> StreamResponse:
-        return json_response(list(await self._backend.changes(request.name)) or None)
-
     async def _start(self, request: Request) -> StreamResponse:
         length = request.http.headers.get("Content-Length", "")
         if "Transfer-Encoding" in request.http.headers or (length.isdigit() and int(length[:9]) > 7):
@@ -184,11 +165,6 @@ class ContainerRoutes:
     async def _kill(self, request: Request) -> StreamResponse:
         await self._backend.kill(request.name, request.text("signal"))
         return empty_response()
-
-    async def _update(self, request: Request) -> StreamResponse:
-        wanted = await request.body(ContainerUpdateRequest)
-        adapt_update(wanted, request.version)
-        return json_response(await self._backend.update(request.name, wanted))
 
     async def _rename(self, request: Request) -> StreamResponse:
         await self._backend.rename(request.name, request.text("name"))
