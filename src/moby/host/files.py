@@ -47,7 +47,7 @@ def translation(what: str) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace a file whole: after a crash it has its old content or the new one. On disk when this returns."""
+    """Replace a file whole: after a crash it has its old content or its new one. Synced on return."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:

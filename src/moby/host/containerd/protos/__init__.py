@@ -1,1 +1,1 @@
-"""The wire messages of containerd, generated from the .proto files beside this one when the project is built."""
+"""The wire messages of containerd, generated from the .proto files when the project is built."""

@@ -1,0 +1,1 @@
+"""Container logs: drivers, framing, reading."""

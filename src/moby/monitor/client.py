@@ -1,0 +1,339 @@
+"""This file is about the daemon's side: it asks the fork server for monitors and talks to each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from moby.core.errors import Conflict, MobyError, System, Unavailable
+from moby.core.runtime import Stdio
+from moby.monitor.protocol import (
+    Attach,
+    AttachEnded,
+    AttachOptions,
+    Discard,
+    Done,
+    Failed,
+    Finished,
+    Held,
+    Hold,
+    Living,
+    Message,
+    MonitorRequest,
+    Names,
+    Ready,
+    Release,
+    Running,
+    Spawn,
+    Spawned,
+    StdinClosed,
+    Stop,
+    enlarge,
+    packet_socket,
+    receive,
+    send,
+)
+
+log = logging.getLogger(__name__)
+
+_START_LIMIT_S = 10.0
+
+
+class AttachEnd(StrEnum):
+    """How an attachment ended."""
+
+    DETACHED = "detached"
+    CLOSED = "closed"
+    FINISHED = "finished"
+
+
+class Monitor:
+    """One container's monitor, as the daemon sees it.
+
+    Life: made when the monitor was forked or found again; `running` tells it that the runtime has come;
+    `finished` returns when it has read, logged and delivered everything and is gone, or has died.
+    """
+
+    def __init__(self, connection: socket.socket, ready: Ready) -> None:
+        self.id = ready.id
+        self.pid = ready.pid
+        self.stdio = Stdio(ready.stdin, ready.stdout, ready.stderr, ready.terminal)
+        self.stdin_closed: Callable[[], Awaitable[object]] | None = None
+        self._connection = connection
+        self._attachments: dict[int, asyncio.Future[AttachEnd]] = {}
+        self._number = 0
+        self._gone = asyncio.Event()
+        self._tasks: set[asyncio.Task[object]] = set()
+        connection.setblocking(False)
+        asyncio.get_running_loop().add_reader(connection, self._readable)
+
+    def running(self) -> None:
+        """The runtime has opened the FIFOs."""
+        self._send(Running())
+
+    async def attach(self, connection: socket.socket, options: AttachOptions) -> AttachEnd:
+        """Hand a client over; returns when its attachment has ended. The caller closes its own socket."""
+        if self._gone.is_set():
+            return AttachEnd.FINISHED
+        self._number += 1
+        number = self._number
+        ended: asyncio.Future[AttachEnd] = asyncio.get_running_loop().create_future()
+        self._attachments[number] = ended
+        try:
+            self._send(Attach(number, options), connection.fileno())
+            return await ended
+        finally:
+            self._attachments.pop(number, None)
+
+    async def finished(self) -> None:
+        """Returns when the monitor is gone."""
+        await self._gone.wait()
+
+    async def discard(self) -> None:
+        """The container did not start: end the monitor."""
+        self._send(Discard())
+        try:
+            async with asyncio.timeout(2.0):
+                await self._gone.wait()
+        except TimeoutError:
+            log.warning("monitor does not end", extra={"container": self.id, "pid": self.pid})
+
+    def _send(self, message: Message, *descriptors: int) -> None:
+        try:
+            send(self._connection, message, descriptors)
+        except OSError as error:
+            if not isinstance(error, BlockingIOError):
+                self._end()
+
+    def _readable(self) -> None:
+        while not self._gone.is_set():
+            try:
+                message, _ = receive(self._connection)
+            except BlockingIOError:
+                return
+            except OSError:
+                message = None
+            match message:
+                case AttachEnded(number, how):
+                    ended = self._attachments.get(number)
+                    if ended is not None and not ended.done():
+                        ended.set_result(AttachEnd(how))
+                case StdinClosed():
+                    self._close_stdin()
+                case None | Finished():
+                    self._end()
+                case _:
+                    log.warning("unexpected message", extra={"container": self.id, "message_": repr(message)})
+
+    def _close_stdin(self) -> None:
+        if self.stdin_closed is None:
+            return
+        # Held in `_tasks` until it ends: the loop itself keeps only a weak reference.
+        task = asyncio.get_running_loop().create_task(self._quietly(self.stdin_closed()))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _quietly(self, step: Awaitable[object]) -> None:
+        try:
+            await step
+        except MobyError as error:
+            log.debug("cannot close standard input", extra={"container": self.id, "error": str(error)})
+
+    def _end(self) -> None:
+        if self._gone.is_set():
+            return
+        asyncio.get_running_loop().remove_reader(self._connection)
+        self._connection.close()
+        self._gone.set()
+        for ended in self._attachments.values():
+            if not ended.done():
+                ended.set_result(AttachEnd.FINISHED)
+
+    def close(self) -> None:
+        """Let go of a monitor that lives on."""
+        self._end()
+
+
+class Monitors:
+    """The fork server and the monitors of one daemon.
+
+    Life: entering starts the fork server or finds the one that outlived an earlier daemon; leaving lets go
+    of both, and they live on unless `stop` was called.
+    """
+
+    def __init__(self, directory: Path, drivers: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._drivers = drivers
+        self._connection: socket.socket | None = None
+        self._lock = asyncio.Lock()
+        self._known: set[Monitor] = set()
+
+    async def __aenter__(self) -> Self:
+        """Raises Conflict if another daemon uses the directory."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await self._connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for monitor in self._known:
+            monitor.close()
+        self._known.clear()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    async def _connect(self) -> None:
+        connection = self._dial()
+        if connection is None:
+            self._start()
+            deadline = asyncio.get_running_loop().time() + _START_LIMIT_S
+            while (connection := self._dial()) is None:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise Unavailable(
+                        "the fork server does not come up", hint=f"see {self._directory}/server.log"
+                    )
+                await asyncio.sleep(0.003)
+        self._connection = connection
+        greeting, _ = await self._receive(connection)
+        if isinstance(greeting, Failed):
+            raise Conflict(f"{self._directory}: {greeting.message}")
+
+    def _dial(self) -> socket.socket | None:
+        connection = packet_socket()
+        try:
+            connection.connect(str(self._directory / "server.sock"))
+        except OSError:
+            connection.close()
+            return None
+        connection.setblocking(False)
+        return enlarge(connection)
+
+    def _start(self) -> None:
+        """A process of its own that keeps nothing of ours open."""
+        code = "import sys; from moby.monitor.server import main; main(sys.argv[1:])"
+        drivers = [f"{name}={target}" for name, target in self._drivers.items()]
+        output = os.open(self._directory / "server.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        null = os.open(os.devnull, os.O_RDONLY)
+        try:
+            os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-P", "-c", code, str(self._directory), *drivers],
+                {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, null, 0),
+                    (os.POSIX_SPAWN_DUP2, output, 1),
+                    (os.POSIX_SPAWN_DUP2, output, 2),
+                ],
+                setsid=True,
+            )
+        finally:
+            os.close(output)
+            os.close(null)
+
+    async def _ask(self, message: Message, *descriptors: int) -> tuple[Message, list[int]]:
+        async with self._lock:
+            for attempt in (1, 2):
+                if self._connection is None:
+                    await self._connect()
+                assert self._connection is not None
+                try:
+                    send(self._connection, message, descriptors)
+                    answer, beside = await self._receive(self._connection)
+                except (OSError, Unavailable) as error:
+                    self._connection.close()
+                    self._connection = None
+                    log.warning("the fork server is gone", extra={"error": str(error), "attempt": attempt})
+                    continue
+                if isinstance(answer, Failed):
+                    raise System(answer.message)
+                return answer, beside
+        raise Unavailable("the fork server does not answer")
+
+    async def _receive(self, connection: socket.socket) -> tuple[Message, list[int]]:
+        while True:
+            try:
+                message, descriptors = receive(connection)
+            except BlockingIOError:
+                await _readable(connection)
+                continue
+            if message is None:
+                raise Unavailable("the other side has closed the connection")
+            return message, descriptors
+
+    async def spawn(self, request: MonitorRequest) -> Monitor:
+        """A monitor for one container, ready to be given to a runtime. Raises System."""
+        answer, descriptors = await asyncio.shield(self._ask(Spawn(request)))
+        assert isinstance(answer, Spawned)
+        return await self._greet(socket.socket(fileno=descriptors[0]), request.id)
+
+    async def _greet(self, connection: socket.socket, container: str) -> Monitor:
+        connection.setblocking(False)
+        try:
+            first, _ = await self._receive(connection)
+            if not isinstance(first, Ready):
+                words = first.message if isinstance(first, Failed) else "unexpected answer"
+                raise System(f"cannot start the monitor of {container}: {words}")
+        except BaseException:
+            connection.close()
+            raise
+        monitor = Monitor(connection, first)
+        self._known = {other for other in self._known if not other._gone.is_set()} | {monitor}
+        return monitor
+
+    async def adopt(self) -> Mapping[str, Monitor]:
+        """The monitors that live, by container."""
+        answer, _ = await self._ask(Living())
+        assert isinstance(answer, Names)
+        found = {}
+        for path in self._directory.glob("*.sock"):
+            if path.stem == "server":
+                continue
+            connection = packet_socket()
+            try:
+                connection.connect(str(path))
+            except OSError:
+                connection.close()
+                path.unlink(missing_ok=True)
+                continue
+            with contextlib.suppress(MobyError):
+                found[path.stem] = await self._greet(connection, path.stem)
+        return found
+
+    async def hold(self, sockets: Mapping[str, socket.socket]) -> None:
+        """Have listening sockets kept open over our own death."""
+        await self._ask(Hold(list(sockets)), *(found.fileno() for found in sockets.values()))
+
+    async def held(self) -> Mapping[str, socket.socket]:
+        """The sockets that an earlier daemon left."""
+        answer, descriptors = await self._ask(Held())
+        assert isinstance(answer, Names)
+        return {
+            name: socket.socket(fileno=number) for name, number in zip(answer.names, descriptors, strict=True)
+        }
+
+    async def release(self) -> None:
+        """Have the sockets closed."""
+        answer, _ = await self._ask(Release())
+        assert isinstance(answer, Done)
+
+    async def stop(self) -> None:
+        """Have the fork server end when no monitor lives."""
+        await self._ask(Stop())
+
+
+async def _readable(connection: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(connection, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(connection)

@@ -1,0 +1,240 @@
+"""This file is about the fork server: it forks a monitor in a millisecond, because it has imported all of it.
+
+Run as `python -m moby.monitor.server DIRECTORY NAME=MODULE:ATTRIBUTE...`, the latter the log drivers. It
+outlives the daemon, whose listening sockets it can hold meanwhile, and ends when it is of no more use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from moby.core.errors import MobyError
+from moby.core.logs import LogDriver
+from moby.monitor.process import MonitorProcess, settle
+from moby.monitor.protocol import (
+    Done,
+    Failed,
+    Held,
+    Hold,
+    Living,
+    Message,
+    MonitorRequest,
+    Names,
+    Release,
+    Spawn,
+    Spawned,
+    Stop,
+    enlarge,
+    packet_socket,
+    receive,
+    send,
+)
+from moby.monitor.stdio import Fifos
+
+HOLD_S = 60.0
+_LONELY_S = 5.0
+
+
+class ForkServer:
+    """Serves one daemon at a time; a second one is told so and sent away."""
+
+    def __init__(self, directory: str, drivers: Mapping[str, LogDriver]) -> None:
+        self._directory = directory
+        self._drivers = drivers
+        self._listener = self._listen(os.path.join(directory, "server.sock"))
+        self._daemon: socket.socket | None = None
+        self._monitors: dict[int, str] = {}
+        self._held: dict[str, int] = {}
+        self._left_at = time.monotonic()
+        self._stopping = False
+        self._wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def _listen(self, path: str) -> socket.socket:
+        listener = packet_socket()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        listener.bind(path)
+        os.chmod(path, 0o600)
+        listener.listen(8)
+        return listener
+
+    def run(self) -> None:
+        """Until nobody needs it any more."""
+        while not self._useless():
+            waiting = [self._listener.fileno(), self._wake]
+            if self._daemon is not None:
+                waiting.append(self._daemon.fileno())
+            poll = select.poll()
+            for descriptor in waiting:
+                poll.register(descriptor, select.POLLIN)
+            for descriptor, _ in poll.poll(None if self._daemon is not None else 1000):
+                if descriptor == self._wake:
+                    self._reap()
+                elif descriptor == self._listener.fileno():
+                    self._welcome()
+                elif self._daemon is not None and descriptor == self._daemon.fileno():
+                    self._serve(self._daemon)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self._directory, "server.sock"))
+
+    def _useless(self) -> bool:
+        if self._daemon is not None:
+            return self._stopping and not self._monitors
+        alone_s = time.monotonic() - self._left_at
+        if self._held and alone_s > HOLD_S:
+            self._release()
+        if self._monitors or self._held:
+            return False
+        return self._stopping or alone_s > _LONELY_S
+
+    def _welcome(self) -> None:
+        connection = enlarge(self._listener.accept()[0])
+        if self._daemon is not None and not _closed(self._daemon):
+            with contextlib.suppress(OSError):
+                send(connection, Failed("another daemon uses this directory"))
+            connection.close()
+            return
+        if self._daemon is not None:
+            self._daemon.close()
+        self._daemon = connection
+        send(connection, Done())
+
+    def _serve(self, daemon: socket.socket) -> None:
+        try:
+            message, descriptors = receive(daemon)
+            if message is None:
+                raise ConnectionResetError
+            answer, beside = self._answer(message, descriptors)
+            send(daemon, answer, beside)
+            for descriptor in beside if isinstance(answer, Spawned) else ():
+                os.close(descriptor)
+        except OSError:
+            daemon.close()
+            self._daemon = None
+            self._left_at = time.monotonic()
+
+    def _answer(self, message: Message, descriptors: Sequence[int]) -> tuple[Message, list[int]]:
+        match message:
+            case Spawn(request):
+                return self._spawn(request)
+            case Living():
+                return Names(list(self._monitors.values())), []
+            case Hold(names):
+                self._release()
+                self._held = dict(zip(names, descriptors, strict=True))
+            case Held():
+                return Names(list(self._held)), list(self._held.values())
+            case Release():
+                self._release()
+            case Stop():
+                self._stopping = True
+            case other:
+                return Failed(f"cannot answer {type(other).__name__}"), []
+        return Done(), []
+
+    def _release(self) -> None:
+        for descriptor in self._held.values():
+            os.close(descriptor)
+        self._held.clear()
+
+    def _spawn(self, request: MonitorRequest) -> tuple[Message, list[int]]:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            pid = os.fork()
+        except OSError as error:
+            ours.close()
+            theirs.close()
+            return Failed(f"cannot fork a monitor: {error}"), []
+        if pid == 0:
+            self._become_monitor(request, theirs)
+        theirs.close()
+        self._monitors[pid] = request.id
+        return Spawned(pid), [ours.detach()]
+
+    def _become_monitor(self, request: MonitorRequest, control: socket.socket) -> None:
+        """Never returns."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            settle({control.fileno()})
+            _live(request, control, self._drivers, self._directory)
+            code = 0
+        except (OSError, MobyError) as error:
+            with contextlib.suppress(OSError):
+                send(control, Failed(str(error)))
+        except BaseException as error:  # noqa: BLE001 - the owner of the process: say it, and end
+            sys.excepthook(type(error), error, error.__traceback__)
+        finally:
+            os._exit(code)
+
+    def _reap(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake, 4096)
+        while self._monitors:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                self._monitors.clear()
+                return
+            if pid == 0:
+                return
+            self._monitors.pop(pid, None)
+
+
+def _closed(connection: socket.socket) -> bool:
+    """Has the other side gone? A daemon that comes right after another's death must not be sent away."""
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def _live(
+    request: MonitorRequest, control: socket.socket, drivers: Mapping[str, LogDriver], directory: str
+) -> None:
+    driver = drivers.get(request.log_driver)
+    if driver is None:
+        raise MobyError(f"logger: no log driver named '{request.log_driver}' is registered")
+    fifos = Fifos(request)
+    log = driver.writer(request.log_info)
+    MonitorProcess(request, fifos, log, control, os.path.join(directory, f"{request.id}.sock")).run()
+
+
+def load_drivers(targets: Sequence[str]) -> dict[str, LogDriver]:
+    """Log drivers from `NAME=MODULE:ATTRIBUTE`."""
+    found: dict[str, LogDriver] = {}
+    for target in targets:
+        name, _, where = target.partition("=")
+        module, _, attribute = where.partition(":")
+        found[name] = getattr(importlib.import_module(module), attribute)()
+    return found
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve in the foreground."""
+    directory, *targets = arguments
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    os.umask(0o077)
+    server = ForkServer(directory, load_drivers(targets))
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    server.run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
