@@ -8,9 +8,11 @@ import io
 import socket
 import ssl
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 from aiohttp import ClientSession
 
 from moby.api.server import Server
@@ -293,33 +295,66 @@ async def test_engine_error_in_mid_stream_cuts_the_connection(
             await answer.read()
 
 
-async def test_attach_over_tls(tmp_path: Path, engine: FakeEngine) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+async def _attach_over(address: str | int, server: Server, tls: ssl.SSLContext | None, trust: str) -> None:
+    engine = FakeEngine()
+    if isinstance(address, str):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(address)
+    else:
+        listener = socket.create_server(("127.0.0.1", address))
+    await server.listen(listener, tls)
+    server.serve(engine.backends().routes())
+    trusting = ssl.create_default_context(cafile=trust) if trust else None
+    if trusting is not None:
+        trusting.check_hostname = False
+    async with asyncio.timeout(LIMIT_S):
+        if isinstance(address, str):
+            reader, writer = await asyncio.open_unix_connection(address)
+        else:
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", listener.getsockname()[1], ssl=trusting
+            )
+        writer.write(
+            b"POST /containers/box/attach HTTP/1.1\r\nHost: d\r\n"
+            b"Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\nearly "
+        )
+        assert (await _head(reader)).startswith("HTTP/1.1 101 ")
+        writer.write(b"hello")
+        assert await reader.readexactly(11) == b"EARLY HELLO"
+        if trusting is None:
+            writer.write_eof()
+            assert await reader.read() == b"BYE"
+        writer.close()
+        await engine.streams.closed.wait()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[str, str]:
+    """A certificate of its own authority, and its key."""
+    paths = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=engine", "-days", "1",
-         "-keyout", key, "-out", certificate],
+         "-keyout", paths[1], "-out", paths[0]],
         check=True, capture_output=True,
     )  # fmt: skip
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(certificate, key)
-    async with Server("0.0.0") as server:
-        listener = socket.create_server(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        await server.listen(listener, tls)
-        server.serve(engine.backends().routes())
-        trusting = ssl.create_default_context(cafile=str(certificate))
-        trusting.check_hostname = False
-        async with asyncio.timeout(LIMIT_S):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
-            writer.write(
-                b"POST /containers/box/attach HTTP/1.1\r\nHost: d\r\n"
-                b"Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n"
-            )
-            assert (await _head(reader)).startswith("HTTP/1.1 101 ")
-            writer.write(b"hello")
-            assert await reader.readexactly(5) == b"HELLO"
-            writer.close()
-            await engine.streams.closed.wait()
+    return paths
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("kind", ["unix", "tcp", "tls"])
+def test_attach_on_every_loop_and_socket(
+    tmp_path: Path, certificate: tuple[str, str], kind: str, run: Callable[..., None]
+) -> None:
+    async def main() -> None:
+        tls = None
+        if kind == "tls":
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(*certificate)
+        async with Server("0.0.0") as server:
+            address = str(tmp_path / "own.sock") if kind == "unix" else 0
+            await _attach_over(address, server, tls, certificate[0] if tls else "")
+
+    run(main())
 
 
 async def test_client_that_does_not_read_holds_up_nobody(address: str, client: ClientSession) -> None:

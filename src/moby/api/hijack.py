@@ -42,7 +42,6 @@ async def take_over(request: BaseRequest, spawn: Spawn, *, multiplexed: bool, ty
     transport = request.transport
     if transport is None or transport.is_closing():
         raise System("the client has gone")
-    assert isinstance(transport, asyncio.Transport)
     head = _head(request, multiplexed=multiplexed, typed=typed)
     transport.pause_reading()
     early: bytes = getattr(request.protocol, "early", None) or b""

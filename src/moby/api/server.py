@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 import ssl
+import sys
 from collections.abc import Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -89,7 +90,11 @@ class Server:
         loop = asyncio.get_running_loop()
         listener.setblocking(False)
         if listener.family == socket.AF_UNIX:
-            server = await loop.create_unix_server(self._http, sock=listener, ssl=tls, backlog=1024)
+            # From 3.13 on the path would be removed at the end; whoever bound the socket decides that.
+            options: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+            server = await loop.create_unix_server(
+                self._http, sock=listener, ssl=tls, backlog=1024, **options
+            )
         else:
             server = await loop.create_server(self._http, sock=listener, ssl=tls, backlog=1024)
         self._listeners.append(server)
