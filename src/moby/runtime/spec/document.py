@@ -1,0 +1,201 @@
+"""This file is about the whole OCI runtime spec of a container (runtime-spec, config.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from moby.core.errors import InvalidParameter
+from moby.core.types.containers import ContainerConfig, HostConfig, Ulimit
+from moby.runtime.spec.capabilities import effective
+from moby.runtime.spec.defaults import DEFAULT_PATH, OCI_VERSION
+from moby.runtime.spec.devices import devices
+from moby.runtime.spec.mounts import Bind, mounts, root_propagation
+from moby.runtime.spec.resources import resources, rlimits
+from moby.runtime.spec.seccomp import default_seccomp, parse_profile
+from moby.runtime.spec.users import User
+
+
+@dataclass(frozen=True, slots=True)
+class SpecInput:
+    """What a spec is made of.
+
+    `network` is a namespace's path, empty for the host's, None for a new one; `ipc` and `pid` are paths of
+    namespaces to join, used only if the host configuration's modes name a container.
+    """
+
+    id: str
+    args: Sequence[str]
+    config: ContainerConfig
+    host: HostConfig
+    user: User
+    network: str | None
+    binds: Sequence[Bind] = ()
+    tmpfs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    ipc: str = ""
+    pid: str = ""
+    cgroup_parent: str = "/docker"
+    default_ulimits: Sequence[Ulimit] = ()
+    no_new_privileges: bool = False
+    seccomp: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Security:
+    seccomp: str = "default"
+    no_new_privileges: bool = False
+    masks: bool = True
+
+
+def build_spec(given: SpecInput) -> dict[str, Any]:
+    """The spec. Raises InvalidParameter for what cannot be said in one."""
+    host, config = given.host, given.config
+    security = parse_security_options(host.security_opt or (), given.no_new_privileges)
+    capabilities = effective(host.cap_add or (), host.cap_drop or (), privileged=host.privileged)
+    nodes, rules = devices(host)
+    linux: dict[str, Any] = {
+        "namespaces": _namespaces(given),
+        "resources": {**resources(host), "devices": rules},
+        "cgroupsPath": f"{(host.cgroup_parent or given.cgroup_parent).rstrip('/')}/{given.id}",
+        "sysctl": _sysctls(given),
+        "rootfsPropagation": root_propagation(given.binds),
+    }
+    if nodes:
+        linux["devices"] = nodes
+    if not host.privileged and security.masks:
+        linux["maskedPaths"] = list(host.masked_paths or ())
+        linux["readonlyPaths"] = list(host.readonly_paths or ())
+    seccomp = _seccomp(given, security, capabilities)
+    if seccomp is not None:
+        linux["seccomp"] = seccomp
+    spec: dict[str, Any] = {
+        "ociVersion": OCI_VERSION,
+        "process": _process(given, capabilities, no_new_privileges=security.no_new_privileges),
+        "root": {"path": "rootfs", "readonly": host.readonly_rootfs},
+        "mounts": mounts(host, given.binds, given.tmpfs),
+        "linux": linux,
+    }
+    if host.uts_mode != "host":
+        spec["hostname"] = config.hostname
+        if config.domainname:
+            linux["sysctl"].setdefault("kernel.domainname", config.domainname)
+    if host.annotations:
+        spec["annotations"] = dict(host.annotations)
+    return spec
+
+
+def _process(given: SpecInput, capabilities: Sequence[str], *, no_new_privileges: bool) -> dict[str, Any]:
+    config, host, user = given.config, given.host, given.user
+    names = list(capabilities)
+    # Only what is in these three sets: a set-uid program cannot inherit more (CVE-2022-24769).
+    process: dict[str, Any] = {
+        "terminal": config.tty,
+        "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
+        "args": list(given.args),
+        "env": _environment(config, user),
+        "cwd": config.working_dir or "/",
+        "capabilities": {
+            "bounding": names,
+            "effective": names if user.uid == 0 else [],
+            "permitted": names if user.uid == 0 else [],
+        },
+        "oomScoreAdj": host.oom_score_adj,
+        "noNewPrivileges": no_new_privileges,
+    }
+    if limits := rlimits(host.ulimits or (), given.default_ulimits):
+        process["rlimits"] = limits
+    if config.tty and any(host.console_size):
+        height, width = host.console_size
+        process["consoleSize"] = {"height": height, "width": width}
+    return process
+
+
+def _environment(config: ContainerConfig, user: User) -> list[str]:
+    own = list(config.env or ())
+    names = {variable.partition("=")[0] for variable in own}
+    found = [] if "PATH" in names else [f"PATH={DEFAULT_PATH}"]
+    if "HOSTNAME" not in names:
+        found.append(f"HOSTNAME={config.hostname}")
+    if config.tty and "TERM" not in names:
+        found.append("TERM=xterm")
+    # A name without a value takes a variable away.
+    found += [variable for variable in own if "=" in variable]
+    if "HOME" not in names:
+        found.append(f"HOME={user.home}")
+    return found
+
+
+def _namespaces(given: SpecInput) -> list[dict[str, str]]:
+    host = given.host
+    found = [{"type": "mount"}]
+    if given.network is None:
+        found.append({"type": "network"})
+    elif given.network:
+        found.append({"type": "network", "path": given.network})
+    if host.uts_mode != "host":
+        found.append({"type": "uts"})
+    for kind, mode, path in (("pid", host.pid_mode, given.pid), ("ipc", host.ipc_mode, given.ipc)):
+        if mode.startswith("container:"):
+            found.append({"type": kind, "path": path})
+        elif mode != "host":
+            found.append({"type": kind})
+    if host.cgroupns_mode == "private":
+        found.append({"type": "cgroup"})
+    return found
+
+
+def _sysctls(given: SpecInput) -> dict[str, str]:
+    found: dict[str, str] = {}
+    mode = given.host.network_mode
+    if mode != "host" and not mode.startswith("container:"):
+        for name, value in (
+            ("net.ipv4.ping_group_range", "0 2147483647"),
+            ("net.ipv4.ip_unprivileged_port_start", "0"),
+        ):
+            if _has_sysctl(name):
+                found[name] = value
+    return {**found, **given.host.sysctls}
+
+
+_known_sysctls: dict[str, bool] = {}
+
+
+def _has_sysctl(name: str) -> bool:
+    known = _known_sysctls.get(name)
+    if known is None:
+        known = _known_sysctls[name] = Path("/proc/sys", *name.split(".")).exists()
+    return known
+
+
+def parse_security_options(options: Sequence[str], no_new_privileges: bool) -> _Security:
+    """`--security-opt`. Raises InvalidParameter for an unknown one."""
+    seccomp, masks = "default", True
+    for option in options:
+        key, separator, value = option.partition("=")
+        if not separator:
+            key, separator, value = option.partition(":")
+        match key:
+            case "no-new-privileges" if not separator or value in ("true", "false"):
+                no_new_privileges = value != "false"
+            case "seccomp" if separator:
+                seccomp = value
+            case "systempaths" if value == "unconfined":
+                masks = False
+            case "apparmor" | "label" if value in ("unconfined", "disable"):
+                continue
+            case "apparmor" | "label" if separator:
+                raise InvalidParameter(f"invalid --security-opt: {key} is not enabled on this host")
+            case _:
+                raise InvalidParameter(f'invalid --security-opt 2: "{option}"')
+    return _Security(seccomp, no_new_privileges, masks)
+
+
+def _seccomp(given: SpecInput, security: _Security, capabilities: Sequence[str]) -> Mapping[str, Any] | None:
+    profile = security.seccomp if security.seccomp != "default" else given.seccomp
+    if profile == "unconfined" or (given.host.privileged and not profile):
+        return None
+    if profile in ("", "builtin"):
+        return default_seccomp(frozenset(capabilities))
+    return parse_profile(profile, frozenset(capabilities))

@@ -1,0 +1,109 @@
+"""This file is about seccomp: docker's profile format, turned into the runtime spec's for one container."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from moby.core.errors import InvalidParameter
+from moby.core.platform import host_platform
+
+_ARCHITECTURES = {
+    "amd64": "SCMP_ARCH_X86_64",
+    "386": "SCMP_ARCH_X86",
+    "arm64": "SCMP_ARCH_AARCH64",
+    "arm": "SCMP_ARCH_ARM",
+    "ppc64le": "SCMP_ARCH_PPC64LE",
+    "s390x": "SCMP_ARCH_S390X",
+    "riscv64": "SCMP_ARCH_RISCV64",
+    "loong64": "SCMP_ARCH_LOONGARCH64",
+}
+
+
+@cache
+def _default_profile() -> Mapping[str, Any]:
+    data = files("moby.runtime.spec").joinpath("seccomp-default.json").read_bytes()
+    return msgspec.json.decode(data)  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=64)
+def default_seccomp(capabilities: frozenset[str]) -> Mapping[str, Any]:
+    """The default profile for a container with these capabilities; the same object for the same ones."""
+    return compile_profile(_default_profile(), capabilities)
+
+
+def parse_profile(text: str, capabilities: frozenset[str]) -> Mapping[str, Any]:
+    """A profile that the user gave as JSON. Raises InvalidParameter."""
+    try:
+        profile = msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise InvalidParameter(f"Decoding seccomp profile failed: {error}") from error
+    return compile_profile(profile, capabilities)
+
+
+def compile_profile(profile: Mapping[str, Any], capabilities: frozenset[str]) -> Mapping[str, Any]:
+    """What of a profile applies on this host with these capabilities."""
+    architecture = host_platform().architecture
+    compiled: dict[str, Any] = {
+        "defaultAction": profile.get("defaultAction", "SCMP_ACT_ERRNO"),
+        "architectures": _architectures(profile, architecture),
+        "syscalls": [
+            _rule(rule)
+            for rule in profile.get("syscalls") or ()
+            if _applies(rule, architecture, capabilities)
+        ],
+    }
+    for key in ("defaultErrnoRet", "flags", "listenerPath", "listenerMetadata"):
+        if profile.get(key) is not None:
+            compiled[key] = profile[key]
+    return compiled
+
+
+def _architectures(profile: Mapping[str, Any], architecture: str) -> list[str]:
+    if listed := profile.get("architectures"):
+        return list(listed)
+    native = _ARCHITECTURES.get(architecture, "")
+    for entry in profile.get("archMap") or ():
+        if entry["architecture"] == native:
+            return [native, *(entry.get("subArchitectures") or ())]
+    return [native] if native else []
+
+
+def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+    names: Sequence[str] = rule.get("names") or ([rule["name"]] if rule.get("name") else [])
+    compiled: dict[str, Any] = {"names": list(names), "action": rule["action"]}
+    if rule.get("errnoRet") is not None:
+        compiled["errnoRet"] = rule["errnoRet"]
+    if rule.get("args"):
+        compiled["args"] = rule["args"]
+    return compiled
+
+
+def _applies(rule: Mapping[str, Any], architecture: str, capabilities: frozenset[str]) -> bool:
+    includes, excludes = rule.get("includes") or {}, rule.get("excludes") or {}
+    if (wanted := includes.get("arches")) and architecture not in wanted:
+        return False
+    if architecture in (excludes.get("arches") or ()):
+        return False
+    if (needed := includes.get("caps")) and not capabilities.issuperset(needed):
+        return False
+    if capabilities.intersection(excludes.get("caps") or ()):
+        return False
+    if (least := includes.get("minKernel")) and _kernel() < _version(least):
+        return False
+    return not ((most := excludes.get("minKernel")) and _kernel() >= _version(most))
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2])
+
+
+@cache
+def _kernel() -> tuple[int, ...]:
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(digit for digit in minor if digit.isdigit()) or 0)

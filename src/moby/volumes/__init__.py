@@ -1,0 +1,1 @@
+"""Volumes: the service that keeps track of them, and their drivers."""
