@@ -54,7 +54,10 @@ class PortMapping(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """A sandbox's place on a network, as it is stored; `ports` are the mappings as granted."""
+    """A sandbox's place on a network, as it is stored; `ports` are the mappings as granted.
+
+    `name` is the container's, as errors name it.
+    """
 
     id: str
     network_id: str
@@ -68,6 +71,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     gateway6: str = ""
     aliases: tuple[str, ...] = ()
     ports: tuple[PortMapping, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +88,12 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class SandboxRequest:
-    """A sandbox to make: `id` is the container's ID; `sysctls` are set inside."""
+    """A sandbox to make: `id` is the container's ID; `sysctls` are set inside; the name is for errors."""
 
     id: str
     attachments: tuple[Attachment, ...]
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    container_name: str = ""
 
 
 class Sandbox(msgspec.Struct, frozen=True):
@@ -112,15 +117,23 @@ class Address:
 class NetworkDriver(Protocol):
     """Makes networks of one kind.
 
-    Life: `create` makes a network's parts in the kernel and is called again for every stored network at
-    each start, so it takes what is already there as it is and mends it; `join` puts an interface into a
-    sandbox; `leave` takes it out, where a sandbox that is being closed takes its interfaces with it;
-    `delete` removes the network's parts when the last endpoint is gone. `restore` is called at start for
-    every endpoint of a sandbox that still lives, to take its ports and addresses into account again.
+    Life: at each start `predefined` says which network of this kind is always there, then `create` makes
+    every stored network's parts in the kernel; it takes what is already there as it is and mends it.
+    `restore` follows with the endpoints of the sandboxes that still live: their ports are theirs again, and
+    whatever the kernel holds for others is dropped. `join` puts an interface into a sandbox; `leave` takes it
+    out, where a sandbox that is being closed takes its interfaces with it; `delete` removes the network's
+    parts when the last endpoint is gone. `close` ends the driver, not its networks: containers outlive us.
     Cancellation: after a cancelled `join` the sandbox has the interface or not, and no port is held for it.
     """
 
     name: str
+
+    async def predefined(self, stored: Network | None) -> Network | None:
+        """The network that is always there, if there is one; `stored` is what it was when we last ran.
+
+        Raises Conflict if what it must have is another's, InvalidParameter for settings.
+        """
+        ...
 
     async def create(self, network: Network) -> None:
         """Make or mend the network. Raises InvalidParameter for options, Conflict for what is in use."""
@@ -137,12 +150,16 @@ class NetworkDriver(Protocol):
         """
         ...
 
-    async def restore(self, network: Network, endpoint: Endpoint) -> None:
-        """Take an endpoint that survived a restart into account."""
+    async def restore(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
+        """Take the endpoints that survived a restart into account: all there are on this network."""
         ...
 
     async def leave(self, network: Network, endpoint: Endpoint, *, closing: bool) -> None:
         """Disconnect: free ports, and the interface too unless the whole sandbox is `closing`."""
+        ...
+
+    async def close(self) -> None:
+        """We end: give back what ends with us; what containers use stays."""
         ...
 
 

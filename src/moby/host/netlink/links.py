@@ -1,0 +1,150 @@
+"""This file is about network devices: bridges, veth pairs, and what is common to all (linux/if_link.h)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from moby.host.netlink.requests import (
+    CREATE,
+    EXCLUSIVE,
+    Request,
+    as_number,
+    as_text,
+    attribute,
+    attributes,
+    nested,
+    number,
+    text,
+)
+from moby.host.netlink.routing_socket import RoutingSocket
+
+_NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
+_INFO = struct.Struct("=BxHiII")
+_IFF_UP = 1
+
+_ADDRESS, _IFNAME, _MTU, _MASTER, _LINKINFO, _NET_NS_FD = 1, 3, 4, 10, 18, 28
+_INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
+_VETH_PEER = 1
+_BRPORT_HAIRPIN, _BRPORT_ISOLATED = 4, 33
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network device as the kernel shows it; `kind` is `bridge`, `veth`, ..., empty for hardware."""
+
+    index: int
+    name: str
+    kind: str
+    master: int
+    up: bool
+    mac: str
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Veth:
+    """A veth pair to make: one end here, on the bridge with index `master`, the other in a namespace."""
+
+    name: str
+    master: int
+    mtu: int
+    peer: str
+    peer_index: int
+    peer_mac: str
+    namespace: int
+
+
+def packed_mac(mac: str) -> bytes:
+    """`02:42:ac:11:00:02` as six bytes."""
+    return bytes.fromhex(mac.replace(":", "").replace("-", ""))
+
+
+def create_bridge(name: str, mac: str, mtu: int) -> Request:
+    """A bridge with an address of its own: one without takes that of its ports, and changes it with them."""
+    body = (
+        _info(0, 0)
+        + text(_IFNAME, name)
+        + number(_MTU, mtu)
+        + attribute(_ADDRESS, packed_mac(mac))
+        + nested(_LINKINFO, text(_INFO_KIND, "bridge"))
+    )
+    return Request(_NEWLINK, CREATE | EXCLUSIVE, body, f"create bridge {name}")
+
+
+def create_veth(veth: Veth) -> Request:
+    """Both ends, neither up: a peer that is made up fails with ENOTCONN."""
+    peer = (
+        _INFO.pack(0, 0, veth.peer_index, 0, 0)
+        + text(_IFNAME, veth.peer)
+        + number(_MTU, veth.mtu)
+        + attribute(_ADDRESS, packed_mac(veth.peer_mac))
+        + number(_NET_NS_FD, veth.namespace)
+    )
+    data = nested(_INFO_DATA, nested(_VETH_PEER, peer))
+    body = (
+        _info(0, 0)
+        + text(_IFNAME, veth.name)
+        + number(_MTU, veth.mtu)
+        + number(_MASTER, veth.master)
+        + nested(_LINKINFO, text(_INFO_KIND, "veth"), data)
+    )
+    return Request(_NEWLINK, CREATE | EXCLUSIVE, body, f"create veth {veth.name}")
+
+
+def set_link(
+    *,
+    name: str = "",
+    index: int = 0,
+    up: bool = False,
+    mtu: int | None = None,
+    master: int | None = None,
+    port: bytes = b"",
+) -> Request:
+    """Change a device, named or by index; `port` is what `port_options` made."""
+    body = _info(index, _IFF_UP if up else 0)
+    body += text(_IFNAME, name) if name and not index else b""
+    body += number(_MTU, mtu) if mtu is not None else b""
+    body += number(_MASTER, master) if master is not None else b""
+    return Request(_NEWLINK, 0, body + port, f"set up {name or index}")
+
+
+def port_options(*, hairpin: bool, isolated: bool) -> bytes:
+    """What a bridge's port may do: send frames back where they came from; not send to others like itself."""
+    data = attribute(_BRPORT_HAIRPIN, bytes([hairpin])) + attribute(_BRPORT_ISOLATED, bytes([isolated]))
+    return nested(_LINKINFO, text(_INFO_SLAVE_KIND, "bridge"), nested(_INFO_SLAVE_DATA, data))
+
+
+def delete_link(name: str) -> Request:
+    """Remove a device. For a veth this takes some 25 ms, during which nobody changes any link."""
+    return Request(_DELLINK, 0, _info(0, 0) + text(_IFNAME, name), f"delete {name}")
+
+
+def find_link(routing: RoutingSocket, name: str) -> Link | None:
+    """A device by name; None if there is none."""
+    reply = routing.get(_GETLINK, _info(0, 0) + text(_IFNAME, name), f"find {name}")
+    return None if reply is None else _link(reply)
+
+
+def links(routing: RoutingSocket) -> list[Link]:
+    """Every device of the socket's namespace."""
+    return [_link(reply) for reply in routing.dump(_GETLINK, _info(0, 0), "list links")]
+
+
+def _info(index: int, flags: int) -> bytes:
+    return _INFO.pack(0, 0, index, flags, flags)
+
+
+def _link(reply: bytes) -> Link:
+    _, _, index, flags, _ = _INFO.unpack_from(reply)
+    found = attributes(reply[_INFO.size :])
+    info = attributes(found.get(_LINKINFO, b""))
+    return Link(
+        index=index,
+        name=as_text(found.get(_IFNAME, b"")),
+        kind=as_text(info.get(_INFO_KIND, b"")),
+        master=as_number(found.get(_MASTER, b"")),
+        up=bool(flags & _IFF_UP),
+        mac=found.get(_ADDRESS, b"").hex(":"),
+        mtu=as_number(found.get(_MTU, b"")),
+    )

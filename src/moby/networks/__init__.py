@@ -1,0 +1,1 @@
+"""Networking: sandboxes, the networks they join, and the drivers that make those."""

@@ -1,0 +1,249 @@
+"""This file is about the one who knows all networks and sandboxes, and keeps them in the store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from moby.core.errors import InvalidParameter, MobyError, NotFound
+from moby.core.networks import (
+    Attachment,
+    Endpoint,
+    Network,
+    NetworkDriver,
+    Networks,
+    Sandbox,
+    SandboxRequest,
+)
+from moby.core.store import Store, Table
+from moby.core.undo import Undo
+from moby.host.threads import Threads
+from moby.networks import sandbox as kernel
+from moby.networks.identity import new_id
+from moby.networks.ipam import Ipam
+from moby.networks.work import to_its_end
+
+log = logging.getLogger(__name__)
+
+
+class Controller(Networks):
+    """Networks by name and sandboxes by container.
+
+    An async context manager: entering loads what is stored and makes the networks, `restore` sorts out the
+    sandboxes; leaving ends us, while networks and sandboxes stay. `directory` is where namespaces have their
+    files; it must not outlive a reboot. A sandbox is written down once, when it is complete: what a crash
+    leaves before that is swept away by `restore`.
+    """
+
+    def __init__(
+        self, store: Store, drivers: Mapping[str, NetworkDriver], ipam: Ipam, directory: Path
+    ) -> None:
+        self._stored_networks = Table(store, "networks", Network)
+        self._stored_sandboxes = Table(store, "sandboxes", Sandbox)
+        self._drivers = drivers
+        self._ipam = ipam
+        self._directory = directory
+        self._threads = Threads("sandbox", 4)
+        self._networks: dict[str, Network] = {}
+        self._sandboxes: dict[str, Sandbox] = {}
+
+    async def __aenter__(self) -> Self:
+        """Raises as `NetworkDriver.predefined` and `NetworkDriver.create` do, and DataLoss."""
+        self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        stored = await self._stored_networks.load()
+        self._sandboxes = await self._stored_sandboxes.load()
+        try:
+            for driver in self._drivers.values():
+                await self._predefine(driver, stored)
+            for network in stored.values():
+                await self._create(network)
+        except BaseException:
+            await self._close_drivers()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._close_drivers()
+        self._threads.close()
+
+    async def _close_drivers(self) -> None:
+        for driver in self._drivers.values():
+            await driver.close()
+
+    async def _predefine(self, driver: NetworkDriver, stored: dict[str, Network]) -> None:
+        """Settle the network that the driver always has; it is taken out of `stored`."""
+        names = {"bridge": "bridge", "host": "host", "null": "none"}
+        name = names.get(driver.name)
+        before = next((n for n in stored.values() if n.name == name and n.driver == driver.name), None)
+        if before is not None:
+            del stored[before.id]
+        network = await driver.predefined(before)
+        if network is None:
+            if before is not None:
+                await self._stored_networks.delete(before.id)
+            return
+        if network != before:
+            await self._stored_networks.save(network.id, network)
+        await self._create(network)
+
+    async def _create(self, network: Network) -> None:
+        driver = self._drivers.get(network.driver)
+        if driver is None:
+            log.error("network %s needs the driver %s, which there is none of", network.name, network.driver)
+            return
+        self._ipam.add(network)
+        await driver.create(network)
+        self._networks[network.id] = network
+
+    async def find(self, name: str) -> Network:
+        """See `Networks.find`. Raises InvalidParameter if `name` begins several IDs."""
+        if name in self._networks:
+            return self._networks[name]
+        # "default" is what older clients call the default network.
+        wanted = "bridge" if name == "default" else name
+        for network in self._networks.values():
+            if network.name == wanted:
+                return network
+        found = [network for id_, network in self._networks.items() if name and id_.startswith(name)]
+        if len(found) > 1:
+            raise InvalidParameter(
+                f"network {name} is ambiguous ({len(found)} matches found based on ID prefix)"
+            )
+        if not found:
+            raise NotFound(f"network {name} not found")
+        return found[0]
+
+    async def endpoints(self, network: str) -> Sequence[Endpoint]:
+        """See `Networks.endpoints`."""
+        return [
+            endpoint
+            for sandbox in self._sandboxes.values()
+            for endpoint in sandbox.endpoints
+            if endpoint.network_id == network
+        ]
+
+    async def open(self, request: SandboxRequest) -> Sandbox:
+        """See `Networks.open`. Raises Conflict if there is a sandbox of this ID."""
+        if request.id in self._sandboxes:
+            await self.close(request.id)
+        wanted = [(await self.find(attachment.network), attachment) for attachment in request.attachments]
+        async with Undo() as undo:
+            if any(network.driver == "host" for network, _ in wanted):
+                path = ""
+            else:
+                path = str(await self._make(request, undo))
+            endpoints = [
+                await self._join(request, network, attachment, f"eth{number}", path, undo)
+                for number, (network, attachment) in enumerate(wanted)
+            ]
+            if request.sysctls and path:
+                await to_its_end(self._threads, lambda: kernel.configure(Path(path), request.sysctls))
+            sandbox = Sandbox(request.id, path, tuple(endpoints))
+            undo.push(self._stored_sandboxes.delete, request.id)
+            await self._stored_sandboxes.save(request.id, sandbox)
+            self._sandboxes[request.id] = sandbox
+            undo.keep()
+        return sandbox
+
+    async def _make(self, request: SandboxRequest, undo: Undo) -> Path:
+        path = self._directory / request.id
+        if path.parent != self._directory:
+            raise InvalidParameter(f"invalid sandbox ID: {request.id!r}")
+        undo.push(self._free, path)
+        await to_its_end(self._threads, lambda: kernel.make(path))
+        return path
+
+    async def _free(self, path: Path) -> None:
+        await to_its_end(self._threads, lambda: kernel.free(path))
+
+    async def _join(
+        self,
+        request: SandboxRequest,
+        network: Network,
+        attachment: Attachment,
+        interface: str,
+        path: str,
+        undo: Undo,
+    ) -> Endpoint:
+        address = self._ipam.grant(network, attachment.ipv4)
+        ipv4 = str(address.ipv4) if address.ipv4 else ""
+        undo.push(self._ipam.free, network.id, ipv4)
+        endpoint = Endpoint(
+            id=new_id(),
+            network_id=network.id,
+            network_name=network.name,
+            sandbox_id=request.id,
+            interface=interface if ipv4 else "",
+            mac_address=attachment.mac_address,
+            ipv4=ipv4,
+            gateway=address.gateway,
+            aliases=attachment.aliases,
+            ports=attachment.ports if ipv4 else (),
+            name=request.container_name,
+        )
+        driver = self._drivers[network.driver]
+        joined = await driver.join(network, endpoint, path)
+        undo.push(_leave, driver, network, joined)
+        return joined
+
+    async def close(self, sandbox: str) -> None:
+        """See `Networks.close`."""
+        found = self._sandboxes.pop(sandbox, None)
+        if found is None:
+            return
+        try:
+            for endpoint in found.endpoints:
+                await self._leave(endpoint)
+            if found.path:
+                await self._free(Path(found.path))
+            await self._stored_sandboxes.delete(sandbox)
+        except BaseException:
+            self._sandboxes.setdefault(sandbox, found)
+            raise
+
+    async def _leave(self, endpoint: Endpoint) -> None:
+        network = self._networks.get(endpoint.network_id)
+        if network is None:
+            return
+        await self._drivers[network.driver].leave(network, endpoint, closing=True)
+        self._ipam.free(network.id, endpoint.ipv4)
+
+    async def restore(self, live: Sequence[str]) -> None:
+        """See `Networks.restore`."""
+        alive = set(live)
+        lost = [
+            sandbox
+            for sandbox in self._sandboxes.values()
+            if sandbox.id not in alive or (sandbox.path and not kernel.lives(Path(sandbox.path)))
+        ]
+        for sandbox in lost:
+            # Its endpoints hold nothing yet: drivers are told below of those that live.
+            del self._sandboxes[sandbox.id]
+            if sandbox.path:
+                await self._free(Path(sandbox.path))
+            await self._stored_sandboxes.delete(sandbox.id)
+        for network in self._networks.values():
+            endpoints = await self.endpoints(network.id)
+            for endpoint in endpoints:
+                self._claim(network, endpoint)
+            await self._drivers[network.driver].restore(network, endpoints)
+        known = frozenset(Path(sandbox.path) for sandbox in self._sandboxes.values() if sandbox.path)
+        await to_its_end(self._threads, lambda: kernel.sweep(self._directory, known))
+
+    def _claim(self, network: Network, endpoint: Endpoint) -> None:
+        if not endpoint.ipv4:
+            return
+        try:
+            self._ipam.grant(network, endpoint.ipv4)
+        except MobyError as error:
+            log.warning("address %s of sandbox %s: %s", endpoint.ipv4, endpoint.sandbox_id, error)
+
+    async def list(self) -> Sequence[Network]:
+        """See `Networks.list`."""
+        return list(self._networks.values())
+
+
+async def _leave(driver: NetworkDriver, network: Network, endpoint: Endpoint) -> None:
+    await driver.leave(network, endpoint, closing=True)

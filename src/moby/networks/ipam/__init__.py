@@ -1,0 +1,7 @@
+"""Address management: pools for networks, addresses for endpoints."""
+
+from moby.networks.ipam.addresses import Addresses
+from moby.networks.ipam.ipam import Ipam
+from moby.networks.ipam.pools import DEFAULT_POOLS, Pool, parse_pools
+
+__all__ = ["DEFAULT_POOLS", "Addresses", "Ipam", "Pool", "parse_pools"]

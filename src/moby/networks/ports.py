@@ -1,0 +1,164 @@
+"""This file is about ports of the host: who of ours has which, and keeping others from taking them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from moby.core.errors import Conflict, InvalidParameter, MobyError, NotImplemented, System
+from moby.core.networks import PortMapping, Transport
+
+_ANY = "0.0.0.0"  # noqa: S104 - publishing on every address is docker's default
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_KINDS = {
+    "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+    "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+    "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
+}
+_Key = tuple[Transport, int]
+
+
+class Ports:
+    """Reserves ports for owners.
+
+    Every reserved port is bound, though nobody listens: packets are redirected before they would reach the
+    socket, and a process of the host that wants the port finds it taken, as we find one that another has.
+    """
+
+    def __init__(self, ephemeral: range | None = None) -> None:
+        self._ephemeral = ephemeral or _ephemeral_range()
+        self._latest: dict[tuple[Transport, range], int] = {}
+        self._holders: dict[_Key, set[str]] = {}
+        self._held: dict[str, list[tuple[_Key, str, socket.socket | None]]] = {}
+
+    def reserve(self, owner: str, mappings: Sequence[PortMapping]) -> tuple[PortMapping, ...]:
+        """Every mapping with its port and address settled, or nothing.
+
+        Raises Conflict if a port is taken, InvalidParameter for a range that is none.
+        """
+        try:
+            granted = tuple(self._reserve(owner, mapping) for mapping in mappings)
+        except BaseException:
+            self.release(owner)
+            raise
+        return granted
+
+    def restore(self, owner: str, mappings: Sequence[PortMapping]) -> list[MobyError]:
+        """Take ports into account that were granted before; what another process took meanwhile, as errors.
+
+        Such a port stays the owner's: its packets are redirected all the same.
+        """
+        failures: list[MobyError] = []
+        for mapping in mappings:
+            key, address = (mapping.protocol, mapping.host_port), mapping.host_ip or _ANY
+            held: socket.socket | None = None
+            try:
+                held = _bind(mapping.protocol, address, mapping.host_port)
+            except MobyError as error:
+                failures.append(error)
+            self._hold(owner, key, address, held)
+        return failures
+
+    def release(self, owner: str) -> None:
+        """Free all that an owner has; no error if it has nothing."""
+        for key, address, held in self._held.pop(owner, ()):
+            if held is not None:
+                held.close()
+            addresses = self._holders.get(key, set())
+            addresses.discard(address)
+            if not addresses:
+                self._holders.pop(key, None)
+
+    def close(self) -> None:
+        """Free everything."""
+        for owner in list(self._held):
+            self.release(owner)
+
+    def _reserve(self, owner: str, mapping: PortMapping) -> PortMapping:
+        address = mapping.host_ip or _ANY
+        if ":" in address:
+            raise NotImplemented(f"publishing ports on IPv6 addresses is not supported yet: {address}")
+        last: MobyError | None = None
+        for port in self._candidates(mapping):
+            key = (mapping.protocol, port)
+            if self._conflicts(key, address):
+                last = Conflict(f"Bind for {address}:{port} failed: port is already allocated")
+                continue
+            try:
+                held = _bind(mapping.protocol, address, port)
+            except Conflict as error:
+                last = error
+                continue
+            self._hold(owner, key, address, held)
+            return PortMapping(mapping.protocol, mapping.container_port, address, port, port)
+        if mapping.host_port and mapping.host_port_end in (0, mapping.host_port) and last is not None:
+            raise last
+        raise Conflict("all ports are allocated")
+
+    def _candidates(self, mapping: PortMapping) -> Iterable[int]:
+        """The port asked for, or a range's ports beginning after the one granted last."""
+        low, high = mapping.host_port, mapping.host_port_end or mapping.host_port
+        if not 0 <= low <= high <= 65535:
+            raise InvalidParameter(f"invalid port range: {low}-{high}")
+        if low == high != 0:
+            return (low,)
+        area = range(low, high + 1) if low else self._ephemeral
+        return self._in_turn(mapping.protocol, area)
+
+    def _in_turn(self, protocol: Transport, area: range) -> Iterable[int]:
+        begin = self._latest.get((protocol, area), area.stop - 1) + 1 - area.start
+        for step in range(len(area)):
+            port = area.start + (begin + step) % len(area)
+            self._latest[protocol, area] = port
+            yield port
+
+    def _conflicts(self, key: _Key, address: str) -> bool:
+        holders = self._holders.get(key) or set()
+        return bool(holders) and (address == _ANY or _ANY in holders or address in holders)
+
+    def _hold(self, owner: str, key: _Key, address: str, held: socket.socket | None) -> None:
+        self._holders.setdefault(key, set()).add(address)
+        self._held.setdefault(owner, []).append((key, address, held))
+
+
+def _bind(protocol: Transport, address: str, port: int) -> socket.socket | None:
+    """A bound socket; None for a protocol that this kernel lacks, which then nobody else uses."""
+    kind, number = _KINDS[protocol]
+    try:
+        held = socket.socket(socket.AF_INET, kind, number)
+    except OSError as error:
+        if error.errno in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT):
+            return None
+        raise System(f"failed to create socket for {address}:{port}/{protocol}: {_words(error)}") from error
+    try:
+        try:
+            held.bind((address, port))
+        except OSError as error:
+            # Connections that a server of the host had here a minute ago do not count. Only now, because who
+            # sets this option lets others with the option share the port.
+            if error.errno != errno.EADDRINUSE or protocol != "tcp":
+                raise
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind((address, port))
+    except OSError as error:
+        held.close()
+        message = f"failed to bind host port {address}:{port}/{protocol}: {_words(error)}"
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(message) from error
+        raise System(message) from error
+    return held
+
+
+def _words(error: OSError) -> str:
+    return os.strerror(error.errno or 0).lower()
+
+
+def _ephemeral_range() -> range:
+    try:
+        low, high = map(int, _EPHEMERAL.read_text().split())
+    except (OSError, ValueError):
+        low, high = 49153, 65535
+    return range(low, high + 1)
