@@ -1,0 +1,329 @@
+"""This file is about pulling: from a reference to an image that containers can be made of.
+
+The name is resolved at the registry, the manifest for the wanted platform is chosen, its blobs are fetched
+side by side into the store's content, and each layer is unpacked as soon as it and the ones below are there.
+All of that under a lease; only at the end the image gets its name. What fails or is cancelled before leaves
+no image, and what it had fetched is collected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from moby.core.descriptor import DOCKER_CONFIG, INDEX_TYPES, MANIFEST_TYPES, OCI_CONFIG, Descriptor
+from moby.core.errors import DataLoss, InvalidParameter, NotFound, Unauthorized
+from moby.core.images import ImageStore, StoredImage
+from moby.core.platform import Platform, host_platform
+from moby.core.reference import Reference, dangling_name
+from moby.core.types.registries import AuthConfig
+from moby.images.documents import (
+    CONFIG_LIMIT,
+    LAYER_TYPES,
+    REFERENCE_DIGEST,
+    Document,
+    ImageDocument,
+    choose,
+    gc_labels,
+    is_attestation,
+    is_image_manifest,
+    read_document,
+    read_image,
+)
+from moby.images.jobs import Report
+from moby.images.registry.client import Registries, Repository
+from moby.images.unpack import Chains, Locks, snapshot_label
+
+STEP_S = 0.1
+_SOURCE_LABEL = "containerd.io/distribution.source."
+_NO_PROGRESS = INDEX_TYPES | MANIFEST_TYPES | {OCI_CONFIG, DOCKER_CONFIG}
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """What to pull, and for whom."""
+
+    reference: Reference
+    platform: Platform | None = None
+    auth: AuthConfig | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def key(self) -> object:
+        """Requests with the same key can be answered by one pull."""
+        auth = self.auth or AuthConfig()
+        who = (auth.username, auth.password, auth.auth, auth.identity_token, auth.registry_token)
+        return str(self.reference), self.platform, who, tuple(sorted(self.headers.items()))
+
+
+class Puller:
+    """Pulls images into a store."""
+
+    def __init__(self, store: ImageStore, registries: Registries, chains: Chains | None = None) -> None:
+        self._store = store
+        self._registries = registries
+        self._chains = chains or Chains(store)
+        self._blobs = Locks()
+
+    async def tags(self, request: PullRequest) -> list[str]:
+        """The tags of a repository. Raises NotFound in docker's words."""
+        repository = self._registries.repository(request.reference, request.auth, headers=request.headers)
+        try:
+            return await repository.tags()
+        except Unauthorized as error:
+            raise _denied(request.reference, error) from error
+
+    async def pull(self, request: PullRequest, report: Report) -> StoredImage:
+        """Pull one image; it has its name when this returns.
+
+        Raises NotFound (no such image or platform, or no access), Unauthorized, Unavailable, DataLoss.
+        """
+        reference = request.reference
+        repository = self._registries.repository(reference, request.auth, headers=request.headers)
+        async with self._store.leases.hold():
+            previous = await self._previous(str(reference))
+            target = await self._fetch(repository, request, report)
+            image = StoredImage(str(reference), target, updated_at=datetime.now(UTC))
+            if previous is not None and previous.target.digest != target.digest:
+                await self._store.put(StoredImage(dangling_name(previous.target.digest), previous.target))
+            if previous is None or previous.target.digest != target.digest:
+                await self._store.put(image)
+            await self._drop_dangling(target.digest)
+        report.status(f"Digest: {target.digest}")
+        newer = previous is None or previous.target.digest != target.digest
+        verb = "Downloaded newer image for" if newer else "Image is up to date for"
+        report.status(f"Status: {verb} {reference.familiar}")
+        return image
+
+    async def _previous(self, name: str) -> StoredImage | None:
+        try:
+            return await self._store.get(name)
+        except NotFound:
+            return None
+
+    async def _drop_dangling(self, digest: str) -> None:
+        try:
+            await self._store.delete(dangling_name(digest))
+        except NotFound:
+            return
+
+    async def _fetch(self, repository: Repository, request: PullRequest, report: Report) -> Descriptor:
+        reference = request.reference
+        try:
+            target, data = await repository.resolve(reference.digest or reference.tag)
+        except Unauthorized as error:
+            raise _denied(reference, error) from error
+        except NotFound as error:
+            raise NotFound(f'failed to resolve reference "{reference}": {reference}: not found') from error
+        fetch = _Fetch(self._store, repository, report, self._blobs, self._registries.downloads)
+        document = await fetch.keep_document(target, data)
+        platform = request.platform or host_platform()
+        chosen, manifest = target, document
+        attestations: list[Descriptor] = []
+        while manifest.is_index:
+            found = choose(manifest.manifests, platform)
+            if found is None:
+                raise _no_match(platform)
+            attestations += [
+                each
+                for each in manifest.manifests
+                if is_attestation(each) and each.annotations.get(REFERENCE_DIGEST) == found.digest
+            ]
+            chosen, manifest = found, await fetch.document(found)
+        report.status(f"Pulling from {reference.path}", reference.tag or str(reference))
+        await self._fetch_image(fetch, chosen, manifest, platform)
+        for attestation in attestations:
+            await fetch.everything(attestation)
+        return target
+
+    async def _fetch_image(
+        self, fetch: _Fetch, descriptor: Descriptor, manifest: Document, platform: Platform
+    ) -> None:
+        assert manifest.config is not None
+        layers = manifest.layers
+        image = await fetch.config(manifest.config) if is_image_manifest(manifest) else None
+        if image is not None and image.os and not image.platform.fits(platform):
+            raise _no_match(platform)
+        await fetch.survey(layers)
+        async with asyncio.TaskGroup() as group:
+            for layer in dict.fromkeys(layer.digest for layer in layers):
+                group.create_task(fetch.blob(next(each for each in layers if each.digest == layer)))
+            if image is None:
+                group.create_task(fetch.blob(manifest.config))
+            else:
+                watch = None if fetch.silent else _Watch(fetch.report, group)
+                await self._chains.unpack(layers, image.rootfs.diff_ids, fetch.ready, watch)
+
+
+class _Fetch:
+    """What one pull fetches, and what of it is there."""
+
+    def __init__(
+        self,
+        store: ImageStore,
+        repository: Repository,
+        report: Report,
+        locks: Locks,
+        places: asyncio.Semaphore,
+    ) -> None:
+        self._store = store
+        self._repository = repository
+        self.report = report
+        self._locks = locks
+        self._places = places
+        self._ready: dict[str, asyncio.Event] = {}
+        self.silent = False
+        source = repository.reference
+        self._labels = {f"{_SOURCE_LABEL}{source.domain.partition(':')[0]}": source.path}
+
+    async def document(self, descriptor: Descriptor) -> Document:
+        """A manifest that another one points to."""
+        try:
+            data = await self._store.content.read(descriptor.digest)
+        except NotFound:
+            found, data = await self._repository.resolve(descriptor.digest)
+            if found.size != descriptor.size:
+                raise DataLoss(
+                    f"manifest {descriptor.digest} has {found.size} bytes instead of {descriptor.size}"
+                ) from None
+        return await self.keep_document(descriptor, data)
+
+    async def keep_document(self, descriptor: Descriptor, data: bytes) -> Document:
+        """Write a manifest or index down, with labels for what it points to."""
+        document = read_document(data, descriptor.media_type)
+        labels = {**self._labels, **gc_labels(document)}
+        await self._write(descriptor, _once(data), labels)
+        return document
+
+    async def config(self, descriptor: Descriptor) -> ImageDocument:
+        """An image's configuration; its label keeps the snapshots of its layers from here on."""
+        if descriptor.size > CONFIG_LIMIT:
+            raise InvalidParameter(f"image configuration is larger than {CONFIG_LIMIT} bytes")
+        await self.blob(descriptor)
+        image = read_image(await self._store.content.read(descriptor.digest))
+        if image.chain:
+            await self._store.content.label(descriptor.digest, snapshot_label(self._store, image.chain))
+        return image
+
+    async def everything(self, descriptor: Descriptor) -> None:
+        """A manifest and all of its blobs, as they are."""
+        document = await self.document(descriptor)
+        for child in document.children():
+            await self.blob(child)
+
+    async def survey(self, layers: list[Descriptor]) -> None:
+        """If every layer is here already, nothing is told of them."""
+        present = [await self._present(layer.digest) for layer in layers]
+        self.silent = all(present)
+        if not self.silent:
+            for layer in layers:
+                if layer.media_type in LAYER_TYPES:
+                    self.report.step(short(layer.digest), "Pulling fs layer")
+
+    async def _present(self, digest: str) -> bool:
+        try:
+            await self._store.content.info(digest)
+        except NotFound:
+            return False
+        return True
+
+    async def ready(self, layer: Descriptor) -> None:
+        """Returns when the layer is here."""
+        await self._ready.setdefault(layer.digest, asyncio.Event()).wait()
+
+    async def blob(self, descriptor: Descriptor) -> None:
+        """Fetch a blob if it is not here."""
+        tell = descriptor.media_type not in _NO_PROGRESS and not self.silent
+        part = short(descriptor.digest)
+        async with self._locks.hold(descriptor.digest):
+            if await self._present(descriptor.digest):
+                # The write finds it there, and puts it under this lease.
+                await self._write(descriptor, _once(b""), self._labels)
+                done = "Already exists"
+            else:
+                async with self._places:
+                    chunks = self._repository.blob(descriptor)
+                    await self._write(
+                        descriptor, self._told(descriptor, chunks) if tell else chunks, self._labels
+                    )
+                done = "Download complete"
+        if tell:
+            self.report.step(part, done, hide_counts=True)
+        self._ready.setdefault(descriptor.digest, asyncio.Event()).set()
+
+    async def _told(self, descriptor: Descriptor, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        current, said = 0, 0.0
+        part = short(descriptor.digest)
+        async for chunk in chunks:
+            yield chunk
+            current += len(chunk)
+            if (now := time.monotonic()) - said >= STEP_S:
+                said = now
+                self.report.progress(part, "Downloading", current, descriptor.size)
+
+    async def _write(
+        self, descriptor: Descriptor, chunks: AsyncIterator[bytes], labels: Mapping[str, str]
+    ) -> None:
+        await self._store.content.write(
+            f"layer-{descriptor.digest}"
+            if descriptor.media_type in LAYER_TYPES
+            else f"blob-{descriptor.digest}",
+            chunks,
+            size=descriptor.size,
+            digest=descriptor.digest,
+            labels=labels,
+        )
+
+
+class _Watch:
+    """Tells how unpacking goes; while a layer is being unpacked, every second."""
+
+    def __init__(self, report: Report, group: asyncio.TaskGroup) -> None:
+        self._report = report
+        self._group = group
+        self._ticking: asyncio.Task[None] | None = None
+
+    def extracting(self, layer: Descriptor) -> None:
+        self._ticking = self._group.create_task(self._tick(short(layer.digest)))
+
+    async def _tick(self, part: str) -> None:
+        seconds = 1
+        while True:
+            self._report.progress(part, "Extracting", seconds, units="s")
+            await asyncio.sleep(1)
+            seconds += 1
+
+    def unpacked(self, layer: Descriptor) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
+        self._report.step(short(layer.digest), "Pull complete", hide_counts=True)
+
+
+def short(digest: str) -> str:
+    """A digest as progress shows it."""
+    return digest.partition(":")[2][:12]
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def _denied(reference: Reference, error: Unauthorized) -> NotFound | Unauthorized:
+    if error.message == "no basic auth credentials":
+        return Unauthorized(
+            f'failed to resolve reference "{reference}": failed to authorize: {error.message}'
+        )
+    return NotFound(
+        f"pull access denied for {reference.familiar_name}, repository does not exist "
+        "or may require 'docker login'"
+    )
+
+
+def _no_match(platform: Platform) -> NotFound:
+    return NotFound(
+        f"no matching manifest for {platform} in the manifest list entries: "
+        "no match for platform in manifest: not found"
+    )

@@ -1,0 +1,1 @@
+"""Registries: the OCI distribution protocol from the client's side."""

@@ -1,0 +1,102 @@
+"""This file is about giving a registry what it has not: blobs and manifests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from enum import Enum
+from urllib.parse import quote
+
+from moby.core.descriptor import Descriptor
+from moby.core.errors import DataLoss, NotFound, System, Unavailable
+from moby.images.registry.client import Repository
+from moby.images.registry.transport import Call
+
+
+class Sent(Enum):
+    """How a blob came to be at the registry."""
+
+    EXISTED = "existed"
+    MOUNTED = "mounted"
+    PUSHED = "pushed"
+
+
+async def push_blob(
+    repository: Repository,
+    descriptor: Descriptor,
+    read: Callable[[], AsyncIterator[bytes]],
+    *,
+    mount_from: str = "",
+) -> Sent:
+    """Make sure a blob is in the repository; `read` gives it from its beginning and may be called again.
+
+    `mount_from` is another repository of the same registry that has it. Raises what the registry says.
+    """
+    if await repository.blob_exists(descriptor.digest):
+        return Sent.EXISTED
+    location = await _begin(repository, descriptor, mount_from)
+    if location is None:
+        return Sent.MOUNTED
+    attempts = repository.own.attempts
+    for attempt in range(1, attempts + 1):
+        try:
+            await _put(repository, descriptor, read, location)
+        except (Unavailable, NotFound):
+            if attempt == attempts:
+                raise
+            if await repository.blob_exists(descriptor.digest):
+                return Sent.PUSHED
+            location = await _begin(repository, descriptor, "") or location
+        else:
+            return Sent.PUSHED
+    raise AssertionError("unreachable")
+
+
+async def _begin(repository: Repository, descriptor: Descriptor, mount_from: str) -> str | None:
+    """Where to send a blob; None if it was mounted from another repository."""
+    own = repository.own
+    url = f"{own.endpoint.url}/v2/{repository.reference.path}/blobs/uploads/"
+    scope = repository.scope
+    if mount_from:
+        url += f"?mount={quote(descriptor.digest)}&from={quote(mount_from, safe='')}"
+        scope += f" repository:{mount_from}:pull"
+    call = Call("POST", url, {"Content-Length": "0"}, scope, ok=(201, 202))
+    async with own.send(call) as response:
+        if response.status == 201:
+            return None
+        location = response.headers.get("Location", "")
+        if not location:
+            raise System("the registry did not say where to send a blob")
+        return own.absolute(location)
+
+
+async def _put(
+    repository: Repository, descriptor: Descriptor, read: Callable[[], AsyncIterator[bytes]], location: str
+) -> None:
+    url = f"{location}{'&' if '?' in location else '?'}digest={quote(descriptor.digest)}"
+    call = Call(
+        "PUT",
+        url,
+        {"Content-Type": "application/octet-stream"},
+        repository.scope,
+        body=read if descriptor.size else b"",
+        body_size=descriptor.size,
+        ok=(201, 204),
+        attempts=1,
+    )
+    async with repository.own.send(call) as response:
+        _check(response.headers.get("Docker-Content-Digest", ""), descriptor.digest)
+
+
+async def push_manifest(repository: Repository, descriptor: Descriptor, data: bytes, name: str) -> None:
+    """Put a manifest or an index under a tag or its own digest."""
+    own = repository.own
+    url = f"{own.endpoint.url}/v2/{repository.reference.path}/manifests/{name}"
+    headers = {"Content-Type": descriptor.media_type}
+    call = Call("PUT", url, headers, repository.scope, body=data, body_size=len(data), ok=(200, 201, 202))
+    async with own.send(call) as response:
+        _check(response.headers.get("Docker-Content-Digest", ""), descriptor.digest)
+
+
+def _check(got: str, expected: str) -> None:
+    if got and got != expected:
+        raise DataLoss(f"got digest {got[:100]}, expected {expected}")
