@@ -10,9 +10,9 @@
                          from the host's loopback, or from a container by way of a published port
     strangers            only where routing was off before: the host does not route between its own networks
 
-The chain `user` is the administrator's: it is made if it is not there and never changed. Its rules come first,
-for packets to and from containers: `nft add rule ip moby-docker0 user ip saddr 192.0.2.7 drop`. A drop is final,
-also one in a table of somebody else's; an accept ends the chain `forward` alone.
+The chain `user` is the administrator's: it is made if it is not there and never changed. Its rules come
+first, for packets to and from containers: `nft add rule ip moby-docker0 user ip saddr 192.0.2.7 drop`. A drop
+is final, also one in a table of somebody else's; an accept ends the chain `forward` alone.
 """
 
 from __future__ import annotations

@@ -61,6 +61,7 @@ class Bridge(NetworkDriver):
         self._lock_directory = lock_directory
         self._threads = Threads("bridge", 4)
         self._lock: LockFile | None = None
+        self._bridge = ""
         self._networks: dict[str, _State] = {}
 
     async def predefined(self, stored: Network | None) -> Network | None:
@@ -68,9 +69,11 @@ class Bridge(NetworkDriver):
         settings = self._settings
         if settings.bridge == "none":
             return None
-        before = stored.options.get(choice.NAME, "") if stored else ""
-        name, self._lock = await self._threads.run(choice.claim, settings, self._lock_directory, before)
-        return await choice.default_network(settings, name, stored, self._ipam, self._threads)
+        if self._lock is None:
+            before = stored.options.get(choice.NAME, "") if stored else ""
+            claimed = await self._threads.run(choice.claim, settings, self._lock_directory, before)
+            self._bridge, self._lock = claimed
+        return await choice.default_network(settings, self._bridge, stored, self._ipam, self._threads)
 
     async def create(self, network: Network) -> None:
         """See `NetworkDriver.create`."""
@@ -178,6 +181,7 @@ class Bridge(NetworkDriver):
         self._ports.close()
         if self._lock is not None:
             self._lock.release()
+            self._lock = None
 
 
 def _disconnect(state: _State, endpoint: Endpoint, *, closing: bool) -> None:
