@@ -1,0 +1,34 @@
+"""Real bridges, namespaces and tables, each test's own."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from moby.host.nftables import Nftables
+from moby.host.store import SqliteStore
+from tests.integration.kernel.networks.machine import Machine, Outside
+
+
+@pytest.fixture
+async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
+    """A daemon's networking on a bridge of its own; what it made is gone afterwards."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqliteStore(tmp_path / "state.db"))
+        found = Machine(tmp_path, store, f"mt{secrets.token_hex(4)}", Nftables())
+        stack.push_async_callback(found.remove)
+        yield found
+
+
+@pytest.fixture
+def outside() -> Iterator[Outside]:
+    """Another host: a namespace that reaches ours over a veth pair."""
+    found = Outside(f"mo{secrets.token_hex(4)}")
+    try:
+        yield found
+    finally:
+        found.remove()
