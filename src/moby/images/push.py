@@ -140,8 +140,10 @@ class _Push:
         if tell:
             self._report.step(part, "Waiting")
         async with self._places:
-            source = await self._mountable(blob.digest)
-            sent = await push_blob(self._repository, blob, lambda: self._read(blob, tell), mount_from=source)
+            sources = await self._mountable(blob.digest)
+            sent, source = await push_blob(
+                self._repository, blob, lambda: self._read(blob, tell), mount_from=sources
+            )
         if tell:
             match sent:
                 case Sent.EXISTED:
@@ -166,10 +168,10 @@ class _Push:
         labels = (await self._store.content.info(digest)).labels
         return key, [path for path in labels.get(key, "").split(",") if path]
 
-    async def _mountable(self, digest: str) -> str:
-        """Another repository of the same registry that had this blob."""
+    async def _mountable(self, digest: str) -> list[str]:
+        """Other repositories that had this blob at this registry, or one of the same name on another port."""
         _, sources = await self._sources(digest)
-        return next((path for path in sources if path != self._repository.reference.path), "")
+        return [path for path in sources if path != self._repository.reference.path]
 
     async def _source_label(self, digest: str) -> dict[str, str]:
         key, sources = await self._sources(digest)

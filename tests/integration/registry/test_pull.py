@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import pytest
 
-from moby.core.config import ConfigSource
 from moby.core.errors import NotFound
 from moby.core.images import StoredImage
 from moby.core.reference import parse_reference
@@ -22,7 +21,7 @@ from tests.integration.registry.conftest import Made, upload
 
 pytestmark = [pytest.mark.containerd, pytest.mark.registry]
 
-CONFIG = ConfigSource(RegistryConfig(certs_dir="/nonexistent", retry_delay_s=0.01))
+CONFIG = RegistryConfig(certs_dir="/nonexistent", retry_delay_s=0.01)
 
 
 def said(messages: list[JSONMessage]) -> list[str]:
@@ -36,7 +35,7 @@ async def test_pulled_image_is_unpacked_and_named(
     made = Made({"a": os.urandom(300_000)}, {"b": b"2"}, {"c": b"3"})
     upload(f"http://{host}", "team/app", "1", made)
     messages: list[JSONMessage] = []
-    async with Registries(CONFIG) as registries:
+    async with Registries(lambda: CONFIG) as registries:
         puller = Puller(store, registries)
         request = PullRequest(parse_reference(f"{host}/team/app:1"))
         image = await puller.pull(request, Report(messages.append))
@@ -63,7 +62,7 @@ async def test_unknown_image_is_not_found(
     start_registry: Callable[..., str], store: ContainerdImages
 ) -> None:
     host = start_registry()
-    async with Registries(CONFIG) as registries:
+    async with Registries(lambda: CONFIG) as registries:
         with pytest.raises(
             NotFound, match=f'failed to resolve reference "{host}/no/app:1": {host}/no/app:1: not found'
         ):
@@ -78,7 +77,7 @@ async def test_pushed_image_can_be_pulled(
     host = start_registry()
     made = Made({"a": os.urandom(3_000_000)}, {"b": b"2"})
     upload(f"http://{host}", "team/app", "1", made)
-    async with Registries(CONFIG) as registries:
+    async with Registries(lambda: CONFIG) as registries:
         puller, pusher = Puller(store, registries), Pusher(store, registries)
         image = await puller.pull(PullRequest(parse_reference(f"{host}/team/app:1")), Report(lambda _: None))
         other = start_registry()

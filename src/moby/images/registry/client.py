@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
-from moby.core.config import ConfigSource
 from moby.core.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from moby.core.digest import is_digest
 from moby.core.errors import (
@@ -27,7 +26,7 @@ from moby.core.reference import Reference
 from moby.core.types.registries import AuthConfig
 from moby.images.documents import MANIFEST_LIMIT
 from moby.images.registry.auth import Credentials
-from moby.images.registry.endpoints import Endpoint, endpoints
+from moby.images.registry.endpoints import endpoints
 from moby.images.registry.settings import RegistryConfig
 from moby.images.registry.transport import Call, Transport
 
@@ -45,13 +44,17 @@ _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 
 
 class Registries:
-    """Every registry; an async context manager that owns the connections."""
+    """Every registry; an async context manager that owns the connections.
 
-    def __init__(self, config: ConfigSource[RegistryConfig]) -> None:
-        self._config = config
+    `settings` gives the configuration as of now; the numbers of transfers at once are taken at the start.
+    """
+
+    def __init__(self, settings: Callable[[], RegistryConfig]) -> None:
+        self._settings = settings
+        config = settings()
         self._session: ClientSession | None = None
-        self._downloads = asyncio.Semaphore(config.current.max_concurrent_downloads)
-        self._uploads = asyncio.Semaphore(config.current.max_concurrent_uploads)
+        self._downloads = asyncio.Semaphore(config.max_concurrent_downloads)
+        self._uploads = asyncio.Semaphore(config.max_concurrent_uploads)
 
     @property
     def downloads(self) -> asyncio.Semaphore:
@@ -82,7 +85,7 @@ class Registries:
         headers: Mapping[str, str] | None = None,
     ) -> Repository:
         """A repository as one client sees it; for `push` no mirrors are asked."""
-        config = self._config.current
+        config = self._settings()
         found = [e for e in endpoints(reference.domain, config) if not (push and e.mirror)]
         session = self._connections()
         transports = [
@@ -92,9 +95,10 @@ class Registries:
         ]
         return Repository(reference, transports, push=push)
 
-    def transport(self, endpoint: Endpoint, auth: AuthConfig | None) -> Transport:
-        """An endpoint without a repository, for logging in."""
-        return Transport(self._connections(), endpoint, Credentials(auth), self._config.current)
+    def own(self, domain: str, auth: AuthConfig | None) -> Transport:
+        """A registry itself, without a repository, for logging in."""
+        config = self._settings()
+        return Transport(self._connections(), endpoints(domain, config)[-1], Credentials(auth), config)
 
     def _connections(self) -> ClientSession:
         if self._session is None:

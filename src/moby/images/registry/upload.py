@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from enum import Enum
 from urllib.parse import quote
 
@@ -10,6 +10,8 @@ from moby.core.descriptor import Descriptor
 from moby.core.errors import DataLoss, NotFound, System, Unavailable
 from moby.images.registry.client import Repository
 from moby.images.registry.transport import Call
+
+_MOUNTS = 4
 
 
 class Sent(Enum):
@@ -25,17 +27,22 @@ async def push_blob(
     descriptor: Descriptor,
     read: Callable[[], AsyncIterator[bytes]],
     *,
-    mount_from: str = "",
-) -> Sent:
+    mount_from: Sequence[str] = (),
+) -> tuple[Sent, str]:
     """Make sure a blob is in the repository; `read` gives it from its beginning and may be called again.
 
-    `mount_from` is another repository of the same registry that has it. Raises what the registry says.
+    `mount_from` are other repositories that may have it at the same registry; the one that had is told.
+    Raises what the registry says.
     """
     if await repository.blob_exists(descriptor.digest):
-        return Sent.EXISTED
-    location = await _begin(repository, descriptor, mount_from)
-    if location is None:
-        return Sent.MOUNTED
+        return Sent.EXISTED, ""
+    location: str | None = ""
+    for source in mount_from[:_MOUNTS]:
+        location = await _begin(repository, descriptor, source)
+        if location is None:
+            return Sent.MOUNTED, source
+    location = location or await _begin(repository, descriptor, "")
+    assert location is not None
     attempts = repository.own.attempts
     for attempt in range(1, attempts + 1):
         try:
@@ -44,10 +51,10 @@ async def push_blob(
             if attempt == attempts:
                 raise
             if await repository.blob_exists(descriptor.digest):
-                return Sent.PUSHED
+                return Sent.PUSHED, ""
             location = await _begin(repository, descriptor, "") or location
         else:
-            return Sent.PUSHED
+            return Sent.PUSHED, ""
     raise AssertionError("unreachable")
 
 

@@ -1,0 +1,1 @@
+"""The engine's images: what is here, what uses it, and how it comes and goes."""
