@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_interface
 from pathlib import Path
 
-from moby.core.errors import Conflict, MobyError
+from moby.core.errors import Conflict, MobyError, NotFound
 from moby.core.networks import Endpoint
 from moby.host import namespaces, netlink, sysctl
 from moby.host.files import translation
 
 _EVERYWHERE = IPv4Network("0.0.0.0/0")
-_FIRST_INDEX = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +94,11 @@ def plug(endpoint: Endpoint, bridge: int, mtu: int, port: bytes, sandbox: str) -
 
     Two batches: one here, one inside. Raises NotFound without a sandbox.
     """
-    index = _FIRST_INDEX + int(endpoint.interface.removeprefix("eth") or 0)
     name = plug_name(endpoint)
     with translation("open network namespace"):
         namespace = os.open(sandbox, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        veth = netlink.Veth(
-            name, bridge, mtu or 1500, endpoint.interface, index, endpoint.mac_address, namespace
-        )
+        veth = netlink.Veth(name, bridge, mtu or 1500, endpoint.interface, endpoint.mac_address, namespace)
         with netlink.RoutingSocket() as routing:
             routing.change([netlink.create_veth(veth), netlink.set_link(name=name, up=True, port=port)])
     finally:
@@ -110,7 +106,10 @@ def plug(endpoint: Endpoint, bridge: int, mtu: int, port: bytes, sandbox: str) -
     try:
         routing = namespaces.inside(sandbox, lambda: _enter(endpoint.interface))
         with routing:
-            routing.change(_configuration(endpoint, index))
+            link = netlink.find_link(routing, endpoint.interface)
+            if link is None:
+                raise NotFound(f"{endpoint.interface} is not in network namespace {sandbox}")
+            routing.change(_configuration(endpoint, link.index))
     except MobyError:
         unplug(endpoint)
         raise

@@ -130,15 +130,19 @@ def flush_text(rules: Rules) -> str:
 class Firewall:
     """A bridge's table. Blocks: call it in a thread."""
 
-    def __init__(self, nftables: Nftables, rules: Rules) -> None:
+    def __init__(self, nftables: Nftables) -> None:
         self._nftables = nftables
-        self.rules = rules
+        self.rules = Rules("", "")
         self._elements: dict[str, tuple[str, ...]] = {}
 
-    def install(self, *, strangers: bool = False) -> None:
-        """Make the table, or mend it; with `strangers` also keep the host from routing for others."""
-        text = install_text(self.rules)
-        self._nftables.run(f"{text}\n{strangers_text(self.rules)}" if strangers else text)
+    def install(self, rules: Rules, *, strangers: bool = False) -> None:
+        """Make the table, or mend it, with all published ports.
+
+        With `strangers` also keep the host from routing for others.
+        """
+        self.rules = rules
+        more = strangers_text(rules) if strangers else ""
+        self._nftables.run("\n".join([install_text(rules), more, self._all()]))
 
     def replace(self, endpoints: Sequence[Endpoint]) -> None:
         """These endpoints' ports and no others, in one step."""

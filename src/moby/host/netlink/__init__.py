@@ -6,6 +6,7 @@ run it in a thread.
 """
 
 from moby.host.netlink.addresses import Route, add_address, add_route, addresses, delete_address, routes
+from moby.host.netlink.flows import forget_udp_flows
 from moby.host.netlink.links import (
     Link,
     Veth,
@@ -34,6 +35,7 @@ __all__ = [
     "delete_address",
     "delete_link",
     "find_link",
+    "forget_udp_flows",
     "links",
     "port_options",
     "routes",

@@ -50,7 +50,6 @@ class Veth:
     master: int
     mtu: int
     peer: str
-    peer_index: int
     peer_mac: str
     namespace: int
 
@@ -75,7 +74,7 @@ def create_bridge(name: str, mac: str, mtu: int) -> Request:
 def create_veth(veth: Veth) -> Request:
     """Both ends, neither up: a peer that is made up fails with ENOTCONN."""
     peer = (
-        _INFO.pack(0, 0, veth.peer_index, 0, 0)
+        _info(0, 0)
         + text(_IFNAME, veth.peer)
         + number(_MTU, veth.mtu)
         + attribute(_ADDRESS, packed_mac(veth.peer_mac))

@@ -19,10 +19,13 @@ _REPLY_HEADER = 20
 
 
 class RoutingSocket:
-    """A socket that belongs to the network namespace of the thread that made it, whichever thread uses it."""
+    """A socket that belongs to the network namespace of the thread that made it, whichever thread uses it.
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+    `family` is the netlink family: routing, unless another is asked for.
+    """
+
+    def __init__(self, family: int = socket.NETLINK_ROUTE) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
         self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         self._socket.settimeout(10)

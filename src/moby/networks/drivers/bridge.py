@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class _State:
     index: int
     port: bytes
     firewall: Firewall | None
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
 
 
 class Bridge(NetworkDriver):
@@ -62,6 +64,7 @@ class Bridge(NetworkDriver):
         self._threads = Threads("bridge", 4)
         self._lock: LockFile | None = None
         self._bridge = ""
+        self._mending = threading.Lock()
         self._networks: dict[str, _State] = {}
 
     async def predefined(self, stored: Network | None) -> Network | None:
@@ -77,9 +80,14 @@ class Bridge(NetworkDriver):
 
     async def create(self, network: Network) -> None:
         """See `NetworkDriver.create`."""
-        self._networks[network.id] = await to_its_end(self._threads, lambda: self._mend(network))
+        await to_its_end(self._threads, lambda: self._mend(network))
 
     def _mend(self, network: Network) -> _State:
+        """Everything of the network that should be in the kernel, sandboxes' connections included."""
+        with self._mending:
+            return self._mended(network)
+
+    def _mended(self, network: Network) -> _State:
         options = network.options
         if unknown := sorted(set(options) - _KNOWN):
             raise NotImplemented(f"bridge network option {unknown[0]} is not supported yet")
@@ -96,16 +104,21 @@ class Bridge(NetworkDriver):
         icc = options.get(choice.ICC, "true") == "true"
         masquerade = options.get(choice.MASQUERADE, "true") == "true"
         routing = self._settings.ip_forward and not device.routes_packets()
+        old = self._networks.get(network.id)
+        endpoints = old.endpoints if old else {}
         firewall = None
         if self._settings.firewall:
             sysctl.write(f"net/ipv4/conf/{name}/route_localnet", "1")
-            firewall = Firewall(self._nftables, Rules(name, subnet.subnet, icc, masquerade))
-            firewall.install(strangers=routing)
+            firewall = (old and old.firewall) or Firewall(self._nftables)
+            firewall.install(Rules(name, subnet.subnet, icc, masquerade), strangers=routing)
         if routing:
             device.route_packets()
         filtered = device.frames_are_filtered()
         port = netlink.port_options(hairpin=filtered, isolated=not icc and not filtered)
-        return _State(wanted, index, port, firewall)
+        if endpoints:
+            device.replug(list(endpoints.values()), index, port)
+        state = self._networks[network.id] = _State(wanted, index, port, firewall, endpoints)
+        return state
 
     async def delete(self, network: Network) -> None:
         """See `NetworkDriver.delete`."""
@@ -129,30 +142,34 @@ class Bridge(NetworkDriver):
                 raise _external(error, endpoint) from error
             joined = msgspec.structs.replace(endpoint, ports=granted)
             undo.push(self._disconnect, state, joined)
-            await to_its_end(self._threads, lambda: self._connect(state, joined, sandbox))
+            await to_its_end(self._threads, lambda: self._connect(network, joined, sandbox))
             undo.keep()
         return joined
 
-    def _connect(self, state: _State, endpoint: Endpoint, sandbox: str) -> None:
+    def _connect(self, network: Network, endpoint: Endpoint, sandbox: str) -> None:
+        state = self._networks[network.id]
         try:
             device.plug(endpoint, state.index, state.wanted.mtu, state.port, sandbox)
         except MobyError:
             # Somebody may have deleted the bridge, or made it again.
-            index = device.mend(state.wanted)
-            if index == state.index:
+            before, state = state.index, self._mend(network)
+            if before == state.index:
                 raise
-            state.index = index
-            device.plug(endpoint, index, state.wanted.mtu, state.port, sandbox)
+            device.plug(endpoint, state.index, state.wanted.mtu, state.port, sandbox)
+        state.endpoints[endpoint.id] = endpoint
         if state.firewall is not None:
             try:
                 state.firewall.publish(endpoint)
+                netlink.forget_udp_flows(_udp_ports(endpoint))
             except MobyError as error:
                 raise _external(error, endpoint) from error
 
     async def restore(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
         """See `NetworkDriver.restore`."""
         state = self._networks[network.id]
+        state.endpoints.clear()
         for endpoint in endpoints:
+            state.endpoints[endpoint.id] = endpoint
             for error in self._ports.restore(endpoint.id, endpoint.ports):
                 log.warning(
                     "a published port is in use on the host: %s", error, extra={"endpoint": endpoint.id}
@@ -168,6 +185,8 @@ class Bridge(NetworkDriver):
     async def leave(self, network: Network, endpoint: Endpoint, *, closing: bool) -> None:
         """See `NetworkDriver.leave`."""
         state = self._networks.get(network.id)
+        if state is not None:
+            state.endpoints.pop(endpoint.id, None)
         if state is not None and (endpoint.ports or not closing):
             await to_its_end(self._threads, lambda: _disconnect(state, endpoint, closing=closing))
         self._ports.release(endpoint.id)
@@ -185,10 +204,16 @@ class Bridge(NetworkDriver):
 
 
 def _disconnect(state: _State, endpoint: Endpoint, *, closing: bool) -> None:
+    state.endpoints.pop(endpoint.id, None)
     if state.firewall is not None:
         state.firewall.withdraw(endpoint)
+        netlink.forget_udp_flows(_udp_ports(endpoint))
     if not closing:
         device.unplug(endpoint)
+
+
+def _udp_ports(endpoint: Endpoint) -> list[int]:
+    return [port.host_port for port in endpoint.ports if port.protocol == "udp"]
 
 
 def _remove(state: _State) -> None:

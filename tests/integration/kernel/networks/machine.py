@@ -6,9 +6,10 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from moby.core.errors import NotFound
 from moby.core.networks import Attachment, PortMapping, Sandbox, SandboxRequest
 from moby.core.store import Store
 from moby.host import namespaces
@@ -19,7 +20,6 @@ from moby.networks.controller import Controller
 from moby.networks.drivers.bridge import Bridge
 from moby.networks.drivers.host import Host
 from moby.networks.drivers.none import NoNetwork
-from moby.networks.firewall import Firewall, Rules
 from moby.networks.ipam import Ipam
 from moby.networks.ports import Ports
 from moby.networks.settings import BridgeSettings
@@ -68,7 +68,8 @@ class Machine:
         """Everything that may be left."""
         for path in self.netns.iterdir() if self.netns.is_dir() else ():
             namespaces.remove(path)
-        Firewall(self.nftables, Rules(self.bridge, "")).remove()
+        with suppress(NotFound):
+            self.nftables.run(f"delete table ip moby-{self.bridge}")
         bridge_device.remove(self.bridge)
 
 

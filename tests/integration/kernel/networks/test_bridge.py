@@ -164,3 +164,20 @@ async def test_the_sandbox_s_device_is_as_docker_makes_it(machine: Machine) -> N
         network = await networks.find("bridge")
         assert network.options["com.docker.network.driver.mtu"] == "1400"
         assert network.options["com.docker.network.bridge.default_bridge"] == "true"
+
+
+async def test_a_client_that_keeps_sending_reaches_the_next_container(
+    machine: Machine, outside: Outside
+) -> None:
+    async with machine.running() as networks:
+        with client_socket(outside.path, socket.SOCK_DGRAM) as client:
+            port = 0
+            for number in range(2):
+                box = await networks.open(request(number, PortMapping("udp", 53, "", port, port)))
+                port = box.endpoints[0].ports[0].host_port
+                with client_socket(box.path, socket.SOCK_DGRAM) as server:
+                    server.bind(("0.0.0.0", 53))
+                    client.sendto(b"hello", (outside.ours, port))
+                    assert server.recv(100) == b"hello"
+                await networks.close(box.id)
+                client.sendto(b"to nobody", (outside.ours, port))
