@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,13 @@ class Watched:
             self._descriptor = os.pidfd_open(pid)
         except ProcessLookupError as error:
             raise NotFound(f"no such process: {pid}") from error
+
+    @property
+    def alive(self) -> bool:
+        """Has it not ended yet? A child that nobody has reaped has ended."""
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        return not poll.poll(0)
 
     async def ended(self) -> None:
         """Returns when the process has ended."""

@@ -6,36 +6,20 @@ import asyncio
 import logging
 import re
 import socket
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-
-from moby.monitor.client import AttachEnd, Monitor
-from moby.monitor.protocol import AttachOptions
 
 from moby.core.errors import Conflict, InvalidParameter
 from moby.core.logs import LogQuery
+from moby.core.types.requests import AttachRequest, Takeover
 from moby.engine.containers.container import Container, PendingAttachment
 from moby.engine.containers.logs import LogService
 from moby.engine.containers.shelf import Shelf
+from moby.monitor.client import AttachEnd, Monitor
+from moby.monitor.protocol import AttachOptions
 
 log = logging.getLogger(__name__)
 
 DEFAULT_DETACH_KEYS = b"\x10\x11"
 _CONTROL = re.compile(r"ctrl-([a-z@\[\\\]^_])")
-
-Takeover = Callable[[bool], Awaitable[socket.socket]]
-
-
-@dataclass(frozen=True, slots=True)
-class AttachRequest:
-    """What a client asks for (Engine API, `ContainerAttach`)."""
-
-    stdin: bool = False
-    stdout: bool = False
-    stderr: bool = False
-    stream: bool = False
-    logs: bool = False
-    detach_keys: str = ""
 
 
 def parse_detach_keys(text: str) -> bytes:

@@ -9,7 +9,7 @@ import os
 import posixpath
 import re
 
-from moby.core.errors import InvalidParameter
+from moby.core.errors import InvalidParameter, NotImplemented
 from moby.core.types.containers import ContainerConfig, HostConfig
 from moby.engine.containers.signals import parse_signal
 

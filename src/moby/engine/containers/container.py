@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
-from moby.monitor.client import Monitor
-from moby.monitor.protocol import AttachOptions
 
 from moby.engine.containers.record import NEVER, Record
+from moby.monitor.client import Monitor
+from moby.monitor.protocol import AttachOptions
 
 Condition = Literal["not-running", "next-exit", "removed"]
 

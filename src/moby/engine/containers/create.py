@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from moby.engine.config import EngineConfig
-from moby.runtime.spec import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, normalize_capabilities
-
 from moby.core.config import ConfigSource
 from moby.core.descriptor import Descriptor
 from moby.core.errors import InvalidParameter, NotFound
@@ -23,6 +20,7 @@ from moby.core.types.containers import (
     HostConfig,
 )
 from moby.core.undo import Undo
+from moby.engine.config import EngineConfig
 from moby.engine.containers.checks import check_config, check_host_config
 from moby.engine.containers.container import Container
 from moby.engine.containers.logs import LogDrivers
@@ -32,6 +30,8 @@ from moby.engine.containers.networking import named, network_names
 from moby.engine.containers.record import Record, timestamp
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.volumes import MountPlanner
+from moby.host.cgroups import cgroup_facts
+from moby.runtime.spec import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, normalize_capabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Creator:
             merge_image(config, image.config)
             warnings += _health_warnings(image.config)
             path, args = command_line(config)
-            fill_defaults(host, settings, unified_cgroups=unified())
+            fill_defaults(host, settings, unified_cgroups=cgroup_facts().version == 2)
             self._logs.check(host.log_config.type, host.log_config.config or {})
             _fill_identity(config, host, container_id)
             record = Record(

@@ -7,8 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from moby.volumes.service import Volumes
-
 from moby.core.errors import MobyError
 from moby.core.networks import Networks
 from moby.core.runtime import Exited, OutOfMemory, Resync, Runtime
@@ -16,10 +14,12 @@ from moby.engine.containers.container import Container
 from moby.engine.containers.networking import disconnected
 from moby.engine.containers.record import NEVER, timestamp
 from moby.engine.containers.shelf import Shelf
+from moby.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
 
 _DRAIN_LIMIT_S = 10.0
+_SUBSCRIBED_S = 0.5
 
 Resynchronise = Callable[[], Awaitable[None]]
 AfterExit = Callable[[Container], Awaitable[None]]
@@ -40,6 +40,7 @@ class Exits:
             match event:
                 case Resync():
                     await resynchronise()
+                    group.create_task(_again(resynchronise))
                 case Exited():
                     container = self._shelf.index.get(event.id)
                     if container is not None:
@@ -105,8 +106,17 @@ class Exits:
     async def _quietly(self, container: Container, step: Awaitable[object]) -> None:
         try:
             await step
-        except MobyError as error:
+        except MobyError:
             log.exception("cannot free a part of a container", extra={"container": container.id})
+
+
+async def _again(resynchronise: Resynchronise) -> None:
+    """A second look: what ended between the first one and the moment containerd took our subscription."""
+    await asyncio.sleep(_SUBSCRIBED_S)
+    try:
+        await resynchronise()
+    except MobyError:
+        log.warning("cannot compare with the runtime", exc_info=True)
 
 
 async def drained(container: Container) -> None:
@@ -119,7 +129,7 @@ async def drained(container: Container) -> None:
             await monitor.finished()
     except TimeoutError:
         log.warning("a process outside still holds the container's output", extra={"container": container.id})
-    except MobyError as error:
+    except MobyError:
         log.exception("the container's monitor is gone", extra={"container": container.id})
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
 
-from moby.core.filters import Filters
 from moby.core.snapshots import Snapshotter
 from moby.core.types.containers import (
     ContainerSummary,
@@ -17,21 +15,12 @@ from moby.core.types.containers import (
     ContainerSummaryNetworkSettings,
     PortSummary,
 )
+from moby.core.types.requests import ListRequest
 from moby.engine.containers.container import Container
 from moby.engine.containers.create import Images
 from moby.engine.containers.matching import Matcher
 from moby.engine.containers.record import NEVER, Record
 from moby.engine.containers.shelf import Shelf
-
-
-@dataclass(frozen=True, slots=True)
-class ListRequest:
-    """What a client asks for (Engine API, `ContainerList`)."""
-
-    all: bool = False
-    limit: int = 0
-    size: bool = False
-    filters: Filters = field(default_factory=Filters)
 
 
 class Lister:

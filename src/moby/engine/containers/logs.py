@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from moby.logs.framing import frames
-
-from moby.core.errors import InvalidParameter
+from moby.core.errors import InvalidParameter, NotImplemented
 from moby.core.logs import LogDriver, LogInfo, LogQuery, LogReader
+from moby.core.types.requests import LogsRequest
 from moby.engine.containers.container import Container
 from moby.engine.containers.record import Record
 from moby.engine.containers.shelf import Shelf
-
-
-@dataclass(frozen=True, slots=True)
-class LogsRequest:
-    """What a client asks for (Engine API, `ContainerLogs`)."""
-
-    query: LogQuery
-    timestamps: bool = False
-    details: bool = False
+from moby.logs.framing import frames
 
 
 class LogDrivers:

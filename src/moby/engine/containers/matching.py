@@ -13,8 +13,8 @@ from moby.engine.containers.container import Container
 from moby.engine.containers.index import Index
 
 _LISTED = frozenset(
-    {"ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network",
-     "publish", "since", "status", "volume"}
+    {"ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name",
+     "network", "publish", "since", "status", "volume"}
 )  # fmt: skip
 _PRUNED = frozenset({"label", "label!", "until"})
 _STATUSES = frozenset({"created", "dead", "exited", "paused", "removing", "restarting", "running"})
@@ -36,7 +36,7 @@ class Matcher:
         checks: list[Check] = []
         for key in filters:
             values = filters.values(key)
-            checks.append(_check(key, values, index, images))
+            checks.append(_labels(filters, key) if key == "label" else _check(key, values, index, images))
         return cls(checks)
 
     @classmethod
@@ -48,15 +48,19 @@ class Matcher:
             values = filters.values(key)
             if key == "until":
                 checks.append(_until(values))
-            elif key == "label":
-                checks.append(lambda container, values=values: _labelled(container, values))  # type: ignore[misc]
             else:
-                checks.append(lambda container, values=values: not _labelled(container, values))  # type: ignore[misc]
+                checks.append(_labels(filters, key))
         return cls(checks)
 
     def matches(self, container: Container) -> bool:
         """Is this container let through?"""
         return all(check(container) for check in self._checks)
+
+
+def _labels(filters: Filters, key: str) -> Check:
+    if key == "label!":
+        return lambda c: not filters.labels_match(key, c.record.config.labels or {})
+    return lambda c: filters.labels_match(key, c.record.config.labels or {})
 
 
 def _check(key: str, values: list[str], index: Index, images: Mapping[str, frozenset[str]]) -> Check:
@@ -65,8 +69,6 @@ def _check(key: str, values: list[str], index: Index, images: Mapping[str, froze
             return lambda c: any(_like(value, c.id) for value in values)
         case "name":
             return lambda c: any(_like(value.removeprefix("/"), c.record.name) for value in values)
-        case "label":
-            return lambda c: _labelled(c, values)
         case "status":
             if bad := [value for value in values if value not in _STATUSES]:
                 raise InvalidParameter(
@@ -110,14 +112,6 @@ def _like(pattern: str, text: str) -> bool:
         return re.search(pattern, text) is not None
     except re.error:
         return pattern in text
-
-
-def _labelled(container: Container, values: list[str]) -> bool:
-    labels = container.record.config.labels or {}
-    return all(
-        labels.get(value.partition("=")[0]) == value.partition("=")[2] if "=" in value else value in labels
-        for value in values
-    )
 
 
 def _numbers(values: list[str]) -> frozenset[int]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from moby.engine.config import EngineConfig
-
 from moby.core.errors import InvalidParameter
 from moby.core.types.containers import ContainerConfig, HostConfig
+from moby.engine.config import EngineConfig
 
 
 def merge_image(config: ContainerConfig, image: ContainerConfig) -> None:
@@ -47,9 +46,8 @@ def fill_defaults(host: HostConfig, settings: EngineConfig, *, unified_cgroups: 
     host.shm_size = host.shm_size or settings.default_shm_size
     host.ipc_mode = host.ipc_mode or settings.default_ipc_mode
     if not host.cgroupns_mode:
-        host.cgroupns_mode = (
-            "host" if host.privileged and not unified_cgroups else settings.default_cgroupns_mode
-        )
+        usual = settings.default_cgroupns_mode or ("private" if unified_cgroups else "host")
+        host.cgroupns_mode = "host" if host.privileged and not unified_cgroups else usual
     if host.oom_kill_disable is None and not unified_cgroups:
         host.oom_kill_disable = False
     if not host.log_config.type:

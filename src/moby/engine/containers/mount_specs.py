@@ -9,7 +9,7 @@ import os
 import posixpath
 from typing import NamedTuple
 
-from moby.core.errors import InvalidParameter
+from moby.core.errors import InvalidParameter, NotImplemented
 from moby.core.types.containers import Mount, MountPoint
 from moby.engine.containers.record import Mounted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from moby.core.errors import InvalidParameter
+from moby.core.errors import InvalidParameter, NotImplemented
 from moby.core.networks import Attachment, Endpoint, Network, PortMapping, Sandbox, Transport
 from moby.core.types.containers import (
     ContainerConfig,
@@ -64,7 +64,7 @@ def attachments(record: Record, default_ip: str) -> tuple[Attachment, ...]:
 
 def port_mappings(config: ContainerConfig, host: HostConfig, default_ip: str) -> tuple[PortMapping, ...]:
     """Published ports as the user wrote them, and with `-P` every exposed one."""
-    found = []
+    found: list[PortMapping] = []
     for text, bindings in (host.port_bindings or {}).items():
         found.extend(_mapping(text, binding, default_ip) for binding in bindings or [PortBinding()])
     if host.publish_all_ports:

@@ -11,8 +11,6 @@ import asyncio
 import logging
 import signal
 
-from moby.monitor.client import Monitor, Monitors
-
 from moby.core.errors import MobyError, NotFound
 from moby.core.networks import Networks
 from moby.core.runtime import Runtime, Status, TaskState
@@ -21,6 +19,7 @@ from moby.engine.containers.exits import Exits
 from moby.engine.containers.record import timestamp
 from moby.engine.containers.remove import Remover
 from moby.engine.containers.shelf import Shelf
+from moby.monitor.client import Monitor, Monitors
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +84,7 @@ class Reconciler:
     async def _guarded(self, container: Container, task: TaskState | None) -> None:
         try:
             await self._mend(container, task)
-        except MobyError as error:
+        except MobyError:
             log.exception("cannot reconcile a container", extra={"container": container.id})
 
     async def _mend(self, container: Container, task: TaskState | None) -> None:
@@ -146,5 +145,5 @@ class Reconciler:
         try:
             await self._end_quickly(task)
             await self._runtime.delete(task.id)
-        except MobyError as error:
+        except MobyError:
             log.exception("cannot end a stray task", extra={"container": task.id})

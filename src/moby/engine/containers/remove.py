@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from moby.host.files import remove_tree
-
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound
 from moby.core.filters import Filters
 from moby.core.snapshots import Snapshotter
@@ -17,6 +15,7 @@ from moby.engine.containers.matching import Matcher
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.stop import Stopper
 from moby.engine.containers.volumes import MountPlanner
+from moby.host.files import remove_tree
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +73,7 @@ class Remover:
         container.removing = True
         try:
             await self.finish(container, volumes=True)
-        except MobyError as error:
+        except MobyError:
             log.exception("cannot remove container", extra={"container": container.id})
         finally:
             container.removing = False

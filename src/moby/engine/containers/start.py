@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from pathlib import Path
-
-from moby.engine.containers.launch import Launcher
-from moby.monitor.client import Monitor, Monitors
-from moby.monitor.protocol import MonitorRequest
 
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotModified, System
 from moby.core.networks import Networks, Sandbox, SandboxRequest
@@ -16,10 +11,14 @@ from moby.core.runtime import Runtime, TaskRequest
 from moby.core.snapshots import Mount, Snapshotter
 from moby.core.undo import Undo
 from moby.engine.containers.container import Container
+from moby.engine.containers.launch import Launcher
 from moby.engine.containers.logs import log_info
 from moby.engine.containers.networking import attachments, connected, disconnected
 from moby.engine.containers.record import timestamp
 from moby.engine.containers.shelf import Shelf
+from moby.engine.together import together
+from moby.monitor.client import Monitor, Monitors
+from moby.monitor.protocol import MonitorRequest
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ class Starter:
         launcher: Launcher,
         directory: Path,
     ) -> None:
-        self._shelf = shelf
+        self.shelf = shelf
         self._runtime = runtime
         self._networks = networks
         self._snapshotter = snapshotter
@@ -49,12 +48,12 @@ class Starter:
 
     async def start(self, name: str) -> Container:
         """Run its program. Raises NotModified if it runs; on any other error nothing of the try is left."""
-        container = self._shelf.find(name)
+        container = self.shelf.find(name)
         self._check(container)
         async with container.lock:
             self._check(container)
             await self._start(container)
-        self._shelf.publish(container, "start")
+        self.shelf.publish(container, "start")
         return container
 
     def _check(self, container: Container) -> None:
@@ -80,30 +79,30 @@ class Starter:
         state.running, state.paused, state.oom_killed = True, False, False
         state.started_at, state.exit_code, state.error = started_at, 0, ""
         record.manually_stopped, record.started_before = False, True
-        await self._shelf.save(container)
+        await self.shelf.save(container)
 
     async def _prepare(self, container: Container, undo: Undo) -> int:
         """Everything up to the program's first instruction; the pid that it will have."""
         record = container.record
-        async with asyncio.TaskGroup() as group:
-            sandbox = group.create_task(self._open_sandbox(container, undo))
-            rootfs = group.create_task(self._rootfs(container))
-            monitor = group.create_task(self._spawn_monitor(container, undo))
-        spec = await self._launcher.spec(record, sandbox.result(), undo)
-        container.monitor = monitor.result()
         undo.push(self._discard, container)
+        sandbox, rootfs, monitor = await together(
+            self._open_sandbox(container, undo), self._rootfs(container), self._spawn_monitor(container)
+        )
+        spec = await self._launcher.spec(record, sandbox, rootfs, undo)
         undo.push(self._runtime.delete, container.id)
-        return await self._runtime.create(
+        pid = await self._runtime.create(
             TaskRequest(
                 id=container.id,
                 spec=spec,
-                rootfs=rootfs.result(),
-                stdio=monitor.result().stdio,
+                rootfs=rootfs,
+                stdio=monitor.stdio,
                 runtime=record.host_config.runtime,
                 snapshot_key=container.id,
                 image=record.config.image,
             )
         )
+        monitor.running()
+        return pid
 
     async def _open_sandbox(self, container: Container, undo: Undo) -> Sandbox:
         record = container.record
@@ -118,7 +117,7 @@ class Starter:
         return sandbox
 
     def _shared_sandbox(self, other: str) -> Sandbox:
-        target = self._shelf.find(other)
+        target = self.shelf.find(other)
         if not target.record.state.running:
             raise Conflict(f"cannot join network namespace of a non running container: container {target.id}")
         return Sandbox(target.id, target.record.sandbox_key)
@@ -126,7 +125,7 @@ class Starter:
     async def _rootfs(self, container: Container) -> tuple[Mount, ...]:
         return tuple(await self._snapshotter.mounts(container.id))
 
-    async def _spawn_monitor(self, container: Container, undo: Undo) -> Monitor:
+    async def _spawn_monitor(self, container: Container) -> Monitor:
         record = container.record
         monitor = await self._monitors.spawn(
             MonitorRequest(
@@ -139,6 +138,7 @@ class Starter:
                 log_info=log_info(record, self._directory),
             )
         )
+        container.monitor = monitor
         monitor.stdin_closed = lambda: self._runtime.close_stdin(record.id)
         for attachment in container.pending:
             if not attachment.monitor.done():
@@ -169,7 +169,7 @@ class Starter:
             code = _NOT_FOUND
         state.error, state.exit_code, state.pid = message, code, 0
         container.freed = True
-        await self._shelf.save(container)
+        await self.shelf.save(container)
         if isinstance(error, InvalidParameter) or code != _UNKNOWN:
             return InvalidParameter(message)
         return System(message) if type(error) is MobyError else error

@@ -6,11 +6,10 @@ import asyncio
 import logging
 import signal
 
-from moby.engine.config import EngineConfig
-
 from moby.core.config import ConfigSource
 from moby.core.errors import Conflict, MobyError, NotFound, NotModified, System
 from moby.core.runtime import Runtime
+from moby.engine.config import EngineConfig
 from moby.engine.containers.container import Container
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.signals import parse_signal
@@ -39,6 +38,15 @@ class Stopper:
             await self.end(container, number=number, timeout_s=timeout_s)
         except MobyError as error:
             raise System(f"cannot stop container: {name}: {error.message}") from error
+
+    async def stop_for_restart(
+        self, name: str, *, signal_: str = "", timeout_s: int | None = None
+    ) -> Container:
+        """As `stop`, but it is no error if it does not run."""
+        container = self._shelf.find(name)
+        number = parse_signal(signal_) if signal_ else None
+        await self.end(container, number=number, timeout_s=timeout_s)
+        return container
 
     async def end(
         self, container: Container, *, number: int | None = None, timeout_s: int | None = None
@@ -120,7 +128,7 @@ class Stopper:
     async def _end_quietly(self, container: Container) -> None:
         try:
             await self.end(container)
-        except MobyError as error:
+        except MobyError:
             log.exception("cannot stop container at shutdown", extra={"container": container.id})
 
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
-from pathlib import Path
-
-from moby.host.mounts import mounted
-from moby.volumes.copying import copy_up
-from moby.volumes.service import Volumes
 
 from moby.core.errors import InvalidParameter
 from moby.core.snapshots import Snapshotter
@@ -17,6 +13,10 @@ from moby.core.undo import Undo
 from moby.engine.containers.index import Index
 from moby.engine.containers.mount_specs import parse_bind, parse_mount, parse_volumes_from
 from moby.engine.containers.record import Mounted, Record
+from moby.host.mounts import mounted
+from moby.host.threads import blocking
+from moby.volumes.copying import copy_up
+from moby.volumes.service import Volumes
 
 
 class MountPlanner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import Any, Self
@@ -9,12 +10,13 @@ from typing import Any, Self
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from moby.core.errors import Conflict
+from moby.core.errors import Conflict, Unavailable
 from moby.host.containerd.errors import translation
 from moby.host.containerd.protos import namespaces_pb2, version_pb2
 
-CALL_LIMIT_S = 20.0
+CALL_LIMIT_S = 10.0
 _MESSAGE_LIMIT = 16 << 20
+_READY = grpc.ChannelConnectivity.READY
 
 current_lease: ContextVar[str] = ContextVar("containerd_lease", default="")
 
@@ -23,8 +25,9 @@ class Containerd:
     """Calls containerd's services by their full method names.
 
     Life: entering connects (without waiting for an answer) and leaving closes; a containerd that goes away
-    and comes back is found again by the channel. Every call carries the namespace, and the lease that the
-    calling task holds. Errors leave as ours; a call that takes longer than `CALL_LIMIT_S` raises Unavailable.
+    and comes back is found again by the channel, and calls made meanwhile wait for it. Every call carries the
+    namespace, and the lease that the calling task holds. Errors leave as ours; a call that takes longer than
+    its limit, and any call while nothing has listened for `CALL_LIMIT_S`, raises Unavailable.
     """
 
     def __init__(self, address: str, namespace: str = "moby") -> None:
@@ -56,18 +59,32 @@ class Containerd:
     async def call(
         self, method: str, request: Any, answer: Any = Empty, *, limit_s: float | None = CALL_LIMIT_S
     ) -> Any:
-        """One request, one answer of the message class `answer`."""
+        """One request, one answer of the message class `answer`; no `limit_s` for work of unknown length."""
+        if limit_s is None:
+            await self.connected()
         with translation():
             return await self._method(method, "unary_unary", answer)(
-                request, metadata=self._metadata(), timeout=limit_s, wait_for_ready=True
+                request, metadata=self._metadata(), timeout=limit_s, wait_for_ready=limit_s is not None
             )
 
-    def stream(self, method: str, request: Any, answer: Any) -> Any:
+    async def connected(self, *, limit_s: float = CALL_LIMIT_S) -> None:
+        """Returns when there is a connection. Raises Unavailable if there is none within `limit_s`."""
+        assert self._channel is not None, "used outside its context"
+        try:
+            async with asyncio.timeout(limit_s):
+                while (state := self._channel.get_state(try_to_connect=True)) is not _READY:
+                    await self._channel.wait_for_state_change(state)
+        except TimeoutError as error:
+            raise Unavailable(f"cannot connect to containerd at {self.address}") from error
+
+    async def stream(self, method: str, request: Any, answer: Any) -> Any:
         """One request, a stream of answers; the caller translates errors and cancels it."""
+        await self.connected()
         return self._method(method, "unary_stream", answer)(request, metadata=self._metadata())
 
-    def exchange(self, method: str, answer: Any) -> Any:
+    async def exchange(self, method: str, answer: Any) -> Any:
         """A stream each way, to be written and read by hand."""
+        await self.connected()
         return self._method(method, "stream_stream", answer)(metadata=self._metadata())
 
     def _method(self, method: str, shape: str, answer: Any) -> Callable[..., Any]:
@@ -105,7 +122,7 @@ class Containerd:
 
     async def read_stream(self, method: str, request: Any, answer: Any) -> AsyncIterator[Any]:
         """A stream of answers with our errors, cancelled when the reader goes away."""
-        call = self.stream(method, request, answer)
+        call = await self.stream(method, request, answer)
         try:
             with translation():
                 async for message in call:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from moby.core.content import ContentInfo, ContentStore
-from moby.core.errors import Conflict, DataLoss, InvalidParameter, MobyError, NotFound
-from moby.host.containerd.client import Containerd
-from moby.host.containerd.errors import translated
+from moby.core.errors import DataLoss, InvalidParameter, MobyError, NotFound
+from moby.host.containerd.client import CALL_LIMIT_S, Containerd
+from moby.host.containerd.errors import is_held, translated, translation
 from moby.host.containerd.protos import content_pb2
 
 _SERVICE = "content.v1.Content"
 _CHUNK = 1 << 20
+_EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+_Write = content_pb2.WriteContentRequest
 
 
 class ContainerdContent(ContentStore):
@@ -55,61 +60,87 @@ class ContainerdContent(ContentStore):
         digest: str | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> ContentInfo:
-        """See `ContentStore.write`; a partial write under the same ref is begun anew."""
-        call = self._client.exchange(f"{_SERVICE}/Write", content_pb2.WriteContentResponse)
-        try:
-            return await self._write(call, ref, chunks, size or 0, digest or "", labels or {})
-        except grpc.aio.AioRpcError as error:
-            found = translated(error)
-            if isinstance(found, Conflict) and digest and error.code() is grpc.StatusCode.ALREADY_EXISTS:
-                if labels:
-                    await self.label(digest, labels)
-                return await self.info(digest)
-            if isinstance(found, Conflict | InvalidParameter) and error.code() is not grpc.StatusCode.ABORTED:
-                await self._abort(ref)
-                if "unexpected commit" in found.message:
-                    raise DataLoss(found.message) from error
-            raise found from error
-        except BaseException:
-            call.cancel()
-            raise
+        """See `ContentStore.write`; a partial write under the same ref is begun anew.
 
-    async def _write(
+        Whoever else writes under `ref` at this moment is waited for. When the blob is there already, nothing
+        is taken from `chunks`.
+        """
+        writing = None
+        try:
+            writing = await self._begin(ref, size or 0, digest or "")
+            if writing is None and digest:
+                return await self._present(digest, labels or {})
+            assert writing is not None
+            return await self._transfer(writing, ref, chunks, size or 0, digest or "", labels or {})
+        finally:
+            if writing is not None:
+                writing.cancel()
+
+    async def _begin(self, ref: str, size: int, digest: str) -> Any:
+        """The open exchange; None if the blob is there already."""
+        deadline, pause = time.monotonic() + CALL_LIMIT_S, 0.005
+        while True:
+            call = await self._client.exchange(f"{_SERVICE}/Write", content_pb2.WriteContentResponse)
+            try:
+                await _exchange(call, _Write(action=content_pb2.STAT, ref=ref, total=size, expected=digest))
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.ALREADY_EXISTS:
+                    return None
+                if not is_held(error) or time.monotonic() > deadline:
+                    raise translated(error) from error
+                # A writer that was cancelled holds its ref for a moment longer.
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 0.2)
+            except BaseException:
+                call.cancel()
+                raise
+            else:
+                return call
+
+    async def _transfer(
         self,
-        call: grpc.aio.StreamStreamCall[content_pb2.WriteContentRequest, content_pb2.WriteContentResponse],
+        call: Any,
         ref: str,
         chunks: AsyncIterator[bytes],
         size: int,
         digest: str,
         labels: Mapping[str, str],
     ) -> ContentInfo:
-        Request = content_pb2.WriteContentRequest  # noqa: N806 - a class
-        await call.write(Request(action=content_pb2.STAT, ref=ref, total=size, expected=digest))
-        await self._answer(call)
-        offset = 0
+        """Send every chunk in messages of at most a mebibyte, and commit."""
+        offset, answer = 0, content_pb2.WriteContentResponse(digest=digest)
         async for chunk in chunks:
             for start in range(0, len(chunk), _CHUNK):
                 part = chunk[start : start + _CHUNK]
-                await call.write(Request(action=content_pb2.WRITE, ref=ref, offset=offset, data=part))
-                await self._answer(call)
+                request = _Write(action=content_pb2.WRITE, ref=ref, offset=offset, data=part)
+                with translation():
+                    answer = await _exchange(call, request)
                 offset += len(part)
         if size and offset != size:
+            await self._abandon(call, ref)
             raise DataLoss(f"content {digest or ref} has {offset} bytes instead of {size}")
-        await call.write(
-            Request(
-                action=content_pb2.COMMIT, ref=ref, offset=offset, total=size, expected=digest, labels=labels
-            )
+        request = _Write(
+            action=content_pb2.COMMIT, ref=ref, offset=offset, total=size, expected=digest, labels=labels
         )
-        committed = await self._answer(call)
-        await call.done_writing()
-        return ContentInfo(committed.digest or digest, offset, labels)
+        try:
+            committed = await _exchange(call, request)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.ALREADY_EXISTS:
+                return await self._present(digest or answer.digest or _EMPTY, labels)
+            found = translated(error)
+            if error.code() is grpc.StatusCode.FAILED_PRECONDITION and "unexpected commit" in found.message:
+                await self._abandon(call, ref)
+                raise DataLoss(found.message) from error
+            raise found from error
+        return ContentInfo(committed.digest or digest, offset, dict(labels))
 
-    async def _answer(self, call: object) -> content_pb2.WriteContentResponse:
-        answer = await call.read()  # type: ignore[attr-defined]
-        if answer is grpc.aio.EOF:
-            await call.wait_for_connection()  # type: ignore[attr-defined]
-            raise DataLoss("containerd ended a write before its time")
-        return answer  # type: ignore[no-any-return]
+    async def _present(self, digest: str, labels: Mapping[str, str]) -> ContentInfo:
+        if labels:
+            await self.label(digest, labels)
+        return await self.info(digest)
+
+    async def _abandon(self, call: Any, ref: str) -> None:
+        call.cancel()
+        await self._abort(ref)
 
     async def _abort(self, ref: str) -> None:
         try:
@@ -144,3 +175,21 @@ class ContainerdContent(ContentStore):
 
 def _info(info: content_pb2.Info) -> ContentInfo:
     return ContentInfo(info.digest, info.size, dict(info.labels))
+
+
+async def _exchange(call: Any, request: _Write) -> content_pb2.WriteContentResponse:
+    """One message there and one back. Raises AioRpcError when the other side has ended the exchange."""
+    try:
+        await call.write(request)
+        answer = await call.read()
+    except asyncio.InvalidStateError:
+        answer = grpc.aio.EOF
+    if answer is grpc.aio.EOF:
+        code = await call.code()
+        if code is grpc.StatusCode.OK:
+            raise DataLoss("containerd ended a write before its time")
+        raise grpc.aio.AioRpcError(
+            code, await call.initial_metadata(), await call.trailing_metadata(), await call.details()
+        )
+    found: content_pb2.WriteContentResponse = answer
+    return found

@@ -40,11 +40,17 @@ def translated(error: grpc.aio.AioRpcError) -> MobyError:
     """The class for a gRPC status code; the words are containerd's, the code is kept in `fields`."""
     code = error.code()
     words = error.details() or code.name
-    if code is grpc.StatusCode.UNAVAILABLE:
+    if code is grpc.StatusCode.UNAVAILABLE and not is_held(error):
         words = f"cannot connect to containerd: {words}"
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         words = "containerd did not answer in time"
     return _CLASSES.get(code, System)(words, code=code.name)
+
+
+def is_held(error: grpc.aio.AioRpcError) -> bool:
+    """Does somebody else hold what the call needs? containerd says so with the code of a lost connection."""
+    words = error.details() or ""
+    return error.code() is grpc.StatusCode.UNAVAILABLE and words.endswith(": unavailable")
 
 
 @contextmanager

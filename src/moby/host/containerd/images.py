@@ -67,7 +67,7 @@ def _image(image: images_pb2.Image) -> StoredImage:
 
 
 def moment(stamp: Timestamp) -> datetime | None:
-    """A time stamp from the wire; None if it was not set."""
-    if not stamp.seconds:
+    """A time stamp from the wire; None if it was not set, or is the year 1 that Go means by that."""
+    if stamp.seconds <= 0:
         return None
     return stamp.ToDatetime(UTC)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from moby.core.content import Leases
-from moby.core.errors import NotFound
+from moby.core.errors import MobyError, NotFound
 from moby.host.containerd.client import Containerd, current_lease
 from moby.host.containerd.protos import leases_pb2
+
+log = logging.getLogger(__name__)
 
 
 class ContainerdLeases(Leases):
@@ -39,7 +42,11 @@ class ContainerdLeases(Leases):
         try:
             yield
         finally:
-            current_lease.reset(token)
+            try:
+                current_lease.reset(token)
+            except ValueError:
+                # A generator that is closed by another task than the one that ran it: that one's lease stays.
+                log.debug("lease ended by another task", extra={"lease": lease})
             await asyncio.shield(self._drop(lease))
 
     async def _drop(self, lease: str) -> None:
@@ -47,6 +54,8 @@ class ContainerdLeases(Leases):
             await self._client.call("leases.v1.Leases/Delete", leases_pb2.DeleteRequest(id=lease))
         except NotFound:
             return
+        except MobyError as error:
+            log.warning("lease stays until it expires", extra={"lease": lease, "error": str(error)})
 
     async def names(self) -> list[str]:
         """The leases there are."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from moby.core.errors import MobyError, NotFound, Unavailable
+from moby.core.errors import InvalidParameter, MobyError, NotFound, Unavailable
 from moby.host.containerd.client import Containerd
 from moby.host.files import write_atomic
 from moby.host.process import Watched, start_detached
@@ -19,8 +21,12 @@ from moby.host.threads import blocking
 log = logging.getLogger(__name__)
 
 _READY_LIMIT_S = 30.0
+_ADOPT_LIMIT_S = 2.0
 _STEADY_S = 10.0
 _BACKOFF_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
+# What a service manager tells us is not for containerd: it would say in our name that it is ready.
+_OURS_ALONE = ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC")
+_SOCKET_PATH_LIMIT = 107
 
 _CONFIG = """\
 version = 2
@@ -56,9 +62,11 @@ disabled_plugins = [
 class ManagedContainerd:
     """A containerd child with files of its own.
 
-    Life: entering starts it, or takes back one that outlived an earlier daemon with the same directories;
-    while entered it is started again whenever it ends, with growing pauses while it keeps ending at once.
-    Leaving ends it (tasks go on: their shims are processes of their own), unless `leave_running` was set.
+    Life: entering starts it, or takes back one that outlived an earlier daemon with the same directories and
+    the same configuration; while `keep` runs it is started again whenever it ends, with growing pauses while
+    it keeps ending at once, and `on_restart` is called each time. Leaving ends it (tasks go on: their shims
+    are processes of their own), unless `leave_running` was set. Cancellation: a cancelled entry leaves no
+    process.
     """
 
     def __init__(self, root: Path, state: Path, *, level: str = "warn", program: str = "containerd") -> None:
@@ -83,8 +91,10 @@ class ManagedContainerd:
 
     async def __aenter__(self) -> Self:
         """Raises NotFound without the program, Unavailable if it does not answer in time."""
-        await blocking(self._prepare)
-        if not await self._adopt():
+        if len(os.fsencode(self.address)) + len(".ttrpc") > _SOCKET_PATH_LIMIT:
+            raise InvalidParameter(f"the path of containerd's socket is too long: {self.address}")
+        same = await blocking(self._prepare)
+        if not await self._adopt(same=same):
             await self._start()
         return self
 
@@ -101,35 +111,74 @@ class ManagedContainerd:
     def _pidfile(self) -> Path:
         return self._state / "containerd.pid"
 
-    def _prepare(self) -> None:
+    @property
+    def _config(self) -> Path:
+        return self._state / "containerd.toml"
+
+    @property
+    def _log(self) -> Path:
+        return self._state / "containerd.log"
+
+    def _prepare(self) -> bool:
+        """Make the directories and the configuration; was it so already?"""
         for directory in (self._root, self._state):
             directory.mkdir(parents=True, exist_ok=True)
             directory.chmod(0o711)
         config = _CONFIG.format(
             root=self._root, state=self._state / "state", socket=self.address, level=self._level
         )
-        write_atomic(self._state / "containerd.toml", config.encode(), 0o600)
+        if self._config.exists() and self._config.read_text() == config:
+            return True
+        write_atomic(self._config, config.encode(), 0o600)
+        return False
 
-    async def _adopt(self) -> bool:
-        """One that an earlier daemon started, if it still answers."""
+    async def _adopt(self, *, same: bool) -> bool:
+        """Take back one that an earlier daemon started; end it if it does not answer or is not the `same`."""
+        process = await blocking(self._survivor)
+        if process is None:
+            return False
+        try:
+            if same:
+                await self._answers(process, _ADOPT_LIMIT_S)
+                log.info("containerd taken back", extra={"pid": process.pid, "address": self.address})
+                self._process, process = process, None
+                return True
+        except Unavailable:
+            log.warning("containerd does not answer, starting another", extra={"address": self.address})
+        finally:
+            if process is not None:
+                await process.terminate()
+                process.close()
+        return False
+
+    def _survivor(self) -> Watched | None:
+        """A containerd with our configuration: the pid file names it, or it is found if that was lost."""
         try:
             pid = int(self._pidfile.read_text())
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            process = Watched(pid)
-        except (OSError, ValueError, NotFound):
-            return False
-        if str(self._state / "containerd.toml").encode() not in command:
-            process.close()
-            return False
+        except (OSError, ValueError):
+            pid = 0
+        if pid and (process := self._ours(pid)) is not None:
+            return process
+        others = (int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != pid)
+        return next((process for other in others if (process := self._ours(other)) is not None), None)
+
+    def _ours(self, pid: int) -> Watched | None:
+        """The process, if it is (still) a containerd with our configuration."""
         try:
-            await self._answers(2.0)
-        except Unavailable:
-            await process.terminate()
-            process.close()
-            return False
-        log.info("containerd taken back", extra={"pid": pid, "address": self.address})
-        self._process = process
-        return True
+            if str(self._config).encode() not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return None
+            process = Watched(pid)
+        except (OSError, NotFound):
+            return None
+        # Read after the descriptor was taken: the process that it is about cannot change any more.
+        try:
+            command = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            command = []
+        if command[1:3] == [b"--config", str(self._config).encode()] and process.alive:
+            return process
+        process.close()
+        return None
 
     async def _start(self) -> None:
         program = shutil.which(self._program)
@@ -139,22 +188,36 @@ class ManagedContainerd:
             )
         argv = [
             program,
-            "--config", str(self._state / "containerd.toml"),
+            "--config", str(self._config),
         ]  # fmt: skip
-        pid = start_detached(argv, log=self._state / "containerd.log")
-        self._process = Watched(pid)
+        env = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
+        pid = start_detached(argv, log=self._log, env=env)
+        process = Watched(pid)
         self._pidfile.write_text(f"{pid}\n")
-        await self._answers(_READY_LIMIT_S)
+        try:
+            await self._answers(process, _READY_LIMIT_S)
+        except BaseException:
+            self._pidfile.unlink(missing_ok=True)
+            process.kill(signal.SIGKILL)
+            await process.ended()
+            process.close()
+            raise
+        self._process = process
         log.info("containerd started", extra={"pid": pid, "address": self.address})
 
-    async def _answers(self, limit_s: float) -> None:
-        """Returns when it answers. Raises Unavailable if it has not within `limit_s`."""
+    async def wait_ready(self, limit_s: float = _READY_LIMIT_S) -> None:
+        """Returns when it answers, whichever start it takes. Raises Unavailable if not within `limit_s`."""
+        async with Containerd(self.address) as client:
+            await client.version(limit_s=limit_s)
+
+    async def _answers(self, process: Watched, limit_s: float) -> None:
+        """Returns when it answers. Raises Unavailable if it ends, or has not within `limit_s`."""
         deadline = time.monotonic() + limit_s
         while not await _connectable(self.address):
             if time.monotonic() > deadline:
                 raise Unavailable(f"containerd at {self.address} does not answer")
-            if self._process is not None and not Path(f"/proc/{self._process.pid}").exists():
-                raise Unavailable("containerd ended at once", hint=f"see {self._state / 'containerd.log'}")
+            if not process.alive:
+                raise Unavailable("containerd ended at once", hint=f"see {self._log}")
             await asyncio.sleep(0.004)
         async with Containerd(self.address) as client:
             try:
@@ -165,11 +228,12 @@ class ManagedContainerd:
     async def keep(self) -> None:
         """Watch it and start it again when it ends; runs until cancelled."""
         quick = 0
-        while True:
-            process, began = self._process, time.monotonic()
-            if process is None:
-                return
+        while (process := self._process) is not None:
+            began = time.monotonic()
             await process.ended()
+            if self._process is not process:
+                return  # it was ended on purpose
+            self._process = None
             process.close()
             quick = 0 if time.monotonic() - began > _STEADY_S else min(quick + 1, len(_BACKOFF_S) - 1)
             log.error(

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from moby.core.errors import NotFound
-from moby.core.runtime import Exited, OutOfMemory, Status, Stdio, TaskState
+from moby.core.errors import Conflict, NotFound, System
+from moby.core.runtime import Status, Stdio, TaskState
 from moby.core.snapshots import Mount
 from moby.host.containerd.client import Containerd
-from moby.host.containerd.errors import translation
 from moby.host.containerd.images import moment
-from moby.host.containerd.protos import (
-    containers_pb2,
-    events_pb2,
-    runc_pb2,
-    subscribe_pb2,
-    task_pb2,
-    tasks_pb2,
-    types_pb2,
-)
+from moby.host.containerd.protos import containers_pb2, runc_pb2, task_pb2, tasks_pb2
 from moby.host.containerd.snapshots import to_wire
 
 _TASKS = "tasks.v1.Tasks"
@@ -97,13 +87,12 @@ class ContainerdTasks:
             return
 
     async def container_names(self) -> Sequence[str]:
-        """Every container of our namespace."""
-        found = await self._client.call(
-            f"{_CONTAINERS}/List",
-            containers_pb2.ListContainersRequest(),
-            containers_pb2.ListContainersResponse,
+        """Every container of our namespace; one a message, as all specs together may exceed a message."""
+        request = containers_pb2.ListContainersRequest()
+        answers = self._client.read_stream(
+            f"{_CONTAINERS}/ListStream", request, containers_pb2.ListContainerMessage
         )
-        return [container.id for container in found.containers]
+        return [answer.container.id async for answer in answers]
 
     async def create(self, container: str, rootfs: Sequence[Mount], stdio: Stdio, shim: Shim) -> int:
         """Make the task; its pid."""
@@ -128,12 +117,17 @@ class ContainerdTasks:
 
     async def delete(self, container: str) -> TaskState:
         """Free a stopped task. Raises NotFound, Conflict while it runs."""
-        found = await self._client.call(
-            f"{_TASKS}/Delete",
-            tasks_pb2.TaskRequest(container_id=container),
-            tasks_pb2.DeleteResponse,
-            limit_s=_CREATE_LIMIT_S,
-        )
+        request = tasks_pb2.TaskRequest(container_id=container)
+        try:
+            found = await self._client.call(
+                f"{_TASKS}/Delete", request, tasks_pb2.DeleteResponse, limit_s=_CREATE_LIMIT_S
+            )
+        except System as error:
+            # containerd's shim for runc has no code for it:
+            # https://github.com/containerd/containerd/blob/v1.6.20/pkg/process/init_state.go
+            if "cannot delete a" in error.message:
+                raise Conflict(error.message) from error
+            raise
         return TaskState(container, found.pid, Status.STOPPED, found.exit_status, moment(found.exited_at))
 
     async def kill(self, container: str, signal: int, *, everyone: bool) -> None:
@@ -178,38 +172,14 @@ class ContainerdTasks:
         )
         return [_state(process.container_id or process.id, process) for process in found.tasks]
 
-    def events(self) -> AsyncIterator[Exited | OutOfMemory]:
-        """Ends of first processes, and kills for memory, until the connection breaks.
-
-        The subscription is under way when this returns, not at the first step of the iterator.
-        """
-        namespace = f"namespace=={self._client.namespace}"
-        request = subscribe_pb2.SubscribeRequest(
-            filters=[f'{namespace},topic=="/tasks/exit"', f'{namespace},topic=="/tasks/oom"']
-        )
-        call = self._client.stream("events.v1.Events/Subscribe", request, types_pb2.Envelope)
-        return _events(call)
-
-
-async def _events(call: Any) -> AsyncIterator[Exited | OutOfMemory]:
-    try:
-        with translation():
-            async for envelope in call:
-                if (event := _event(envelope)) is not None:
-                    yield event
-    finally:
-        call.cancel()
-
-
-def _event(envelope: types_pb2.Envelope) -> Exited | OutOfMemory | None:
-    if envelope.topic == "/tasks/oom":
-        return OutOfMemory(events_pb2.TaskOOM.FromString(envelope.event.value).container_id)
-    event = events_pb2.TaskExit.FromString(envelope.event.value)
-    if event.id != event.container_id:
-        return None
-    return Exited(
-        event.container_id, event.pid, event.exit_status, moment(event.exited_at) or datetime.now(UTC)
-    )
+    async def metrics(self, container: str) -> AnyMessage:
+        """What the container uses, as its cgroup's version has it (`type_url` says which). Raises NotFound."""
+        request = tasks_pb2.MetricsRequest(filters=[f"id=={container}"])
+        found = await self._client.call(f"{_TASKS}/Metrics", request, tasks_pb2.MetricsResponse)
+        if not found.metrics:
+            raise NotFound(f"task {container}: not found")
+        data: AnyMessage = found.metrics[0].data
+        return data
 
 
 def _state(container: str, process: task_pb2.Process) -> TaskState:

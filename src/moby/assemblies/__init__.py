@@ -1,0 +1,1 @@
+"""The reference assemblies, one YAML file each."""

@@ -1,0 +1,1 @@
+"""The commands: the only place where api, engine and machine meet."""

@@ -1,0 +1,93 @@
+"""This file is about an assembly as a running engine, from its components to what the API serves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from moby.api.backends import Backends
+from moby.core.config import ConfigSource
+from moby.core.images import ImageStore
+from moby.core.runtime import Runtime
+from moby.core.store import Store
+from moby.engine.config import EngineConfig
+from moby.engine.parts import ContainerdChild, default_runtime, oci_runtimes, snapshotter
+from moby.engine.system import Inventory
+from moby.engine.wiring import Components, Engine, engine, engine_id
+from moby.framework.assembly import Assembly
+from moby.framework.wiring import Wiring
+from moby.host.cgroups import cgroup_facts
+from moby.host.containerd.client import Containerd
+from moby.host.containerd.leases import ContainerdLeases
+from moby.monitor.client import Monitors
+from moby.networks.controller import Controller
+
+
+@asynccontextmanager
+async def assembled(
+    config: ConfigSource[EngineConfig], assembly: Assembly, monitors: Monitors
+) -> AsyncIterator[Backends]:
+    """The engine that an assembly says, running while the block does."""
+    current = config.current
+    async with Wiring(assembly, {EngineConfig: current}) as wired:
+        client = await wired.need(Containerd)
+        child = await wired.need(ContainerdChild)
+        await client.ensure_namespace()
+        await ContainerdLeases(client).drop_stale()
+        parts = Components(
+            config=config,
+            store=await wired.need(Store),
+            images=await wired.need(ImageStore),
+            runtime=await wired.need(Runtime),
+            networks=await wired.need(Controller),
+            volumes=wired.all("volumes"),
+            logs=wired.all("logs"),
+            monitors=monitors,
+            inventory=await _inventory(wired, current, client),
+        )
+        async with asyncio.TaskGroup() as group:
+            keeper = group.create_task(child.managed.keep()) if child.managed is not None else None
+            try:
+                async with engine(parts) as running:
+                    yield _backends(running)
+                    if not config.current.live_restore:
+                        await running.stopper.end_all()
+            finally:
+                if keeper is not None:
+                    keeper.cancel()
+
+
+async def _inventory(wired: Wiring, config: EngineConfig, client: Containerd) -> Inventory:
+    shims = oci_runtimes(config)
+    version, _ = await client.version()
+    facts = cgroup_facts()
+    warnings = [] if facts.memory_limit else ["WARNING: No memory limit support"]
+    if facts.hybrid and "crun" in shims:
+        left = ", ".join(sorted(facts.unclaimed))
+        warnings.append(f"WARNING: crun is not used: cgroup controllers are left on version 2 ({left})")
+    return Inventory(
+        id=await engine_id(await wired.need(Store)),
+        snapshotter=snapshotter(config),
+        volumes=list(wired.all("volumes")),
+        networks=[driver.name for driver in wired.all("networks").values()],
+        logs=list(wired.all("logs")),
+        runtimes={name: shim.binary or shim.name for name, shim in shims.items()},
+        default_runtime=default_runtime(config, shims),
+        cgroups=facts,
+        containerd=client.address,
+        versions={"containerd": version},
+        warnings=warnings,
+    )
+
+
+def _backends(running: Engine) -> Backends:
+    return Backends(
+        containers=running.containers,
+        container_streams=running.container_streams,
+        images=running.images,
+        transfers=running.transfers,
+        networks=running.networks,
+        volumes=running.volumes,
+        system=running.system,
+    )

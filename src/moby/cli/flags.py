@@ -1,0 +1,175 @@
+"""This file is about the command line of mobyd, which is dockerd's: `--flag=value`, `--flag value`, `-D`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from moby.core.errors import InvalidParameter
+from moby.engine.config import EngineConfig, Key, keys
+
+_OWN = {
+    "config-file": "the configuration file",
+    "assembly": "the assembly to run, a path or the name of one that ships",
+    "validate": "check the configuration and end",
+    "version": "print the version and end",
+    "help": "print this and end",
+}
+_BARE = frozenset({"validate", "version", "help"})
+
+
+@dataclass(slots=True)
+class CommandLine:
+    """What was asked for: settings by attribute, and what is mobyd's own."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    config_file: str = ""
+    assembly: str = ""
+    validate: bool = False
+    version: bool = False
+    help: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Flag:
+    attribute: str
+    key: Key
+    default: Any
+
+    @property
+    def boolean(self) -> bool:
+        return isinstance(self.default, bool)
+
+
+def _flags() -> dict[str, _Flag]:
+    default = EngineConfig()
+    found: dict[str, _Flag] = {}
+    for attribute, key in keys().items():
+        flag = _Flag(attribute, key, getattr(default, attribute))
+        if key.flag:
+            found[f"--{key.flag}"] = flag
+        if key.short:
+            found[f"-{key.short}"] = flag
+    return found
+
+
+def parse(arguments: Sequence[str]) -> CommandLine:
+    """Raises InvalidParameter in the words of dockerd's parser."""
+    known = _flags()
+    found = CommandLine()
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not word.startswith("-") or word == "-":
+            raise InvalidParameter(f'"mobyd" accepts no arguments: {word}')
+        if name in ("-h", "-v"):
+            name = {"-h": "--help", "-v": "--version"}[name]
+        if name.removeprefix("--") in _OWN and name.startswith("--"):
+            _own(found, name.removeprefix("--"), value if equals else None, words)
+            continue
+        flag = known.get(name)
+        if flag is None and not word.startswith("--") and len(word) > 2:
+            flag, name, equals, value = known.get(word[:2]), word[:2], "=", word[2:].removeprefix("=")
+        if flag is None:
+            kind = "flag" if word.startswith("--") else "shorthand flag"
+            raise InvalidParameter(f"unknown {kind}: {name}")
+        if not equals and not flag.boolean:
+            value = _next(words, name)
+        _set(found.settings, flag, name, value if equals or not flag.boolean else "true")
+    return found
+
+
+def _own(found: CommandLine, name: str, value: str | None, words: Iterator[str]) -> None:
+    attribute = name.replace("-", "_")
+    if name in _BARE:
+        setattr(found, attribute, _boolean(f"--{name}", value or "true"))
+    else:
+        setattr(found, attribute, value if value is not None else _next(words, f"--{name}"))
+
+
+def _next(words: Iterator[str], name: str) -> str:
+    for value in words:
+        return value
+    raise InvalidParameter(f"flag needs an argument: {name}")
+
+
+def _set(settings: dict[str, Any], flag: _Flag, name: str, text: str) -> None:
+    attribute, default = flag.attribute, flag.default
+    if isinstance(default, bool):
+        settings[attribute] = _boolean(name, text)
+    elif isinstance(default, int):
+        settings[attribute] = _size(name, text) if attribute == "default_shm_size" else _integer(name, text)
+    elif isinstance(default, str):
+        settings[attribute] = text
+    elif isinstance(default, tuple):
+        settings[attribute] = (*settings.get(attribute, ()), text)
+    else:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InvalidParameter(f'invalid argument "{text}" for "{name}" flag: expected KEY=VALUE')
+        entry = _ENTRIES.get(attribute, _plain)(value)
+        settings[attribute] = {**settings.get(attribute, {}), key: entry}
+
+
+def _plain(text: str) -> Any:
+    return text
+
+
+def _ulimit(text: str) -> Any:
+    soft, _, hard = text.partition(":")
+    return {
+        "Name": "",
+        "Soft": _integer("--default-ulimit", soft),
+        "Hard": _integer("--default-ulimit", hard or soft),
+    }
+
+
+_ENTRIES: dict[str, Callable[[str], Any]] = {
+    "default_ulimits": _ulimit,
+    "runtimes": lambda text: {"path": text},
+}
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text in ("1", "t", "T", "true", "TRUE", "True"):
+        return True
+    if text in ("0", "f", "F", "false", "FALSE", "False"):
+        return False
+    raise InvalidParameter(
+        f'invalid argument "{text}" for "{name}" flag: strconv.ParseBool: parsing "{text}": invalid syntax'
+    )
+
+
+def _integer(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InvalidParameter(
+            f'invalid argument "{text}" for "{name}" flag: strconv.ParseInt: parsing "{text}": invalid syntax'
+        ) from error
+
+
+def _size(name: str, text: str) -> int:
+    units = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+    unit = text[-1:].lower()
+    return _integer(name, text[:-1]) * units[unit] if unit in units else _integer(name, text)
+
+
+def usage() -> str:
+    """What `mobyd --help` prints."""
+    lines = [
+        "Usage: mobyd [OPTIONS]",
+        "",
+        "A container engine that speaks the Docker Engine API.",
+        "",
+        "Options:",
+    ]
+    rows = [(f"--{name}", "", about) for name, about in _OWN.items()]
+    rows += [
+        (f"--{key.flag}", f"-{key.short}, " if key.short else "", key.about)
+        for key in keys().values()
+        if key.flag
+    ]
+    lines += [f"  {short:4}{name:36}{about}" for name, short, about in sorted(rows)]
+    return "\n".join(lines)

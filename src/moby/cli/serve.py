@@ -1,0 +1,77 @@
+"""This file is about running an engine behind the API: the one place where framework, engine and API meet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from moby import __version__
+from moby.cli.listeners import addresses, open_listener, remove
+from moby.cli.tls import server_context
+from moby.core.config import ConfigSource
+from moby.engine.config import EngineConfig
+from moby.framework.assembly import Assembly
+from moby.monitor.client import Monitors
+
+log = logging.getLogger(__name__)
+
+
+async def serve(config: ConfigSource[EngineConfig], assembly: Assembly, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set; then end in the order that loses nothing.
+
+    The sockets are open from the first moment on, and are held by the fork server when this process dies:
+    a client that calls meanwhile waits.
+    """
+    current = config.current
+    for directory in (current.data_root, current.exec_root):
+        Path(directory).mkdir(mode=0o711, parents=True, exist_ok=True)
+    drivers = {one.component.name: one.component.target for one in assembly.of("logs")}
+    async with Monitors(Path(current.exec_root, "monitor"), drivers) as monitors:
+        listeners = await _listen(current, monitors)
+        # Only now, which takes a while: clients that come meanwhile wait instead of being refused.
+        from moby.api.server import Server
+        from moby.cli.assembled import assembled
+
+        tls = server_context(current)
+        ended = False
+        try:
+            async with Server(f"Moby/{__version__} (linux)") as server:
+                for address, listener in listeners.items():
+                    await server.listen(listener, tls if address.startswith("tcp://") else None)
+                async with assembled(config, assembly, monitors) as backends:
+                    server.serve(backends.routes())
+                    for address in listeners:
+                        log.info(f"API listen on {_shown(address)}")  # noqa: G004 - the words that tools wait for
+                    await stop.wait()
+                    log.info("shutting down")
+                    ended = True
+        finally:
+            if ended:
+                await monitors.release()
+                await monitors.stop()
+            remove(listeners if ended else {})
+
+
+async def _listen(config: EngineConfig, monitors: Monitors) -> Mapping[str, socket.socket]:
+    """Take back the sockets that an earlier daemon left, and open the others."""
+    wanted = addresses(config)
+    left = dict(await monitors.held())
+    found: dict[str, socket.socket] = {}
+    named = config.group != EngineConfig().group
+    for address in wanted:
+        if address in left:
+            found[address] = left.pop(address)
+        else:
+            found |= open_listener(address, config.group, named=named)
+    for unused in left.values():
+        unused.close()
+    await monitors.hold(found)
+    return found
+
+
+def _shown(address: str) -> str:
+    """dockerd writes a unix socket without its scheme."""
+    return address.removeprefix("unix://").removeprefix("tcp://")

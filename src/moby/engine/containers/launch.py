@@ -1,0 +1,211 @@
+"""This file is about what a container needs to start: its own files, its user, its mounts, its spec."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from moby.core.config import ConfigSource
+from moby.core.errors import Conflict
+from moby.core.networks import Sandbox
+from moby.core.snapshots import Mount, Snapshotter
+from moby.core.undo import Undo
+from moby.engine.config import EngineConfig
+from moby.engine.containers.index import Index
+from moby.engine.containers.record import Record
+from moby.host.files import translation
+from moby.host.mounts import mounted, open_beneath, resolve_in_root
+from moby.host.threads import blocking
+from moby.networks.names import HOST_RESOLV_CONF, hosts_file, resolv_conf, resolv_conf_source
+from moby.runtime.spec import Bind, SpecInput, User, build_spec, resolve_user
+from moby.volumes.service import Volumes
+
+_CACHED_IMAGES = 64
+_FILE_LIMIT = 10 << 20
+
+
+class Launcher:
+    """Prepares what the runtime is given."""
+
+    def __init__(
+        self,
+        index: Index,
+        volumes: Volumes,
+        snapshotter: Snapshotter,
+        config: ConfigSource[EngineConfig],
+        directory: Path,
+        run_directory: Path,
+    ) -> None:
+        self._index = index
+        self._volumes = volumes
+        self._snapshotter = snapshotter
+        self._config = config
+        self._directory = directory
+        self._run_directory = run_directory
+        self._accounts: OrderedDict[str, tuple[bytes, bytes]] = OrderedDict()
+
+    @property
+    def default_ip(self) -> str:
+        """The host address that ports are published on when none is named."""
+        return self._config.current.ip
+
+    def run_directory(self, container: str) -> Path:
+        """Where a running container's FIFOs are."""
+        return self._run_directory / container
+
+    async def spec(
+        self, record: Record, sandbox: Sandbox, rootfs: tuple[Mount, ...], undo: Undo
+    ) -> Mapping[str, Any]:
+        """The container's runtime spec, its volumes mounted and its files written."""
+        settings = self._config.current
+        binds = await self._binds(record, undo)
+        user = await self._user(record, rootfs)
+        own = await blocking(self._write_files, record, sandbox)
+        taken = {bind.target for bind in binds}
+        return build_spec(
+            SpecInput(
+                id=record.id,
+                args=[record.path, *record.args],
+                config=record.config,
+                host=record.host_config,
+                user=user,
+                network=self._network(record, sandbox),
+                binds=[*(bind for bind in own if bind.target not in taken), *binds],
+                tmpfs=_tmpfs(record),
+                ipc=self._joined(record.host_config.ipc_mode, "ipc"),
+                pid=self._joined(record.host_config.pid_mode, "pid"),
+                cgroup_parent=settings.cgroup_parent or "/docker",
+                default_ulimits=list(settings.default_ulimits.values()),
+                no_new_privileges=settings.no_new_privileges,
+                seccomp=settings.seccomp_profile,
+            )
+        )
+
+    def _network(self, record: Record, sandbox: Sandbox) -> str | None:
+        if record.host_config.network_mode.startswith("container:"):
+            other = self._index.find(record.host_config.network_mode.partition(":")[2])
+            return f"/proc/{other.record.state.pid}/ns/net"
+        return sandbox.path
+
+    def _joined(self, mode: str, kind: str) -> str:
+        """The namespace of another container that `mode` names, or nothing."""
+        word, _, name = mode.partition(":")
+        if word != "container":
+            return ""
+        other = self._index.find(name)
+        if not other.record.state.running:
+            raise Conflict(f"cannot join {kind.upper()} namespace of a non running container: {other.id}")
+        return f"/proc/{other.record.state.pid}/ns/{kind}"
+
+    async def _binds(self, record: Record, undo: Undo) -> list[Bind]:
+        found = []
+        for mount in record.mounts:
+            point = mount.point
+            if point.type == "tmpfs":
+                continue
+            source = point.source
+            if point.type == "volume":
+                undo.push(self._volumes.unmount, mount.volume, record.id)
+                source = str(await self._volumes.mount(mount.volume, record.id))
+                if mount.subpath:
+                    source = await blocking(_inside, source, mount.subpath)
+            elif mount.create_source:
+                with translation("error while creating mount source path"):
+                    await blocking(os.makedirs, source, 0o755, exist_ok=True)
+            found.append(Bind(source, point.destination, point.rw, point.propagation or "rprivate"))
+        return found
+
+    async def _user(self, record: Record, rootfs: tuple[Mount, ...]) -> User:
+        passwd, group = await self._account_files(record, rootfs)
+        return resolve_user(record.config.user, passwd, group, record.host_config.group_add or ())
+
+    async def _account_files(self, record: Record, rootfs: tuple[Mount, ...]) -> tuple[bytes, bytes]:
+        """passwd and group; until a container was started once they are its image's, and those are kept."""
+        if not record.started_before and (known := self._accounts.get(record.chain)) is not None:
+            return known
+        async with mounted(rootfs) as root:
+            found = await blocking(_read_accounts, root)
+        if not record.started_before:
+            self._accounts[record.chain] = found
+            while len(self._accounts) > _CACHED_IMAGES:
+                self._accounts.popitem(last=False)
+        return found
+
+    def _write_files(self, record: Record, sandbox: Sandbox) -> list[Bind]:
+        """/etc/hostname, /etc/hosts and /etc/resolv.conf, each a file of ours that the container may write."""
+        own, settings, host = self._directory / record.id, self._config.current, record.host_config
+        shared = host.network_mode.startswith("container:")
+        if shared:
+            own = self._directory / self._index.find(host.network_mode.partition(":")[2]).id
+        else:
+            own.mkdir(mode=0o710, exist_ok=True)
+            (own / "hostname").write_text(f"{record.config.hostname}\n")
+            (own / "hosts").write_text(self._hosts(record, sandbox))
+            (own / "resolv.conf").write_text(
+                resolv_conf(
+                    _host_resolv_conf(),
+                    servers=host.dns or settings.dns,
+                    search=host.dns_search or settings.dns_search,
+                    options=host.dns_options or settings.dns_opts,
+                    own_namespace=host.network_mode != "host",
+                )
+            )
+        return [Bind(str(own / name), f"/etc/{name}") for name in ("resolv.conf", "hostname", "hosts")]
+
+    def _hosts(self, record: Record, sandbox: Sandbox) -> str:
+        config, host = record.config, record.host_config
+        if host.network_mode == "host":
+            return Path("/etc/hosts").read_text()
+        return hosts_file(
+            config.hostname,
+            config.domainname,
+            [endpoint.ipv4 for endpoint in sandbox.endpoints],
+            host.extra_hosts or (),
+            self._config.current.host_gateway_ip or next((end.gateway for end in sandbox.endpoints), ""),
+        )
+
+
+def _host_resolv_conf() -> str:
+    try:
+        text = HOST_RESOLV_CONF.read_text()
+        source = resolv_conf_source(text)
+        return text if source == HOST_RESOLV_CONF else source.read_text()
+    except OSError:
+        return ""
+
+
+def _tmpfs(record: Record) -> dict[str, list[str]]:
+    found = {target: options.split(",") for target, options in record.host_config.tmpfs.items()}
+    for mount in record.mounts:
+        if mount.point.type == "tmpfs":
+            found[mount.point.destination] = list(mount.tmpfs_options)
+    return found
+
+
+def _inside(root: str, path: str) -> str:
+    with translation(f"cannot access path {path}"):
+        return str(resolve_in_root(Path(root), path))
+
+
+def _read_accounts(root: Path) -> tuple[bytes, bytes]:
+    directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return _read_file(directory, "/etc/passwd"), _read_file(directory, "/etc/group")
+    finally:
+        os.close(directory)
+
+
+def _read_file(root: int, path: str) -> bytes:
+    """A regular file of the image, or nothing: never a FIFO that would hold us up (CVE-2024-9676)."""
+    try:
+        descriptor = open_beneath(root, path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return b""
+        return file.read(_FILE_LIMIT)

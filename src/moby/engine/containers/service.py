@@ -1,0 +1,149 @@
+"""This file is about the container service: every verb by its name, for the API and for embedders.
+
+Nothing is done here; each verb is in the file that has its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from moby.core.errors import NotImplemented
+from moby.core.filters import Filters
+from moby.core.types.containers import (
+    ContainerCreateRequest,
+    ContainerCreateResponse,
+    ContainerInspectResponse,
+    ContainerPruneResponse,
+    ContainerSummary,
+    ContainerTopResponse,
+    ContainerUpdateRequest,
+    ContainerUpdateResponse,
+    FilesystemChange,
+)
+from moby.core.types.requests import AttachRequest, ListRequest, LogsRequest, Takeover
+from moby.engine.containers.attach import Attacher
+from moby.engine.containers.change import Changer
+from moby.engine.containers.create import Creator
+from moby.engine.containers.inspect import Inspector
+from moby.engine.containers.listing import Lister
+from moby.engine.containers.logs import LogService
+from moby.engine.containers.remove import Remover
+from moby.engine.containers.shelf import Shelf
+from moby.engine.containers.start import Starter
+from moby.engine.containers.stop import Stopper
+from moby.engine.containers.waiting import Wait, wait
+
+
+@dataclass(frozen=True, slots=True)
+class Verbs:
+    """The verbs, each with what it needs."""
+
+    creator: Creator
+    starter: Starter
+    stopper: Stopper
+    remover: Remover
+    changer: Changer
+    inspector: Inspector
+    lister: Lister
+
+
+class Containers:
+    """The life of containers."""
+
+    def __init__(self, verbs: Verbs) -> None:
+        self._verbs = verbs
+
+    async def create(
+        self, name: str, request: ContainerCreateRequest, platform: str | None
+    ) -> ContainerCreateResponse:
+        """See `Creator.create`."""
+        return await self._verbs.creator.create(name, request, platform)
+
+    async def start(self, name: str) -> None:
+        """See `Starter.start`."""
+        await self._verbs.starter.start(name)
+
+    async def stop(self, name: str, *, signal_: str = "", timeout_s: int | None = None) -> None:
+        """See `Stopper.stop`."""
+        await self._verbs.stopper.stop(name, signal_=signal_, timeout_s=timeout_s)
+
+    async def restart(self, name: str, *, signal_: str = "", timeout_s: int | None = None) -> None:
+        """Stop it if it runs, then start it."""
+        container = await self._verbs.stopper.stop_for_restart(name, signal_=signal_, timeout_s=timeout_s)
+        await self._verbs.starter.start(container.id)
+        self._verbs.starter.shelf.publish(container, "restart")
+
+    async def kill(self, name: str, signal_: str = "") -> None:
+        """See `Stopper.kill`."""
+        await self._verbs.stopper.kill(name, signal_)
+
+    async def pause(self, name: str) -> None:
+        """See `Changer.pause`."""
+        await self._verbs.changer.pause(name)
+
+    async def unpause(self, name: str) -> None:
+        """See `Changer.unpause`."""
+        await self._verbs.changer.unpause(name)
+
+    async def rename(self, name: str, new: str) -> None:
+        """See `Changer.rename`."""
+        await self._verbs.changer.rename(name, new)
+
+    async def remove(
+        self, name: str, *, force: bool = False, volumes: bool = False, link: bool = False
+    ) -> None:
+        """See `Remover.remove`."""
+        await self._verbs.remover.remove(name, force=force, volumes=volumes, link=link)
+
+    async def inspect(self, name: str, *, size: bool = False) -> ContainerInspectResponse:
+        """See `Inspector.inspect`."""
+        return await self._verbs.inspector.inspect(name, size=size)
+
+    async def top(self, name: str, ps_args: str) -> ContainerTopResponse:
+        """Raises NotImplemented."""
+        raise NotImplemented("ContainerTop is not supported yet")
+
+    async def update(self, name: str, request: ContainerUpdateRequest) -> ContainerUpdateResponse:
+        """Raises NotImplemented."""
+        raise NotImplemented("ContainerUpdate is not supported yet")
+
+    async def changes(self, name: str) -> Sequence[FilesystemChange]:
+        """Raises NotImplemented."""
+        raise NotImplemented("ContainerChanges is not supported yet")
+
+    async def prune(self, filters: Filters) -> ContainerPruneResponse:
+        """See `Remover.prune`."""
+        return await self._verbs.remover.prune(filters)
+
+    async def list(self, request: ListRequest) -> Sequence[ContainerSummary | msgspec.Raw]:
+        """See `Lister.list`."""
+        return await self._verbs.lister.list(request)
+
+
+class ContainerStreams:
+    """What flows to and from containers."""
+
+    def __init__(self, shelf: Shelf, logs: LogService, attacher: Attacher, changer: Changer) -> None:
+        self._shelf = shelf
+        self._logs = logs
+        self._attacher = attacher
+        self._changer = changer
+
+    async def wait(self, name: str, condition: str) -> Wait:
+        """See `waiting.wait`."""
+        return wait(self._shelf, name, condition)
+
+    async def logs(self, name: str, request: LogsRequest) -> tuple[bool, AsyncIterator[bytes]]:
+        """See `LogService.logs`."""
+        return await self._logs.logs(name, request)
+
+    async def attach(self, name: str, request: AttachRequest, takeover: Takeover) -> None:
+        """See `Attacher.attach`."""
+        await self._attacher.attach(name, request, takeover)
+
+    async def resize(self, name: str, *, height: int, width: int) -> None:
+        """See `Changer.resize`."""
+        await self._changer.resize(name, height=height, width=width)

@@ -1,0 +1,166 @@
+"""This file is about how the engine's settings reach its components: one factory for each that needs some."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from moby.core.errors import InvalidParameter, NotFound
+from moby.core.networks import NetworkDriver
+from moby.core.store import Store
+from moby.engine.config import EngineConfig
+from moby.host.cgroups import cgroup_facts
+from moby.host.containerd.client import Containerd
+from moby.host.containerd.managed import ManagedContainerd
+from moby.host.containerd.tasks import Shim
+from moby.host.nftables import Nftables
+from moby.host.store import SqliteStore
+from moby.host.threads import Threads
+from moby.images.stores.containerd import ContainerdImages
+from moby.networks import bridge_device
+from moby.networks.controller import Controller
+from moby.networks.drivers.bridge import Bridge
+from moby.networks.ipam import Ipam
+from moby.networks.ports import Ports
+from moby.networks.settings import BridgeSettings
+from moby.runtime.containerd import ContainerdRuntime
+from moby.volumes.drivers.local import Local
+
+LOCKS = Path("/run/moby")
+_SNAPSHOTTERS = {"": "overlayfs", "overlay2": "overlayfs"}
+
+
+class ContainerdChild:
+    """Our own containerd, or none if the settings name another's address."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        level = "debug" if config.debug else config.log_level
+        self.managed = (
+            None
+            if config.containerd
+            else ManagedContainerd(
+                Path(config.data_root, "containerd"), Path(config.exec_root, "containerd"), level=level
+            )
+        )
+        self._address = config.containerd
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return self.managed.address if self.managed is not None else self._address
+
+    async def __aenter__(self) -> Self:
+        if self.managed is not None:
+            await self.managed.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.managed is not None:
+            await self.managed.__aexit__(kind, error, trace)
+
+
+def sqlite_store(config: EngineConfig) -> SqliteStore:
+    """The state of the engine, in one file."""
+    return SqliteStore(Path(config.data_root, "moby.db"))
+
+
+def containerd_client(child: ContainerdChild, config: EngineConfig) -> Containerd:
+    """The connection to containerd."""
+    return Containerd(child.address, config.containerd_namespace)
+
+
+def containerd_images(client: Containerd, config: EngineConfig) -> ContainerdImages:
+    """Images in containerd."""
+    return ContainerdImages(client, snapshotter(config))
+
+
+def snapshotter(config: EngineConfig) -> str:
+    """The snapshotter that a storage driver's name means."""
+    return _SNAPSHOTTERS.get(config.storage_driver, config.storage_driver)
+
+
+def containerd_runtime(client: Containerd, config: EngineConfig) -> ContainerdRuntime:
+    """Tasks in containerd. Raises InvalidParameter for a default runtime that is not there."""
+    shims = oci_runtimes(config)
+    return ContainerdRuntime(client, shims, default_runtime(config, shims), snapshotter=snapshotter(config))
+
+
+def oci_runtimes(config: EngineConfig) -> Mapping[str, Shim]:
+    """The runtimes there are, by name: the ones found on this host, and the ones that the settings add."""
+    root = Path(config.exec_root)
+    found = {}
+    for name in ("runc", "crun"):
+        if path := shutil.which(name):
+            found[name] = Shim(binary=path, root=str(root / f"runtime-{name}"))
+    for name, entry in config.runtimes.items():
+        if entry.runtime_type and not entry.runtime_type.startswith("io.containerd.runc."):
+            found[name] = Shim(entry.runtime_type)
+        else:
+            binary = entry.path or str(entry.options.get("BinaryName", ""))
+            found[name] = Shim(binary=binary, root=str(root / f"runtime-{name}"))
+    return found
+
+
+def default_runtime(config: EngineConfig, shims: Mapping[str, Shim]) -> str:
+    """The runtime for containers that name none: crun where it can run, else runc."""
+    if name := config.default_runtime:
+        if name not in shims:
+            raise InvalidParameter(f"specified default runtime '{name}' does not exist")
+        return name
+    if "crun" in shims and not cgroup_facts().hybrid:
+        return "crun"
+    if "runc" in shims:
+        return "runc"
+    raise NotFound("no OCI runtime found", hint="install runc or crun, or add one with --add-runtime")
+
+
+def nftables() -> Nftables:
+    """The packet filter."""
+    return Nftables()
+
+
+def ports() -> Ports:
+    """The host's ports."""
+    return Ports()
+
+
+def ipam() -> Ipam:
+    """Addresses that nobody else on this host uses."""
+    threads = Threads("ipam", 1)
+    return Ipam(lambda: threads.run(bridge_device.host_networks))
+
+
+def bridge(config: EngineConfig, addresses: Ipam, host_ports: Ports, filters: Nftables) -> Bridge:
+    """The bridge driver, with dockerd's settings for the default bridge."""
+    settings = BridgeSettings(
+        bridge=config.bridge,
+        bip=config.bip,
+        fixed_cidr=config.fixed_cidr,
+        default_gateway=config.default_gateway,
+        mtu=config.mtu,
+        icc=config.icc,
+        ip_forward=config.ip_forward,
+        ip_masq=config.ip_masq,
+        firewall=config.iptables,
+        ip=config.ip,
+        ipv6=config.ipv6,
+    )
+    return Bridge(settings, addresses, host_ports, filters, LOCKS)
+
+
+def network_controller(
+    store: Store, drivers: Mapping[str, NetworkDriver], addresses: Ipam, config: EngineConfig
+) -> Controller:
+    """Networks and sandboxes; by the driver's own name, which for `none` is `null`."""
+    by_driver = {driver.name: driver for driver in drivers.values()}
+    return Controller(store, by_driver, addresses, Path(config.exec_root, "netns"))
+
+
+def local_volumes(config: EngineConfig) -> Local:
+    """Volumes below the data root."""
+    return Local(Path(config.data_root, "volumes"))

@@ -1,0 +1,224 @@
+"""This file is about the engine itself: what it is, what its host can, what it uses, what happens in it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from moby import __version__
+from moby.core.config import ConfigSource
+from moby.core.events import Event
+from moby.core.filters import Filters
+from moby.core.platform import host_platform
+from moby.core.types.registries import IndexInfo, RegistryConfig
+from moby.core.types.system import (
+    Commit,
+    ComponentVersion,
+    ContainerdInfo,
+    ContainerdNamespaces,
+    DiskUsage,
+    FirewallInfo,
+    Info,
+    PlatformInfo,
+    PluginsInfo,
+    RuntimeInfo,
+    Version,
+)
+from moby.engine.config import EngineConfig
+from moby.engine.containers.index import Index
+from moby.engine.events import Events
+from moby.engine.machine_facts import machine_facts
+from moby.engine.usage import DiskUsageService
+from moby.host.cgroups import CgroupFacts
+
+_EVENT_FILTERS = frozenset(
+    {"config", "container", "daemon", "event", "id", "image", "label", "network", "node", "plugin", "scope",
+     "secret", "service", "type", "volume"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What this engine was assembled from."""
+
+    id: str
+    snapshotter: str
+    volumes: Sequence[str]
+    networks: Sequence[str]
+    logs: Sequence[str]
+    runtimes: Mapping[str, str]
+    default_runtime: str
+    cgroups: CgroupFacts
+    containerd: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
+class SystemService:
+    """Tells of the engine and its host."""
+
+    def __init__(
+        self,
+        config: ConfigSource[EngineConfig],
+        inventory: Inventory,
+        index: Index,
+        events: Events,
+        images: Callable[[], Awaitable[int]],
+        usage: DiskUsageService,
+    ) -> None:
+        self._config = config
+        self._inventory = inventory
+        self._index = index
+        self._events = events
+        self._count_images = images
+        self._usage = usage
+
+    async def info(self) -> Info:
+        """The engine and its host; the answer is the caller's to change."""
+        config, parts, machine = self._config.current, self._inventory, machine_facts()
+        states = [container.record.state for container in self._index]
+        paused = sum(state.paused for state in states)
+        running = sum(state.running for state in states) - paused
+        cgroups = parts.cgroups
+        return Info(
+            id=parts.id,
+            containers=len(states),
+            containers_running=running,
+            containers_paused=paused,
+            containers_stopped=len(states) - running - paused,
+            images=await self._count_images(),
+            driver=parts.snapshotter,
+            driver_status=[("driver-type", "io.containerd.snapshotter.v1")],
+            plugins=PluginsInfo(
+                volume=sorted(parts.volumes), network=sorted(parts.networks), log=sorted(parts.logs)
+            ),
+            memory_limit=cgroups.memory_limit,
+            swap_limit=cgroups.swap_limit,
+            cpu_cfs_period=cgroups.cpu_cfs_period,
+            cpu_cfs_quota=cgroups.cpu_cfs_quota,
+            cpu_shares=cgroups.cpu_shares,
+            cpu_set=cgroups.cpuset,
+            pids_limit=cgroups.pids_limit,
+            oom_kill_disable=cgroups.oom_kill_disable,
+            ipv4_forwarding=_forwarding(),
+            debug=config.debug,
+            n_fd=len(os.listdir("/proc/self/fd")),
+            n_goroutines=len(asyncio.all_tasks()),
+            n_events_listener=len(self._events),
+            system_time=datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            logging_driver=config.log_driver,
+            cgroup_driver="cgroupfs",
+            cgroup_version=str(cgroups.version),
+            kernel_version=machine.kernel,
+            operating_system=machine.operating_system,
+            os_version=machine.os_version,
+            architecture=machine.architecture,
+            registry_config=_registries(config),
+            ncpu=machine.cpus,
+            mem_total=machine.memory,
+            docker_root_dir=config.data_root,
+            name=machine.name,
+            labels=list(config.labels),
+            experimental_build=config.experimental,
+            server_version=__version__,
+            runtimes={name: RuntimeInfo(path=path) for name, path in parts.runtimes.items()},
+            default_runtime=parts.default_runtime,
+            live_restore_enabled=config.live_restore,
+            containerd_commit=Commit(id=parts.versions.get("containerd", "")),
+            runc_commit=Commit(id=parts.versions.get(parts.default_runtime, "")),
+            security_options=["name=seccomp,profile=builtin"],
+            firewall_backend=FirewallInfo(driver="nftables"),
+            containerd=ContainerdInfo(
+                address=parts.containerd,
+                namespaces=ContainerdNamespaces(config.containerd_namespace, "plugins.moby"),
+            ),
+            warnings=list(parts.warnings) or None,
+        )
+
+    async def version(self) -> Version:
+        """What it is; the API fills its own versions in."""
+        machine, platform = machine_facts(), host_platform()
+        details = {
+            "Os": platform.os,
+            "Arch": platform.architecture,
+            "KernelVersion": machine.kernel,
+            "PythonVersion": sys.version.partition(" ")[0],
+            "Experimental": str(self._config.current.experimental).lower(),
+        }
+        others = [ComponentVersion(name, version) for name, version in self._inventory.versions.items()]
+        return Version(
+            platform=PlatformInfo("Moby Origin"),
+            version=__version__,
+            os=platform.os,
+            arch=platform.architecture,
+            kernel_version=machine.kernel,
+            experimental=self._config.current.experimental,
+            components=[ComponentVersion("Engine", __version__, details), *others],
+        )
+
+    async def disk_usage(self, kinds: Collection[str], *, verbose: bool) -> DiskUsage:
+        """See `DiskUsageService.disk_usage`."""
+        return await self._usage.disk_usage(kinds, verbose=verbose)
+
+    def events(self, *, since_ns: int | None, until_ns: int | None, filters: Filters) -> AsyncIterator[Event]:
+        """What happens, as far as the filters let it through. Raises InvalidParameter at once."""
+        filters.check(_EVENT_FILTERS)
+        return _filtered(self._events.listen(since_ns=since_ns, until_ns=until_ns), filters)
+
+
+async def _filtered(events: AsyncIterator[Event], filters: Filters) -> AsyncIterator[Event]:
+    async for event in events:
+        if all(_lets_through(key, filters, event) for key in filters):
+            yield event
+
+
+def _lets_through(key: str, filters: Filters, event: Event) -> bool:
+    values, attributes = filters.values(key), event.actor.attributes
+    match key:
+        case "event":
+            return any(event.action == value or event.action.startswith(f"{value}:") for value in values)
+        case "type":
+            return event.type in values
+        case "scope":
+            return event.scope in values
+        case "label":
+            return filters.labels_match("label", attributes)
+        case "id":
+            return event.actor.id in values
+        case "image":
+            names = {event.actor.id if event.type == "image" else "", attributes.get("image", "")}
+            names |= {attributes.get("name", "")} if event.type == "image" else set()
+            return any(
+                value in names or any(name.startswith(f"{value}:") for name in names) for value in values
+            )
+        case _:
+            name = attributes.get("name", "")
+            return event.type == key and any(
+                value.removeprefix("/") == name or event.actor.id.startswith(value) for value in values
+            )
+
+
+def _registries(config: EngineConfig) -> RegistryConfig:
+    mirrors = list(config.registry_mirrors)
+    ranges = [entry for entry in config.insecure_registries if "/" in entry]
+    official = IndexInfo(name="docker.io", mirrors=mirrors, official=True)
+    named = {
+        entry: IndexInfo(name=entry, secure=False) for entry in config.insecure_registries if "/" not in entry
+    }
+    return RegistryConfig(
+        insecure_registry_cidrs=["::1/128", "127.0.0.0/8", *ranges],
+        index_configs={"docker.io": official, **named},
+        mirrors=mirrors,
+    )
+
+
+def _forwarding() -> bool:
+    try:
+        with open("/proc/sys/net/ipv4/ip_forward", "rb") as file:
+            return file.read().strip() == b"1"
+    except OSError:
+        return False

@@ -1,0 +1,95 @@
+"""This file is about volumes as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from moby.core.errors import InvalidParameter, NotImplemented
+from moby.core.events import Bus
+from moby.core.filters import Filters
+from moby.core.types.volumes import Volume, VolumeCreateRequest, VolumeListResponse, VolumePruneResponse
+from moby.volumes.service import StoredVolume, Volumes
+
+_LISTED = frozenset({"dangling", "driver", "label", "name"})
+_PRUNED = frozenset({"all", "label", "label!"})
+
+
+class VolumeService:
+    """Shows, makes and removes volumes."""
+
+    def __init__(self, volumes: Volumes, bus: Bus) -> None:
+        self._volumes = volumes
+        self._bus = bus
+
+    async def create(self, request: VolumeCreateRequest) -> Volume:
+        """A volume; the one that is there if driver and options are the same. Raises Conflict."""
+        if request.cluster_volume_spec is not None:
+            raise NotImplemented("ClusterVolumeSpec is not supported yet")
+        volume = await self._volumes.create(
+            request.name, driver=request.driver or "local", options=request.driver_opts, labels=request.labels
+        )
+        self._bus.publish("volume", "create", volume.name, {"driver": volume.driver})
+        return shown(volume)
+
+    async def inspect(self, name: str) -> Volume:
+        """Raises NotFound (`get NAME: no such volume`)."""
+        return shown(await self._volumes.get(name))
+
+    async def remove(self, name: str, *, force: bool = False) -> None:
+        """Raises Conflict while it is in use, and NotFound unless forced."""
+        volume = await self._volumes.remove(name, force=force)
+        if volume is not None:
+            self._bus.publish("volume", "destroy", name, {"driver": volume.driver})
+
+    async def prune(self, filters: Filters) -> VolumePruneResponse:
+        """Remove volumes that nothing uses: the ones without a name, or all with the filter `all=true`."""
+        filters.check(_PRUNED)
+        everything = filters.flag("all", False)
+        removed, freed = [], 0
+        for volume in await self._volumes.list():
+            chosen = filters.labels_match("label", volume.labels) and not (
+                "label!" in filters and filters.labels_match("label!", volume.labels)
+            )
+            if not chosen or volume.users or not (everything or volume.anonymous):
+                continue
+            freed += await self._volumes.size(volume.name)
+            await self.remove(volume.name)
+            removed.append(volume.name)
+        return VolumePruneResponse(volumes_deleted=removed or None, space_reclaimed=freed)
+
+    async def list(self, filters: Filters) -> VolumeListResponse:
+        """Every volume that the filters let through, by name."""
+        filters.check(_LISTED)
+        checks = [_check(key, filters) for key in filters]
+        found = [volume for volume in await self._volumes.list() if all(check(volume) for check in checks)]
+        return VolumeListResponse(volumes=[shown(volume) for volume in sorted(found, key=lambda v: v.name)])
+
+
+def shown(volume: StoredVolume) -> Volume:
+    """A volume as the API writes it."""
+    return Volume(
+        name=volume.name,
+        driver=volume.driver,
+        mountpoint=str(volume.mountpoint),
+        scope=volume.scope,
+        labels=dict(volume.labels) or None,
+        options=dict(volume.options) or None,
+        created_at=volume.created,
+        status=dict(volume.status),
+    )
+
+
+def _check(key: str, filters: Filters) -> Callable[[StoredVolume], bool]:
+    values: Sequence[str] = filters.values(key)
+    match key:
+        case "name":
+            return lambda volume: any(value in volume.name for value in values)
+        case "driver":
+            return lambda volume: volume.driver in values
+        case "label":
+            return lambda volume: filters.labels_match("label", volume.labels)
+        case "dangling":
+            wanted = filters.flag("dangling", False)
+            return lambda volume: bool(volume.users) != wanted
+        case _:
+            raise InvalidParameter(f"invalid filter '{key}'")

@@ -1,0 +1,173 @@
+"""This file is about the engine as a whole: every service, made of the components of an assembly.
+
+The only file that names every service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from moby.core.config import ConfigSource
+from moby.core.images import ImageStore
+from moby.core.logs import LogDriver
+from moby.core.networks import Networks
+from moby.core.runtime import Runtime
+from moby.core.store import Store
+from moby.core.volumes import VolumeDriver
+from moby.engine.config import EngineConfig
+from moby.engine.containers.attach import Attacher
+from moby.engine.containers.change import Changer
+from moby.engine.containers.create import Creator
+from moby.engine.containers.exits import Exits
+from moby.engine.containers.inspect import Inspector
+from moby.engine.containers.launch import Launcher
+from moby.engine.containers.listing import Lister
+from moby.engine.containers.logs import LogDrivers, LogService
+from moby.engine.containers.reconcile import Reconciler
+from moby.engine.containers.remove import Remover
+from moby.engine.containers.service import Containers, ContainerStreams, Verbs
+from moby.engine.containers.shelf import Shelf
+from moby.engine.containers.start import Starter
+from moby.engine.containers.stop import Stopper
+from moby.engine.containers.volumes import MountPlanner
+from moby.engine.events import Events
+from moby.engine.images.lookup import ImageUser
+from moby.engine.images.runnable import RunnableImages
+from moby.engine.images.service import ImageService
+from moby.engine.images.transfers import ImageTransfers
+from moby.engine.networks import NetworkService
+from moby.engine.system import Inventory, SystemService
+from moby.engine.usage import DiskUsageService
+from moby.engine.volumes import VolumeService
+from moby.images.registry.client import Registries
+from moby.images.registry.settings import RegistryConfig
+from moby.monitor.client import Monitors
+from moby.volumes.service import Volumes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """What an engine is made of."""
+
+    config: ConfigSource[EngineConfig]
+    store: Store
+    images: ImageStore
+    runtime: Runtime
+    networks: Networks
+    volumes: Mapping[str, VolumeDriver]
+    logs: Mapping[str, LogDriver]
+    monitors: Monitors
+    inventory: Inventory
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The services, as the API serves them and as others embed them."""
+
+    containers: Containers
+    container_streams: ContainerStreams
+    images: ImageService
+    transfers: ImageTransfers
+    networks: NetworkService
+    volumes: VolumeService
+    system: SystemService
+    stopper: Stopper
+
+
+@asynccontextmanager
+async def engine(parts: Components) -> AsyncIterator[Engine]:
+    """A running engine: what was stored is taken back in and agrees with what runs when this begins."""
+    config = parts.config
+    directory = Path(config.current.data_root, "containers")
+    directory.mkdir(mode=0o710, parents=True, exist_ok=True)
+    snapshotter = parts.images.snapshotter
+    events = Events()
+    shelf = Shelf(parts.store, events)
+    volumes = Volumes(parts.volumes, parts.store)
+    drivers = LogDrivers(parts.logs)
+    images = ImageService(parts.images, events, lambda: image_users(shelf))
+    registries = Registries(lambda: registry_config(config.current))
+    transfers = ImageTransfers(parts.images, registries, images)
+    runnable = RunnableImages(images, transfers)
+    planner = MountPlanner(shelf.index, volumes, snapshotter)
+    exits = Exits(shelf, parts.runtime, parts.networks, volumes)
+    stopper = Stopper(shelf, parts.runtime, config)
+    remover = Remover(shelf, stopper, exits, planner, snapshotter, directory)
+    changer = Changer(shelf, parts.runtime)
+    logs = LogService(shelf, drivers, directory)
+    run = Path(config.current.exec_root, "containers")
+    launcher = Launcher(shelf.index, volumes, snapshotter, config, directory, run)
+    lister = Lister(shelf, runnable, snapshotter)
+    verbs = Verbs(
+        creator=Creator(shelf, runnable, planner, parts.networks, snapshotter, drivers, config, directory),
+        starter=Starter(
+            shelf, parts.runtime, parts.networks, snapshotter, parts.monitors, launcher, directory
+        ),
+        stopper=stopper,
+        remover=remover,
+        changer=changer,
+        inspector=Inspector(shelf, snapshotter, directory),
+        lister=lister,
+    )
+    await volumes.load()
+    await shelf.load()
+    reconciler = Reconciler(shelf, parts.runtime, parts.networks, parts.monitors, exits, remover)
+    await reconciler.at_start()
+    usage = DiskUsageService(lister, images, volumes, snapshotter)
+    async with registries, transfers, asyncio.TaskGroup() as group:
+        watch = group.create_task(exits.watch(group, reconciler.resynchronise, remover.auto_remove))
+        yield Engine(
+            containers=Containers(verbs),
+            container_streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
+            images=images,
+            transfers=transfers,
+            networks=NetworkService(parts.networks, shelf.index),
+            volumes=VolumeService(volumes, events),
+            system=SystemService(config, parts.inventory, shelf.index, events, images.count, usage),
+            stopper=stopper,
+        )
+        watch.cancel()
+
+
+def image_users(shelf: Shelf) -> list[ImageUser]:
+    """Which containers use which images."""
+    return [
+        ImageUser(
+            container.id,
+            container.record.image,
+            container.record.manifest.digest if container.record.manifest else "",
+            container.record.config.image,
+            container.record.state.running,
+        )
+        for container in shelf.index
+    ]
+
+
+def registry_config(config: EngineConfig) -> RegistryConfig:
+    """The part of the settings that is about registries."""
+    return RegistryConfig(
+        registry_mirrors=config.registry_mirrors,
+        insecure_registries=config.insecure_registries,
+        max_concurrent_downloads=config.max_concurrent_downloads,
+        max_concurrent_uploads=config.max_concurrent_uploads,
+        max_download_attempts=config.max_download_attempts,
+    )
+
+
+async def engine_id(store: Store) -> str:
+    """A name for this engine that stays the same as long as its state does."""
+    stored = await store.load("engine")
+    if "id" in stored:
+        return stored["id"].decode().strip('"')
+    number = os.urandom(16).hex()
+    chosen = "-".join(number[at : at + length] for at, length in ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12)))
+    await store.save("engine", "id", f'"{chosen}"'.encode())
+    return chosen

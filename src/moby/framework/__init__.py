@@ -1,0 +1,1 @@
+"""The framework: from an assembly (a YAML file that names components) to running objects."""

@@ -1,0 +1,153 @@
+"""This file is about the assembly: its YAML schema, and complaints that name file, line and key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from moby.core.errors import InvalidParameter
+from moby.framework.builtins import BUILTINS, MANY, OPTIONAL
+from moby.framework.registry import Component, find
+
+Entry = str | dict[str, dict[str, Any] | None]
+
+
+class EngineSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which parts a container engine is made of: a name, or a name with its settings."""
+
+    store: Entry = "sqlite"
+    images: Entry = "containerd"
+    runtime: Entry = "containerd"
+    firewall: Entry = "nftables"
+    networks: list[Entry] = msgspec.field(default_factory=lambda: ["bridge", "host", "none"])
+    volumes: list[Entry] = msgspec.field(default_factory=lambda: ["local"])
+    logs: list[Entry] = msgspec.field(default_factory=lambda: ["json-file", "none"])
+    builder: Entry | None = None
+    orchestrator: Entry | None = None
+
+
+class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A whole assembly."""
+
+    engine: EngineSection = EngineSection()
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """One component of an assembly, with its settings and its place in the file."""
+
+    component: Component
+    settings: Mapping[str, Any]
+    where: str
+    required: bool = True
+
+
+class Assembly(msgspec.Struct, frozen=True):
+    """An assembly whose components were all found."""
+
+    name: str
+    chosen: tuple[Chosen, ...]
+
+    def of(self, role: str) -> list[Chosen]:
+        """The components of a role, in the order of the file."""
+        return [one for one in self.chosen if one.component.role == role]
+
+
+def read(path: Path) -> Assembly:
+    """Read and check. Raises InvalidParameter: `FILE:LINE: KEY: what is wrong`."""
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise InvalidParameter(f"cannot read assembly {path}: {(error.strerror or '').lower()}") from error
+    return parse(text, path.name)
+
+
+def parse(text: str, name: str) -> Assembly:
+    """As `read`, of the text itself."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        plain = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise InvalidParameter(f"{name}{line}: {getattr(error, 'problem', None) or error}") from error
+    lines = _lines(root)
+    try:
+        document = msgspec.convert(plain if plain is not None else {}, Document)
+    except msgspec.ValidationError as error:
+        raise _complaint(name, lines, error) from error
+    return Assembly(name, tuple(_choose(name, lines, document.engine)))
+
+
+def _lines(node: Any, path: str = "") -> dict[str, int]:
+    """The line of every key, by its path."""
+    found: dict[str, int] = {}
+    if node is None:
+        return found
+    found[path] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            below = f"{path}.{key.value}" if path else str(key.value)
+            found |= _lines(value, below)
+            found[below] = key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            found |= _lines(value, f"{path}[{index}]")
+    return found
+
+
+def _complaint(name: str, lines: Mapping[str, int], error: msgspec.ValidationError) -> InvalidParameter:
+    message, _, where = str(error).partition(" - at `$")
+    path = re.sub(r"\[\.\.\.\]$", "", where.rstrip("`").lstrip("."))
+    unknown = re.search(r"unknown field `([^`]+)`", message)
+    hint = None
+    if unknown:
+        parent, path = path, f"{path}.{unknown[1]}" if path else unknown[1]
+        known = EngineSection.__struct_fields__ if parent == "engine" else Document.__struct_fields__
+        near = difflib.get_close_matches(unknown[1], known, 1)
+        message = f"unknown key {unknown[1]!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+        hint = f"known: {', '.join(known)}"
+    line = lines.get(path) or lines.get(path.rpartition(".")[0]) or 1
+    return InvalidParameter(f"{name}:{line}: {path or 'document'}: {message}", hint=hint)
+
+
+def _choose(name: str, lines: Mapping[str, int], section: EngineSection) -> list[Chosen]:
+    found: list[Chosen] = []
+    for role in BUILTINS:
+        value = getattr(section, role)
+        if value is None:
+            assert role in OPTIONAL
+            continue
+        entries = enumerate(value) if role in MANY else [(None, value)]
+        for index, entry in entries:
+            path = f"engine.{role}" if index is None else f"engine.{role}[{index}]"
+            where = f"{name}:{lines.get(path) or lines.get('engine') or 1}: engine.{role}"
+            found.append(_entry(role, entry, where))
+    return found
+
+
+def _entry(role: str, entry: Entry, where: str) -> Chosen:
+    if isinstance(entry, str):
+        chosen, settings = entry, {}
+    elif len(entry) == 1:
+        ((chosen, given),) = entry.items()
+        settings = dict(given or {})
+    else:
+        raise InvalidParameter(f"{where}: one component by its name, with its settings below it")
+    required = settings.pop("required", role not in MANY)
+    try:
+        component = find(role, chosen)
+    except InvalidParameter as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        raise InvalidParameter(f"{where}: {error.message}{hint}") from error
+    return Chosen(component, settings, where, bool(required))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of an assembly."""
+    return msgspec.json.schema(Document)

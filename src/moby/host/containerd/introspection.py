@@ -1,0 +1,38 @@
+"""This file is about what a containerd consists of: its plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from moby.host.containerd.client import Containerd
+from moby.host.containerd.protos import introspection_pb2
+
+SNAPSHOTTER = "io.containerd.snapshotter.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plugin, and why it does not work; `directory` is where it keeps its files, if it says so."""
+
+    kind: str
+    name: str
+    failure: str = ""
+    directory: str = ""
+
+
+async def plugins(client: Containerd, kind: str = "") -> Sequence[Plugin]:
+    """The plugins of a kind (`io.containerd.snapshotter.v1`), or all."""
+    request = introspection_pb2.PluginsRequest(filters=[f"type=={kind}"] if kind else [])
+    found = await client.call(
+        "introspection.v1.Introspection/Plugins", request, introspection_pb2.PluginsResponse
+    )
+    return [
+        Plugin(plugin.type, plugin.id, plugin.init_err.message, plugin.exports.get("root", ""))
+        for plugin in found.plugins
+    ]
+
+
+async def snapshotters(client: Containerd) -> Sequence[str]:
+    """The names of the snapshotters that work."""
+    return sorted(plugin.name for plugin in await plugins(client, SNAPSHOTTER) if not plugin.failure)
