@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from moby.core.errors import InvalidParameter, MobyError, NotFound
+from moby.core.errors import InvalidParameter, MobyError, NotFound, NotImplemented
 from moby.core.networks import (
     Attachment,
     Endpoint,
@@ -26,6 +27,8 @@ from moby.networks.ipam import Ipam
 from moby.networks.work import to_its_end
 
 log = logging.getLogger(__name__)
+
+_MAC = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
 
 
 class Controller(Networks):
@@ -46,6 +49,7 @@ class Controller(Networks):
         self._ipam = ipam
         self._directory = directory
         self._threads = Threads("sandbox", 4)
+        self._spares = kernel.Spares()
         self._networks: dict[str, Network] = {}
         self._sandboxes: dict[str, Sandbox] = {}
 
@@ -62,10 +66,12 @@ class Controller(Networks):
         except BaseException:
             await self._close_drivers()
             raise
+        self._spares.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._close_drivers()
+        await self._threads.run(self._spares.close)
         self._threads.close()
 
     async def _close_drivers(self) -> None:
@@ -129,6 +135,7 @@ class Controller(Networks):
         if request.id in self._sandboxes:
             await self.close(request.id)
         wanted = [(await self.find(attachment.network), attachment) for attachment in request.attachments]
+        _check(request, wanted)
         async with Undo() as undo:
             if any(network.driver == "host" for network, _ in wanted):
                 path = ""
@@ -152,7 +159,7 @@ class Controller(Networks):
         if path.parent != self._directory:
             raise InvalidParameter(f"invalid sandbox ID: {request.id!r}")
         undo.push(self._free, path)
-        await to_its_end(self._threads, lambda: kernel.make(path))
+        await to_its_end(self._threads, lambda: self._spares.make(path))
         return path
 
     async def _free(self, path: Path) -> None:
@@ -243,6 +250,17 @@ class Controller(Networks):
     async def list(self) -> Sequence[Network]:
         """See `Networks.list`."""
         return list(self._networks.values())
+
+
+def _check(request: SandboxRequest, wanted: Sequence[tuple[Network, Attachment]]) -> None:
+    if request.sysctls and any(network.driver == "host" for network, _ in wanted):
+        name = next(iter(request.sysctls))
+        raise InvalidParameter(f"sysctl '{name}' not allowed in host network namespace")
+    for _, attachment in wanted:
+        if attachment.ipv6:
+            raise NotImplemented("IPv6 addresses on networks are not supported yet")
+        if attachment.mac_address and not _MAC.fullmatch(attachment.mac_address):
+            raise InvalidParameter(f"invalid MAC address: {attachment.mac_address}")
 
 
 async def _leave(driver: NetworkDriver, network: Network, endpoint: Endpoint) -> None:

@@ -42,6 +42,29 @@ def make(path: Path, function: Callable[[], T]) -> T:
         raise
 
 
+def prepare(function: Callable[[], object]) -> int:
+    """A new namespace that has no path yet, as a descriptor of the caller's; `function` runs inside it."""
+
+    def body() -> int:
+        _call("unshare", _NEWNET)
+        function()
+        return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+    return _visit(body)
+
+
+def place(descriptor: int, path: Path) -> None:
+    """Give a prepared namespace its path. Raises Conflict if that is taken."""
+    with translation("create network namespace"):
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+    try:
+        source = f"/proc/thread-self/fd/{descriptor}".encode()
+        _call("mount", source, os.fsencode(path), None, _BIND, None)
+    except BaseException:
+        remove(path)
+        raise
+
+
 def inside(path: str | Path, function: Callable[[], T]) -> T:
     """Run `function` in the namespace at `path`. Raises NotFound if there is none."""
 

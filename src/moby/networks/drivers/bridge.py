@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from moby.core.errors import InvalidParameter, MobyError, NotImplemented
-from moby.core.networks import Endpoint, Network, NetworkDriver
+from moby.core.networks import Endpoint, Network, NetworkDriver, PortMapping
 from moby.core.undo import Undo
 from moby.host import netlink, sysctl
 from moby.host.files import LockFile
@@ -137,7 +137,7 @@ class Bridge(NetworkDriver):
         async with Undo() as undo:
             undo.push(self._ports.release, endpoint.id)
             try:
-                granted = self._ports.reserve(endpoint.id, endpoint.ports)
+                granted = self._ports.reserve(endpoint.id, _addressed(network, endpoint))
             except MobyError as error:
                 raise _external(error, endpoint) from error
             joined = msgspec.structs.replace(endpoint, ports=granted)
@@ -210,6 +210,12 @@ def _disconnect(state: _State, endpoint: Endpoint, *, closing: bool) -> None:
         netlink.forget_udp_flows(_udp_ports(endpoint))
     if not closing:
         device.unplug(endpoint)
+
+
+def _addressed(network: Network, endpoint: Endpoint) -> list[PortMapping]:
+    """The ports, on the network's own address of the host where none was asked for."""
+    default = network.options.get(choice.BINDING, "")
+    return [msgspec.structs.replace(port, host_ip=port.host_ip or default) for port in endpoint.ports]
 
 
 def _udp_ports(endpoint: Endpoint) -> list[int]:
