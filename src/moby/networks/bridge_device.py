@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_interface
 from pathlib import Path
 
-from moby.core.errors import Conflict, MobyError, NotFound
+from moby.core.errors import Conflict, MobyError
 from moby.core.networks import Endpoint
 from moby.host import namespaces, netlink, sysctl
 from moby.host.files import translation
@@ -104,20 +105,20 @@ def plug(endpoint: Endpoint, bridge: int, mtu: int, port: bytes, sandbox: str) -
     finally:
         os.close(namespace)
     try:
-        routing = namespaces.inside(sandbox, lambda: _enter(endpoint.interface))
+        routing, index = namespaces.inside(sandbox, lambda: _enter(endpoint.interface))
         with routing:
-            link = netlink.find_link(routing, endpoint.interface)
-            if link is None:
-                raise NotFound(f"{endpoint.interface} is not in network namespace {sandbox}")
-            routing.change(_configuration(endpoint, link.index))
+            routing.change(_configuration(endpoint, index))
     except MobyError:
         unplug(endpoint)
         raise
 
 
-def _enter(interface: str) -> netlink.RoutingSocket:
+def _enter(interface: str) -> tuple[netlink.RoutingSocket, int]:
+    """Inside the namespace: a socket that stays there, and the interface's index."""
+    with translation(f"find {interface}"):
+        index = socket.if_nametoindex(interface)
     sysctl.write_if_there(f"net/ipv6/conf/{interface}/disable_ipv6", "1")
-    return netlink.RoutingSocket()
+    return netlink.RoutingSocket(), index
 
 
 def _configuration(endpoint: Endpoint, index: int) -> list[netlink.Request]:
