@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, Unavailable
 from moby.core.runtime import Resync, Runtime, Status, TaskEvent, TaskRequest, TaskState
 from moby.host.containerd.client import Containerd
+from moby.host.containerd.events import ContainerdEvents
 from moby.host.containerd.tasks import ContainerdTasks, Shim
 from moby.runtime.failures import reworded
 
 log = logging.getLogger(__name__)
 
-_RETRY_S = 0.1
+_RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_END_LIMIT_S = 10.0
 
 
 class ContainerdRuntime(Runtime):
@@ -25,6 +27,7 @@ class ContainerdRuntime(Runtime):
         self, client: Containerd, shims: Mapping[str, Shim], default: str, *, snapshotter: str = "overlayfs"
     ) -> None:
         self._tasks = ContainerdTasks(client)
+        self._events = ContainerdEvents(client)
         self._shims = shims
         self._default = default
         self._snapshotter = snapshotter
@@ -50,7 +53,7 @@ class ContainerdRuntime(Runtime):
             return await self._tasks.create(request.id, request.rootfs, request.stdio, shim)
         except MobyError as error:
             await asyncio.shield(self._tasks.delete_container(request.id))
-            raise reworded(error) from error
+            raise reworded(error, doing="failed to create task for container") from error
 
     async def _create_container(self, request: TaskRequest, shim: Shim) -> None:
         await self._tasks.create_container(
@@ -111,19 +114,22 @@ class ContainerdRuntime(Runtime):
         return last
 
     async def _kill_and_delete(self, task: str) -> TaskState | None:
-        """A task that only was created, or that did not end: containerd refuses to delete it."""
+        """A task that did not end: containerd refuses to delete it."""
         try:
             await self._tasks.kill(task, int(signal.SIGKILL), everyone=True)
         except NotFound:
             log.debug("task was gone before it was killed", extra={"task": task})
-        for _ in range(200):
-            try:
-                return await self._tasks.delete(task)
-            except NotFound:
-                return None
-            except Conflict:
-                await asyncio.sleep(0.01)
-        raise Unavailable(f"task {task} does not end")
+        try:
+            async with asyncio.timeout(_END_LIMIT_S):
+                while True:
+                    try:
+                        return await self._tasks.delete(task)
+                    except NotFound:
+                        return None
+                    except Conflict:
+                        await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            raise Unavailable(f"task {task} does not end") from error
 
     async def list(self) -> Sequence[TaskState]:
         """See `Runtime.list`; a container whose task is gone counts as stopped, its exit status unknown."""
@@ -133,12 +139,20 @@ class ContainerdRuntime(Runtime):
 
     async def events(self) -> AsyncIterator[TaskEvent]:
         """See `Runtime.events`."""
+        tries = 0
         while True:
             try:
-                stream = self._tasks.events()
+                stream = await self._events.subscribe()
+                tries = 0
                 yield Resync()
                 async for event in stream:
                     yield event
             except MobyError as error:
                 log.warning("containerd's events were interrupted", extra={"error": str(error)})
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
+            tries += 1
+
+    async def metrics(self, task: str) -> tuple[str, bytes]:
+        """What the task uses: the type and the bytes of its cgroup version's message. Raises NotFound."""
+        data = await self._tasks.metrics(task)
+        return data.type_url, data.value

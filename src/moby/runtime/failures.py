@@ -7,26 +7,44 @@ docker's clients look for some words in the daemon's message to choose an exit s
 from __future__ import annotations
 
 import re
+from typing import Literal
 
-from moby.core.errors import InvalidParameter, MobyError
+from moby.core.errors import InvalidParameter, MobyError, System
+
+Reason = Literal["not-found", "not-executable"]
 
 _CRUN_NOT_FOUND = re.compile(
-    r"(?:crun: )?executable file `(?P<name>[^`]*)` not found(?: in \$PATH)?: No such file or directory"
+    r"(?:crun: )?executable file `(?P<name>[^`]*)` not found(?: in \$PATH)?(?:: No such file or directory)?"
 )
 _SYSTEM_WORDS = (
     ("No such file or directory", "no such file or directory"),
     ("Permission denied", "permission denied"),
     ("Is a directory", "is a directory"),
     ("Not a directory", "not a directory"),
+    # crun 1.8 says this of a directory; runc, and docker's clients, say what follows from it.
+    ("open executable: Operation not permitted", "open executable: permission denied"),
 )
-_RUN_FAILURE = re.compile(r"OCI runtime (?:create|start|exec) failed")
+_REASONS: tuple[tuple[Reason, tuple[str, ...]], ...] = (
+    ("not-executable", ("permission denied", "is a directory")),
+    ("not-found", ("not a directory", "executable file not found", "no such file or directory")),
+)
 
 
-def reworded(error: MobyError) -> MobyError:
-    """An error of the runtime as InvalidParameter in runc's words; any other error as it is."""
-    message = error.message
-    if not _RUN_FAILURE.search(message):
+def reason(message: str) -> Reason | None:
+    """Which of the two that have an exit status of their own; a mount that fails counts, as in docker."""
+    folded = message.lower()
+    return next((name for name, words in _REASONS if any(word in folded for word in words)), None)
+
+
+def reworded(error: MobyError, *, doing: str = "") -> MobyError:
+    """What the runtime said, with `reason` among its fields and `doing` in front of the message.
+
+    InvalidParameter if the program (or a mount) is at fault, System if not; what containerd itself says of
+    its state is left as it is.
+    """
+    if not isinstance(error, System | InvalidParameter):
         return error
+    message = error.message
     message = _CRUN_NOT_FOUND.sub(
         lambda match: (
             f'unable to start container process: exec: "{match["name"]}": executable file not found in $PATH'
@@ -35,6 +53,8 @@ def reworded(error: MobyError) -> MobyError:
     )
     for theirs, ours in _SYSTEM_WORDS:
         message = message.replace(theirs, ours)
-    if not message.startswith("failed to create task"):
-        message = f"failed to create task for container: {message}"
-    return InvalidParameter(message)
+    if doing:
+        message = f"{doing}: {message}"
+    why = reason(message)
+    kind = InvalidParameter if why else type(error)
+    return kind(message, reason=why)

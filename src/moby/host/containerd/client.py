@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from moby.core.errors import Conflict, Unavailable
-from moby.host.containerd.errors import translation
+from moby.host.containerd.errors import is_held, translation
 from moby.host.containerd.protos import namespaces_pb2, version_pb2
 
 CALL_LIMIT_S = 10.0
@@ -57,15 +57,36 @@ class Containerd:
             await channel.close()
 
     async def call(
-        self, method: str, request: Any, answer: Any = Empty, *, limit_s: float | None = CALL_LIMIT_S
+        self,
+        method: str,
+        request: Any,
+        answer: Any = Empty,
+        *,
+        limit_s: float | None = CALL_LIMIT_S,
+        repeatable: bool = False,
     ) -> Any:
-        """One request, one answer of the message class `answer`; no `limit_s` for work of unknown length."""
+        """One request, one answer of the message class `answer`; no `limit_s` for work of unknown length.
+
+        What is `repeatable` (it only looks) is asked again if the connection breaks under it.
+        """
+        with translation():
+            try:
+                return await self._once(method, request, answer, limit_s)
+            except grpc.aio.AioRpcError as error:
+                if not repeatable or error.code() is not grpc.StatusCode.UNAVAILABLE or is_held(error):
+                    raise
+            return await self._once(method, request, answer, limit_s)
+
+    async def look(self, method: str, request: Any, answer: Any) -> Any:
+        """A `call` that changes nothing."""
+        return await self.call(method, request, answer, repeatable=True)
+
+    async def _once(self, method: str, request: Any, answer: Any, limit_s: float | None) -> Any:
         if limit_s is None:
             await self.connected()
-        with translation():
-            return await self._method(method, "unary_unary", answer)(
-                request, metadata=self._metadata(), timeout=limit_s, wait_for_ready=limit_s is not None
-            )
+        return await self._method(method, "unary_unary", answer)(
+            request, metadata=self._metadata(), timeout=limit_s, wait_for_ready=limit_s is not None
+        )
 
     async def connected(self, *, limit_s: float = CALL_LIMIT_S) -> None:
         """Returns when there is a connection. Raises Unavailable if there is none within `limit_s`."""

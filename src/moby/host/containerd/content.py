@@ -30,7 +30,7 @@ class ContainerdContent(ContentStore):
 
     async def info(self, digest: str) -> ContentInfo:
         """See `ContentStore.info`."""
-        found = await self._client.call(
+        found = await self._client.look(
             f"{_SERVICE}/Info", content_pb2.InfoRequest(digest=digest), content_pb2.InfoResponse
         )
         return _info(found.info)

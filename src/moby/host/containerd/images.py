@@ -25,7 +25,7 @@ class ContainerdImageNames:
     async def get(self, name: str) -> StoredImage:
         """Raises NotFound."""
         request = images_pb2.GetImageRequest(name=name)
-        return _image((await self._client.call(f"{_SERVICE}/Get", request, images_pb2.ImageResponse)).image)
+        return _image((await self._client.look(f"{_SERVICE}/Get", request, images_pb2.ImageResponse)).image)
 
     async def put(self, image: StoredImage) -> None:
         """Create the name, or move it to a new target."""
@@ -51,7 +51,7 @@ class ContainerdImageNames:
     async def list(self) -> Sequence[StoredImage]:
         """Every image."""
         request = images_pb2.ListImagesRequest()
-        found = await self._client.call(f"{_SERVICE}/List", request, images_pb2.ListImagesResponse)
+        found = await self._client.look(f"{_SERVICE}/List", request, images_pb2.ListImagesResponse)
         return [_image(image) for image in found.images]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.protos import introspection_pb2
 
+METADATA = "io.containerd.metadata.v1"
 SNAPSHOTTER = "io.containerd.snapshotter.v1"
 
 
@@ -24,7 +25,7 @@ class Plugin:
 async def plugins(client: Containerd, kind: str = "") -> Sequence[Plugin]:
     """The plugins of a kind (`io.containerd.snapshotter.v1`), or all."""
     request = introspection_pb2.PluginsRequest(filters=[f"type=={kind}"] if kind else [])
-    found = await client.call(
+    found = await client.look(
         "introspection.v1.Introspection/Plugins", request, introspection_pb2.PluginsResponse
     )
     return [

@@ -59,7 +59,7 @@ class ContainerdLeases(Leases):
 
     async def names(self) -> list[str]:
         """The leases there are."""
-        found = await self._client.call(
+        found = await self._client.look(
             "leases.v1.Leases/List", leases_pb2.ListRequest(), leases_pb2.ListResponse
         )
         return [lease.id for lease in found.leases]

@@ -14,6 +14,7 @@ from typing import Self
 
 from moby.core.errors import InvalidParameter, MobyError, NotFound, Unavailable
 from moby.host.containerd.client import Containerd
+from moby.host.containerd.introspection import METADATA, plugins
 from moby.host.files import write_atomic
 from moby.host.process import Watched, start_detached
 from moby.host.threads import blocking
@@ -222,8 +223,12 @@ class ManagedContainerd:
         async with Containerd(self.address) as client:
             try:
                 await client.version(limit_s=max(0.5, deadline - time.monotonic()))
+                # Without its database containerd answers, and can do nothing.
+                broken = [plugin.failure for plugin in await plugins(client, METADATA) if plugin.failure]
             except MobyError as error:
                 raise Unavailable(f"containerd at {self.address} does not answer: {error}") from error
+        if broken:
+            raise Unavailable(f"containerd cannot work: {broken[0]}", hint=f"see {self._log}")
 
     async def keep(self) -> None:
         """Watch it and start it again when it ends; runs until cancelled."""

@@ -47,7 +47,7 @@ class ContainerdSnapshots(Snapshotter):
 
     async def mounts(self, key: str) -> Sequence[Mount]:
         """See `Snapshotter.mounts`."""
-        found = await self._client.call(
+        found = await self._client.look(
             f"{_SERVICE}/Mounts", self._request(key), snapshots_pb2.MountsResponse
         )
         return from_wire(found.mounts)
@@ -68,7 +68,7 @@ class ContainerdSnapshots(Snapshotter):
 
     async def info(self, key: str) -> SnapshotInfo:
         """See `Snapshotter.info`."""
-        found = await self._client.call(
+        found = await self._client.look(
             f"{_SERVICE}/Stat", self._request(key), snapshots_pb2.StatSnapshotResponse
         )
         return _info(found.info)

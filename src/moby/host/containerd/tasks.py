@@ -156,26 +156,26 @@ class ContainerdTasks:
     async def pids(self, container: str) -> Sequence[int]:
         """Every process, as the host numbers them."""
         request = tasks_pb2.TaskRequest(container_id=container)
-        found = await self._client.call(f"{_TASKS}/ListPids", request, tasks_pb2.ListPidsResponse)
+        found = await self._client.look(f"{_TASKS}/ListPids", request, tasks_pb2.ListPidsResponse)
         return [process.pid for process in found.processes]
 
     async def get(self, container: str) -> TaskState:
         """Raises NotFound."""
         request = tasks_pb2.ProcessRequest(container_id=container)
-        found = await self._client.call(f"{_TASKS}/Get", request, tasks_pb2.GetResponse)
+        found = await self._client.look(f"{_TASKS}/Get", request, tasks_pb2.GetResponse)
         return _state(container, found.process)
 
     async def list(self) -> Sequence[TaskState]:
         """Every task of our namespace."""
-        found = await self._client.call(
+        found = await self._client.look(
             f"{_TASKS}/List", tasks_pb2.ListTasksRequest(), tasks_pb2.ListTasksResponse
         )
         return [_state(process.container_id or process.id, process) for process in found.tasks]
 
     async def metrics(self, container: str) -> AnyMessage:
-        """What the container uses, as its cgroup's version has it (`type_url` says which). Raises NotFound."""
+        """What the container uses; `type_url` says which version of cgroups it is of. Raises NotFound."""
         request = tasks_pb2.MetricsRequest(filters=[f"id=={container}"])
-        found = await self._client.call(f"{_TASKS}/Metrics", request, tasks_pb2.MetricsResponse)
+        found = await self._client.look(f"{_TASKS}/Metrics", request, tasks_pb2.MetricsResponse)
         if not found.metrics:
             raise NotFound(f"task {container}: not found")
         data: AnyMessage = found.metrics[0].data
