@@ -32,10 +32,30 @@ class MemoryImages(ImageStore):
         self.snapshots: dict[str, SnapshotInfo] = {}
         self.names: dict[str, StoredImage] = {}
         self.leased: dict[str, set[str]] = {}
-        self.content: ContentStore = MemoryContent(self)
-        self.leases: Leases = MemoryLeases(self)
-        self.snapshotter: Snapshotter = MemorySnapshots(self)
-        self.differ: Differ = MemoryDiffer(self)
+        self._content = MemoryContent(self)
+        self._leases = MemoryLeases(self)
+        self._snapshotter = MemorySnapshots(self)
+        self._differ = MemoryDiffer(self)
+
+    @property
+    def content(self) -> ContentStore:
+        """See `ImageStore.content`."""
+        return self._content
+
+    @property
+    def leases(self) -> Leases:
+        """See `ImageStore.leases`."""
+        return self._leases
+
+    @property
+    def snapshotter(self) -> Snapshotter:
+        """See `ImageStore.snapshotter`."""
+        return self._snapshotter
+
+    @property
+    def differ(self) -> Differ:
+        """See `ImageStore.differ`."""
+        return self._differ
 
     async def get(self, name: str) -> StoredImage:
         """See `ImageStore.get`."""

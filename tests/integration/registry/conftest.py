@@ -10,12 +10,12 @@ import io
 import json
 import os
 import socket
+import ssl
 import subprocess
 import tarfile
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -47,7 +47,7 @@ def start_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
             children.append(subprocess.Popen(command, stdout=log, stderr=log))
         deadline = time.monotonic() + 15
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(tuple(address.split(":")), 1):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(address[10:])), 1):
                 return address
             time.sleep(0.05)
         raise AssertionError((directory / "log").read_text())
@@ -147,14 +147,16 @@ class Made:
         self.blobs = {digest(blob): blob for blob in [self.config, *packed]}
 
 
-def upload(base: str, repository: str, tag: str, image: Made, context: object = None, auth: str = "") -> None:
+def upload(
+    base: str, repository: str, tag: str, image: Made, context: ssl.SSLContext | None = None, auth: str = ""
+) -> None:
     """Push by hand, without the code under test."""
 
     def send(method: str, url: str, data: bytes | None = None, kind: str = "application/octet-stream") -> str:
         request = urllib.request.Request(url, data, {"Content-Type": kind}, method=method)
         if auth:
             request.add_header("Authorization", auth)
-        with urllib.request.urlopen(request, context=context) as answer:  # type: ignore[arg-type]
+        with urllib.request.urlopen(request, context=context) as answer:
             return str(answer.headers.get("Location", ""))
 
     for name, blob in image.blobs.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moby.core.errors import InvalidParameter
@@ -72,9 +72,10 @@ def test_parts_and_changes() -> None:
     assert reference.with_tag("x").with_default_tag().tag == "x"
     assert reference.with_digest(DIGEST).with_default_tag().tag == ""
     assert reference.with_tag("x").only_name() == reference
-    for bad in (lambda: reference.with_tag("a b"), lambda: reference.with_digest("sha256:1")):
-        with pytest.raises(InvalidParameter):
-            bad()
+    with pytest.raises(InvalidParameter):
+        reference.with_tag("a b")
+    with pytest.raises(InvalidParameter):
+        reference.with_digest("sha256:1")
 
 
 def test_any_reference_may_be_an_id() -> None:
@@ -89,7 +90,8 @@ def test_what_is_no_reference_is_shown_as_it_is() -> None:
     assert dangling_name(DIGEST) == f"moby-dangling@{DIGEST}"
 
 
-_PART = st.from_regex(r"[a-z0-9]+([._-][a-z0-9]+)?", fullmatch=True).filter(lambda p: len(p) < 40)
+# No dots: the familiar form of docker.io/a.b/c is that of registry a.b, which docker has as well.
+_PART = st.from_regex(r"[a-z0-9]{1,8}([_-][a-z0-9]{1,8})?", fullmatch=True).filter(lambda p: p != "localhost")
 
 
 @given(
@@ -98,6 +100,7 @@ _PART = st.from_regex(r"[a-z0-9]+([._-][a-z0-9]+)?", fullmatch=True).filter(lamb
     st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True) | st.just(""),
     st.booleans(),
 )
+@settings(max_examples=60)
 def test_familiar_form_means_the_same(domain: str, parts: list[str], tag: str, digested: bool) -> None:
     text = f"{domain}/{'/'.join(parts)}" + (f":{tag}" if tag else "") + (f"@{DIGEST}" if digested else "")
     reference = parse_reference(text)

@@ -22,13 +22,13 @@ class Naming:
 
     async def tag(self, name: str, repository: str, tag: str) -> None:
         """Give an image another name. Raises NotFound, InvalidParameter."""
-        image = await self._lookup.resolve(name)
         reference = parse_reference(repository)
         if reference.digest:
             raise InvalidParameter("refusing to create a tag with a digest reference")
         reference = (reference.with_tag(tag) if tag else reference).with_default_tag()
         if reference.familiar_name == "sha256":
             raise InvalidParameter("refusing to create an ambiguous tag using digest algorithm as name")
+        image = await self._lookup.resolve(name)
         await self.name(StoredImage(str(reference), image.target, image.labels))
 
     async def name(self, image: StoredImage) -> None:

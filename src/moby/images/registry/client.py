@@ -282,15 +282,26 @@ def _range_start(response: ClientResponse, offset: int) -> int:
 
 
 async def _chunks(response: ClientResponse) -> AsyncIterator[bytes]:
-    """What arrives, gathered to about a megabyte: fewer, larger steps downstream."""
+    """What arrives, gathered to about a megabyte: fewer, larger steps downstream.
+
+    When the connection breaks, what had arrived is given first.
+    """
+    import aiohttp
+
     gathered = bytearray()
-    async for chunk in response.content.iter_any():
-        gathered += chunk
-        if len(gathered) >= CHUNK:
-            yield bytes(gathered)
-            gathered.clear()
+    broken: Exception | None = None
+    try:
+        async for chunk in response.content.iter_any():
+            gathered += chunk
+            if len(gathered) >= CHUNK:
+                yield bytes(gathered)
+                gathered.clear()
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        broken = error
     if gathered:
         yield bytes(gathered)
+    if broken is not None:
+        raise broken
 
 
 async def _all(response: ClientResponse, limit: int) -> bytes:

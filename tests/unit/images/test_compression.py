@@ -1,0 +1,66 @@
+"""Compressed streams of every kind, whole, cut and hostile."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import zstandard
+
+from moby.core.errors import InvalidParameter
+from moby.images.compression import STEP, decoder, detect, peek, plain
+
+DATA = os.urandom(200_000) + bytes(5_000_000)
+PACKED = {
+    "gzip": gzip.compress(DATA),
+    "zstd": zstandard.ZstdCompressor(write_checksum=True).compress(DATA),
+    "xz": lzma.compress(DATA, preset=0),
+    "bzip2": bz2.compress(DATA),
+    "": DATA,
+}
+
+
+async def pieces(data: bytes, step: int = 10_000) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), step):
+        yield data[start : start + step]
+
+
+@pytest.mark.parametrize("kind", PACKED)
+async def test_content_comes_out(kind: str) -> None:
+    assert detect(PACKED[kind][:10]) == kind
+    assert b"".join([chunk async for chunk in plain(pieces(PACKED[kind]))]) == DATA
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd", "xz", "bzip2"])
+async def test_several_members_are_one_stream(kind: str) -> None:
+    found = [chunk async for chunk in plain(pieces(PACKED[kind] * 2))]
+    assert b"".join(found) == DATA * 2
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd", "xz", "bzip2"])
+async def test_cut_and_broken_streams_are_refused(kind: str) -> None:
+    packed = PACKED[kind]
+    for bad in (packed[:-20], packed[:1000] + b"\xff" * 1000 + packed[2000:]):
+        with pytest.raises(InvalidParameter, match="cannot decompress"):
+            _ = [chunk async for chunk in plain(pieces(bad))]
+
+
+@pytest.mark.parametrize("kind", ["gzip", "xz", "bzip2"])
+def test_bomb_comes_out_in_steps(kind: str) -> None:
+    zeros = bytes(50 << 20)
+    bomb = {
+        "gzip": gzip.compress(zeros, 1),
+        "xz": lzma.compress(zeros, preset=0),
+        "bzip2": bz2.compress(zeros),
+    }[kind]
+    assert max(len(step) for step in decoder(kind).feed(bomb)) <= STEP
+
+
+async def test_peek_keeps_everything() -> None:
+    start, whole = await peek(pieces(b"abcdefghijklmnop", 3))
+    assert start == b"abcdefghij"
+    assert b"".join([chunk async for chunk in whole]) == b"abcdefghijklmnop"
