@@ -6,13 +6,17 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, Unavailable
 from moby.core.runtime import Resync, Runtime, Status, TaskEvent, TaskRequest, TaskState
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.events import ContainerdEvents
 from moby.host.containerd.tasks import ContainerdTasks, Shim
+from moby.host.threads import blocking
 from moby.runtime.failures import reworded
+from moby.runtime.seccomp_filters import SeccompFilters
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +32,8 @@ class ContainerdRuntime(Runtime):
     ) -> None:
         self._tasks = ContainerdTasks(client)
         self._events = ContainerdEvents(client)
+        self._namespace = client.namespace
+        self._filters = SeccompFilters()
         self._shims = shims
         self._default = default
         self._snapshotter = snapshotter
@@ -43,22 +49,27 @@ class ContainerdRuntime(Runtime):
     async def create(self, request: TaskRequest) -> int:
         """See `Runtime.create`."""
         shim = self._shim(request.runtime)
+        key = self._filters.key(request.spec, shim.binary) if shim.root else ""
+        spec = self._filters.given(request.spec, key) if key else None
         try:
-            await self._create_container(request, shim)
+            await self._create_container(request, spec or request.spec, shim)
         except Conflict:
             # A crash left it behind; its task, if any, is not one that anybody waits for.
             await self.delete(request.id)
-            await self._create_container(request, shim)
+            await self._create_container(request, spec or request.spec, shim)
         try:
-            return await self._tasks.create(request.id, request.rootfs, request.stdio, shim)
+            pid = await self._tasks.create(request.id, request.rootfs, request.stdio, shim)
         except MobyError as error:
             await asyncio.shield(self._tasks.delete_container(request.id))
             raise reworded(error, doing="failed to create task for container") from error
+        if key and spec is None:
+            await blocking(self._filters.keep, key, Path(shim.root, self._namespace, request.id))
+        return pid
 
-    async def _create_container(self, request: TaskRequest, shim: Shim) -> None:
+    async def _create_container(self, request: TaskRequest, spec: Mapping[str, Any], shim: Shim) -> None:
         await self._tasks.create_container(
             request.id,
-            request.spec,
+            spec,
             shim,
             snapshotter=self._snapshotter,
             snapshot_key=request.snapshot_key,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
+import signal
+import subprocess
 import tarfile
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -25,6 +28,10 @@ def directory() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="mby-", dir="/tmp"))
     yield path
     left = (*mounts(str(path)), *processes(str(path)))
+    for process in processes(str(path)):
+        os.kill(int(process.partition(":")[0]), signal.SIGKILL)
+    for mount in mounts(str(path)):
+        subprocess.run(["umount", "--lazy", mount], check=False)
     shutil.rmtree(path)
     assert not left, f"left behind: {left}"
 
@@ -64,7 +71,7 @@ def layer() -> bytes:
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(data), mode
             tar.addfile(entry, io.BytesIO(data))
-        for name in ("sh", "sleep", "true", "cat"):
+        for name in ("sh", "sleep", "true", "cat", "mkdir", "grep"):
             entry = tarfile.TarInfo(f"bin/{name}")
             entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class Machine:
     def __init__(self, client: Containerd, images: ContainerdImages, root: Path) -> None:
         self.images = images
         self.root = root
-        shims = {name: Shim(binary=name, root=str(root)) for name in ("runc", "crun")}
+        shims = {name: Shim(binary=shutil.which(name) or name, root=str(root)) for name in ("runc", "crun")}
         shims["absent"] = Shim(binary="no-such-runtime", root=str(root))
         self.runtime = ContainerdRuntime(client, shims, "runc")
 

@@ -205,3 +205,33 @@ async def test_a_running_container_without_its_task_is_listed_as_lost(machine: M
     assert (task.id, task.status, task.exit_status) == ("one", Status.STOPPED, 255)
     assert await machine.runtime.delete("one") is None
     assert await machine.runtime.list() == []
+
+
+SECCOMP = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "architectures": ["SCMP_ARCH_X86_64"],
+    "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}],
+}
+
+
+@both
+async def test_a_filter_holds_compiled_or_kept(machine: Machine, runtime: str) -> None:
+    events = await following(machine)
+    for name in ("compiled", "kept"):
+        program = "mkdir /tmp/x 2>/dev/null && exit 1; grep -q 'Seccomp:.2' /proc/self/status"
+        request = await machine.request(name, "sh", "-c", program, runtime=runtime)
+        request.spec["linux"]["seccomp"] = SECCOMP
+        await machine.runtime.create(request)
+        await machine.runtime.start(name)
+        assert (await exited(events, name)).exit_status == 0
+
+
+async def test_a_filter_is_kept_for_the_next_container(machine: Machine) -> None:
+    sizes = []
+    for name in ("compiled", "kept"):
+        request = await machine.request(name, "sleep", "100", runtime="crun")
+        request.spec["linux"]["seccomp"] = SECCOMP
+        await machine.runtime.create(request)
+        [config] = Path(machine.root.parent, "run").rglob(f"moby-test/{name}/config.json")
+        sizes.append("run.oci.seccomp_bpf_data" in config.read_text())
+    assert sizes == [False, True]
