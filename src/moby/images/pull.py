@@ -87,7 +87,7 @@ class Puller:
             target = await self._fetch(repository, request, report)
             image = StoredImage(str(reference), target, updated_at=datetime.now(UTC))
             if previous is not None and previous.target.digest != target.digest:
-                await self._store.put(StoredImage(dangling_name(previous.target.digest), previous.target))
+                await self._keep(previous)
             if previous is None or previous.target.digest != target.digest:
                 await self._store.put(image)
             await self._drop_dangling(target.digest)
@@ -102,6 +102,12 @@ class Puller:
             return await self._store.get(name)
         except NotFound:
             return None
+
+    async def _keep(self, previous: StoredImage) -> None:
+        """What is about to lose its last name stays without one."""
+        digest = previous.target.digest
+        if not any(i.target.digest == digest and i.name != previous.name for i in await self._store.list()):
+            await self._store.put(StoredImage(dangling_name(digest), previous.target, previous.labels))
 
     async def _drop_dangling(self, digest: str) -> None:
         try:

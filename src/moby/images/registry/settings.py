@@ -20,5 +20,11 @@ class RegistryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Blobs that are sent at once, for all pushes together."""
     max_download_attempts: int = 5
     """How often a request is tried."""
+    http_proxy: str = ""
+    """The proxy for plain HTTP, instead of what the environment says."""
+    https_proxy: str = ""
+    """The proxy for HTTPS, instead of what the environment says."""
+    no_proxy: str = ""
+    """Hosts that are asked directly, instead of what the environment says."""
     retry_delay_s: float = 0.5
     """The first pause between two tries, in seconds; it doubles."""

@@ -195,7 +195,7 @@ class Transport:
                 data=call.body() if callable(call.body) else call.body,
                 allow_redirects=False,
                 ssl=self._trust(url),
-                proxy=proxy_for(url),
+                proxy=proxy_for(url, self._config),
             )
         except aiohttp.ClientSSLError as error:
             downgraded = await self._downgrade(call, url, headers, error)
@@ -262,10 +262,11 @@ def _retry_after(text: str) -> float:
     return min(float(text), LONGEST_PAUSE_S) if text.isdigit() else 0.0
 
 
-def proxy_for(url: str) -> str | None:
-    """The proxy that the environment names for `url` (`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`)."""
+def proxy_for(url: str, config: RegistryConfig) -> str | None:
+    """The proxy for `url`: as configured, or as `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say."""
     parts = urlsplit(url)
-    proxies = _proxies()
+    own = {"http": config.http_proxy, "https": config.https_proxy, "no": config.no_proxy}
+    proxies = {**_proxies(), **{kind: value for kind, value in own.items() if value}}
     if not proxies:
         return None
     from urllib import request
