@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-# https://github.com/containers/crun/blob/1.8.1/crun.1.md, "run.oci.seccomp_bpf_data=PROGRAM"
+# crun(1), "run.oci.seccomp_bpf_data": base64 of what seccomp(2) takes; the section is then ignored.
 ANNOTATION = "run.oci.seccomp_bpf_data"
 _LIMIT = 64
 _LARGEST = 1 << 20

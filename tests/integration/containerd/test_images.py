@@ -151,6 +151,21 @@ async def test_a_lease_ends_with_a_generator_that_another_task_closes(images: Co
     assert await images.leases.names() == []
 
 
+async def test_a_task_that_outlives_its_lease_works_on_and_takes_another(images: ContainerdImages) -> None:
+    ended = asyncio.Event()
+
+    async def outlives() -> None:
+        await ended.wait()
+        await images.content.write("late", chunked(b"late"))
+        async with images.leases.hold():
+            assert len(await images.leases.names()) == 1
+
+    async with asyncio.TaskGroup() as group:
+        async with images.leases.hold():
+            group.create_task(outlives())
+        ended.set()
+
+
 async def test_stale_leases_are_dropped(client: Containerd, images: ContainerdImages) -> None:
     async with images.leases.hold():
         assert len(await images.leases.names()) == 1

@@ -150,6 +150,16 @@ async def test_a_changed_configuration_is_taken_on(directory: Path) -> None:
         assert not alive(pid)
 
 
+async def test_one_that_does_not_answer_is_replaced(directory: Path) -> None:
+    async with ManagedContainerd(directory / "root", directory / "run") as first:
+        first.leave_running = True
+        pid = first.pid
+    os.kill(pid, signal.SIGSTOP)
+    async with ManagedContainerd(directory / "root", directory / "run") as second:
+        assert second.pid != pid
+        assert not alive(pid)
+
+
 async def test_a_wiped_run_directory_does_not_hide_the_one_that_runs(directory: Path) -> None:
     async with ManagedContainerd(directory / "root", directory / "run") as first:
         first.leave_running = True
@@ -206,3 +216,51 @@ async def test_one_that_does_not_answer_is_unavailable(
     async with machine.images.leases.hold():
         info = await machine.images.content.write("a", chunked(b"all works again"))
         assert await machine.images.content.read(info.digest) == b"all works again"
+
+
+async def test_a_write_and_a_read_that_it_dies_under_are_unavailable_and_can_be_repeated(
+    managed: ManagedContainerd, client: Containerd, machine: Machine
+) -> None:
+    data = bytes(range(256)) * 100_000
+    content = machine.images.content
+
+    async def killing() -> AsyncIterator[bytes]:
+        async for part in chunked(data):
+            yield part
+            if managed.restarts == 0:
+                os.kill(managed.pid, signal.SIGKILL)
+                await started_again(managed, 1)
+
+    async with kept(managed), machine.images.leases.hold():
+        with pytest.raises(Unavailable):
+            await content.write("a", killing(), size=len(data), digest=digest_of(data))
+        await content.write("a", chunked(data), size=len(data), digest=digest_of(data))
+        stream = content.stream(digest_of(data))
+        await anext(stream)
+        os.kill(managed.pid, signal.SIGSTOP)
+        os.kill(managed.pid, signal.SIGKILL)
+        with pytest.raises(Unavailable):
+            async for _ in stream:
+                pass
+        assert await content.read(digest_of(data), limit=1 << 30) == data
+
+
+async def test_many_at_once(machine: Machine) -> None:
+    events = machine.runtime.events()
+    assert await anext(events) == Resync()
+    names = {f"one{number}" for number in range(16)}
+    async with asyncio.TaskGroup() as group:
+        for name in names:
+            group.create_task(machine.run(name, "sh", "-c", "exit 3", runtime="crun"))
+    ended: set[str] = set()
+    async with asyncio.timeout(20):
+        async for event in events:
+            assert isinstance(event, Exited)
+            assert event.exit_status == 3
+            ended.add(event.id)
+            if ended == names:
+                break
+    async with asyncio.TaskGroup() as group:
+        for name in names:
+            group.create_task(machine.runtime.delete(name))
+    assert await machine.runtime.list() == []

@@ -35,6 +35,7 @@ class Containerd:
         self.namespace = namespace
         self._channel: grpc.aio.Channel | None = None
         self._methods: dict[str, Any] = {}
+        self.leases: set[str] = set()
 
     async def __aenter__(self) -> Self:
         self._channel = grpc.aio.insecure_channel(
@@ -122,7 +123,8 @@ class Containerd:
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         lease = current_lease.get()
         namespace = ("containerd-namespace", self.namespace)
-        return (namespace, ("containerd-lease", lease)) if lease else (namespace,)
+        # A task that outlived the block whose lease it inherited goes on without one.
+        return (namespace, ("containerd-lease", lease)) if lease in self.leases else (namespace,)
 
     async def version(self, *, limit_s: float | None = CALL_LIMIT_S) -> tuple[str, str]:
         """Version and revision of the containerd that answers."""

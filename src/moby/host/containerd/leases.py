@@ -29,7 +29,7 @@ class ContainerdLeases(Leases):
 
     @asynccontextmanager
     async def _hold(self, hours: float) -> AsyncIterator[None]:
-        if current_lease.get():
+        if current_lease.get() in self._client.leases:
             yield
             return
         lease = f"moby-{os.urandom(8).hex()}"
@@ -38,6 +38,7 @@ class ContainerdLeases(Leases):
             "leases.v1.Leases/Create",
             leases_pb2.CreateRequest(id=lease, labels={"containerd.io/gc.expire": expires}),
         )
+        self._client.leases.add(lease)
         token = current_lease.set(lease)
         try:
             yield
@@ -47,6 +48,7 @@ class ContainerdLeases(Leases):
             except ValueError:
                 # A generator that is closed by another task than the one that ran it: that one's lease stays.
                 log.debug("lease ended by another task", extra={"lease": lease})
+            self._client.leases.discard(lease)
             await asyncio.shield(self._drop(lease))
 
     async def _drop(self, lease: str) -> None:

@@ -148,7 +148,7 @@ class ManagedContainerd:
             log.warning("containerd does not answer, starting another", extra={"address": self.address})
         finally:
             if process is not None:
-                await process.terminate()
+                await process.terminate(_ADOPT_LIMIT_S)
                 process.close()
         return False
 
