@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, Un
 from moby.core.runtime import Resync, Runtime, Status, TaskEvent, TaskRequest, TaskState
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.events import ContainerdEvents
+from moby.host.containerd.shims import end_forgotten
 from moby.host.containerd.tasks import ContainerdTasks, Shim
 from moby.host.threads import blocking
 from moby.runtime.failures import reworded
@@ -32,7 +34,7 @@ class ContainerdRuntime(Runtime):
     ) -> None:
         self._tasks = ContainerdTasks(client)
         self._events = ContainerdEvents(client)
-        self._namespace = client.namespace
+        self._address, self._namespace = client.address, client.namespace
         self._filters = SeccompFilters()
         self._shims = shims
         self._default = default
@@ -60,7 +62,8 @@ class ContainerdRuntime(Runtime):
         try:
             pid = await self._tasks.create(request.id, request.rootfs, request.stdio, shim)
         except MobyError as error:
-            await asyncio.shield(self._tasks.delete_container(request.id))
+            with contextlib.suppress(MobyError):
+                await asyncio.shield(self._tasks.delete_container(request.id))
             raise reworded(error, doing="failed to create task for container") from error
         if key and spec is None:
             await blocking(self._filters.keep, key, Path(shim.root, self._namespace, request.id))
@@ -118,7 +121,7 @@ class ContainerdRuntime(Runtime):
         try:
             last = await self._tasks.delete(task)
         except NotFound:
-            pass
+            await blocking(end_forgotten, self._address, self._namespace, task)
         except Conflict:
             last = await self._kill_and_delete(task)
         await self._tasks.delete_container(task)

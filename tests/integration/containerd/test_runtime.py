@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from moby.core.runtime import Exited, Resync, Status, Stdio, TaskEvent
 from moby.host.containerd.client import Containerd
 from moby.runtime.containerd import ContainerdRuntime
 from tests.integration.containerd.machine import Machine
+from tests.leftovers import mounts, processes
 
 pytestmark = pytest.mark.containerd
 both = pytest.mark.parametrize("runtime", ["runc", "crun"])
@@ -235,3 +238,50 @@ async def test_a_filter_is_kept_for_the_next_container(machine: Machine) -> None
         [config] = Path(machine.root.parent, "run").rglob(f"moby-test/{name}/config.json")
         sizes.append("run.oci.seccomp_bpf_data" in config.read_text())
     assert sizes == [False, True]
+
+
+@both
+async def test_a_cancelled_create_leaves_nothing_after_delete(machine: Machine, runtime: str) -> None:
+    for number in range(12):
+        name = f"cancelled{number}"
+        request = await machine.request(name, "sleep", "100", runtime=runtime)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.001 + number * 0.006):
+                await machine.runtime.create(request)
+        await machine.runtime.delete(name)
+        await machine.images.snapshotter.remove(name)
+    assert await machine.runtime.list() == []
+    async with asyncio.timeout(5):
+        while left := processes(str(machine.root.parent / "run" / "containerd.sock")):
+            await asyncio.sleep(0.02)
+    assert not left
+    assert not mounts(str(machine.root.parent))
+
+
+async def test_a_shim_that_containerd_forgot_goes_with_its_container(
+    machine: Machine, client: Containerd, directory: Path
+) -> None:
+    for name in ("forgotten", "other"):
+        bundle = directory / name
+        bundle.mkdir()
+        (bundle / "config.json").write_text("{}")
+        os.mkfifo(bundle / "log")
+        reading = os.open(bundle / "log", os.O_RDWR)
+        subprocess.run(
+            [
+                "containerd-shim-runc-v2",
+                "-namespace", client.namespace,
+                "-id", name,
+                "-address", client.address,
+                "start",
+            ],
+            cwd=bundle, check=True, stdout=subprocess.DEVNULL,
+            env=os.environ | {"TTRPC_ADDRESS": f"{client.address}.ttrpc"},
+        )  # fmt: skip
+        os.close(reading)
+    assert len(processes(f"-address {client.address}")) == 2
+    for name, left in (("forgotten", 1), ("other", 0)):
+        assert await machine.runtime.delete(name) is None
+        async with asyncio.timeout(5):
+            while len(processes(f"-address {client.address}")) != left:
+                await asyncio.sleep(0.01)

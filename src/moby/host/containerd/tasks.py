@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,8 @@ from moby.host.containerd.client import Containerd
 from moby.host.containerd.images import moment
 from moby.host.containerd.protos import containers_pb2, runc_pb2, task_pb2, tasks_pb2
 from moby.host.containerd.snapshots import to_wire
+
+log = logging.getLogger(__name__)
 
 _TASKS = "tasks.v1.Tasks"
 _CONTAINERS = "containers.v1.Containers"
@@ -95,7 +99,11 @@ class ContainerdTasks:
         return [answer.container.id async for answer in answers]
 
     async def create(self, container: str, rootfs: Sequence[Mount], stdio: Stdio, shim: Shim) -> int:
-        """Make the task; its pid."""
+        """Make the task; its pid.
+
+        Cancelled, this returns when containerd is done: one that is interrupted while it starts a shim may
+        forget the shim. `delete` afterwards then finds all there is.
+        """
         request = tasks_pb2.CreateTaskRequest(
             container_id=container,
             rootfs=to_wire(rootfs),
@@ -105,8 +113,10 @@ class ContainerdTasks:
             terminal=stdio.terminal,
             options=shim.options(),
         )
-        found = await self._client.call(
-            f"{_TASKS}/Create", request, tasks_pb2.CreateTaskResponse, limit_s=_CREATE_LIMIT_S
+        found = await _to_its_end(
+            self._client.call(
+                f"{_TASKS}/Create", request, tasks_pb2.CreateTaskResponse, limit_s=_CREATE_LIMIT_S
+            )
         )
         return int(found.pid)
 
@@ -180,6 +190,22 @@ class ContainerdTasks:
             raise NotFound(f"task {container}: not found")
         data: AnyMessage = found.metrics[0].data
         return data
+
+
+async def _to_its_end(call: Coroutine[Any, Any, Any]) -> Any:
+    """The call's answer; a cancellation takes effect when the call has ended."""
+    running = asyncio.ensure_future(call)
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait({running})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if not running.cancelled() and (failure := running.exception()) is not None:
+            log.debug("a cancelled call failed", extra={"error": str(failure)})
+        raise cancelled
+    return running.result()
 
 
 def _state(container: str, process: task_pb2.Process) -> TaskState:
