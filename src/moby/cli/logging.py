@@ -41,9 +41,7 @@ class Formatter(logging.Formatter):
                 fields[key.rstrip("_")] = str(value)
         if record.exc_info and record.exc_info[1] is not None:
             fields["error"] = causes(record.exc_info[1])
-            if logging.getLogger().isEnabledFor(logging.DEBUG) or not isinstance(
-                record.exc_info[1], MobyError
-            ):
+            if not isinstance(record.exc_info[1], MobyError):
                 fields["trace"] = self.formatException(record.exc_info)
         return fields
 
@@ -77,7 +75,8 @@ def set_up(level: str, form: str, *, debug: bool) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     set_level(level, debug=debug)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for noisy in ("asyncio", "grpc._cython.cygrpc"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def set_level(level: str, *, debug: bool) -> None:

@@ -146,7 +146,9 @@ class SystemService:
             "Os": platform.os,
             "Arch": platform.architecture,
             "KernelVersion": machine.kernel,
-            "PythonVersion": sys.version.partition(" ")[0],
+            "GitCommit": "",
+            "GoVersion": f"python{sys.version.partition(' ')[0]}",
+            "BuildTime": "",
             "Experimental": str(self._config.current.experimental).lower(),
         }
         others = [ComponentVersion(name, version) for name, version in self._inventory.versions.items()]
@@ -156,6 +158,7 @@ class SystemService:
             os=platform.os,
             arch=platform.architecture,
             kernel_version=machine.kernel,
+            go_version=details["GoVersion"],
             experimental=self._config.current.experimental,
             components=[ComponentVersion("Engine", __version__, details), *others],
         )

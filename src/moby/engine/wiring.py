@@ -109,7 +109,14 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
     verbs = Verbs(
         creator=Creator(shelf, runnable, planner, parts.networks, snapshotter, drivers, config, directory),
         starter=Starter(
-            shelf, parts.runtime, parts.networks, snapshotter, parts.monitors, launcher, directory
+            shelf,
+            parts.runtime,
+            parts.networks,
+            snapshotter,
+            parts.monitors,
+            launcher,
+            directory,
+            remover.auto_remove,
         ),
         stopper=stopper,
         remover=remover,

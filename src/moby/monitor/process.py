@@ -53,6 +53,7 @@ class MonitorProcess:
         self._paused = False
         self._over = False
         self._input_ends = False
+        self._opened = False
         for descriptor in fifos.outputs:
             self._poll.register(descriptor, _IN)
         self._poll.register(self._listener, _IN)
@@ -180,7 +181,7 @@ class MonitorProcess:
         assert self._fifos.input is not None
         self._fifos.input.push()
         self._watch_input()
-        if self._input_ends and not self._fifos.input.waiting:
+        if self._input_ends and self._opened and not self._fifos.input.waiting:
             self._close_input()
         for client in tuple(self._clients.values()):
             self._watch(client)
@@ -191,8 +192,9 @@ class MonitorProcess:
         if pipe is None or pipe.descriptor < 0:
             return
         pipe.push()
-        self._input_ends = pipe.waiting
-        if pipe.waiting:
+        # Before the runtime has opened its end, closing ours would lose what is in the pipe.
+        self._input_ends = pipe.waiting or not self._opened
+        if self._input_ends:
             self._watch_input()
             return
         with contextlib.suppress(FileNotFoundError):
@@ -233,7 +235,10 @@ class MonitorProcess:
                 self._clients[client.connection.fileno()] = client
                 self._poll.register(client.connection, _IN)
             case Running():
+                self._opened = True
                 self._fifos.runtime_has_opened()
+                if self._input_ends:
+                    self._close_input()
             case Discard():
                 self._over = True
             case _:

@@ -108,6 +108,7 @@ class ForkServer:
         if self._daemon is not None:
             self._daemon.close()
         self._daemon = connection
+        self._stopping = False
         send(connection, Done())
 
     def _serve(self, daemon: socket.socket) -> None:

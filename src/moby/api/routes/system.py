@@ -81,6 +81,12 @@ class SystemRoutes:
         answer = await self._backend.version()
         answer.api_version = versions.show(versions.MAXIMUM)
         answer.min_api_version = versions.show(versions.MINIMUM)
+        for component in answer.components:
+            if component.name == "Engine":
+                component.details |= {
+                    "ApiVersion": answer.api_version,
+                    "MinAPIVersion": answer.min_api_version,
+                }
         return json_response(answer)
 
     async def _disk_usage(self, request: Request) -> StreamResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import select
 import socket
 
 from moby.core.errors import Conflict, InvalidParameter
@@ -116,13 +117,11 @@ class _Watched:
             asyncio.get_running_loop().remove_reader(self._pending.connection)
 
     def _readable(self) -> None:
-        """Input stays for the monitor to read; an end of input is a client gone."""
-        try:
-            gone = not self._pending.connection.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return
-        except OSError:
-            gone = True
+        """Input stays for the monitor to read. Clients without input end their half at once: only a
+        connection that is broken both ways is gone."""
         asyncio.get_running_loop().remove_reader(self._pending.connection)
-        if gone and not self._pending.options.stdin and not self._pending.monitor.done():
+        poll = select.poll()
+        poll.register(self._pending.connection, 0)
+        gone = any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+        if gone and not self._pending.monitor.done():
             self._pending.monitor.set_result(None)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from moby.core.errors import Conflict, InvalidParameter, MobyError, NotModified, System
+from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, NotModified, System
 from moby.core.networks import Networks, Sandbox, SandboxRequest
 from moby.core.runtime import Runtime, TaskRequest
 from moby.core.snapshots import Mount, Snapshotter
@@ -37,6 +38,7 @@ class Starter:
         monitors: Monitors,
         launcher: Launcher,
         directory: Path,
+        abandoned: Callable[[Container], Awaitable[None]],
     ) -> None:
         self.shelf = shelf
         self._runtime = runtime
@@ -45,6 +47,7 @@ class Starter:
         self._monitors = monitors
         self._launcher = launcher
         self._directory = directory
+        self._abandoned = abandoned
 
     async def start(self, name: str) -> Container:
         """Run its program. Raises NotModified if it runs; on any other error nothing of the try is left."""
@@ -52,7 +55,10 @@ class Starter:
         self._check(container)
         async with container.lock:
             self._check(container)
-            await self._start(container)
+            failure = await self._start(container)
+        if failure is not None:
+            await self._abandoned(container)
+            raise failure
         self.shelf.publish(container, "start")
         return container
 
@@ -65,7 +71,8 @@ class Starter:
         if container.removing or state.dead:
             raise Conflict("container is marked for removal and cannot be started")
 
-    async def _start(self, container: Container) -> None:
+    async def _start(self, container: Container) -> MobyError | None:
+        """Why it could not be started, when everything has been undone and the reason is on disk."""
         record, state = container.record, container.record.state
         try:
             async with Undo() as undo:
@@ -75,11 +82,12 @@ class Starter:
                 await self._runtime.start(container.id)
                 undo.keep()
         except MobyError as error:
-            raise await self._failed(container, error) from error
+            return await self._failed(container, error)
         state.running, state.paused, state.oom_killed = True, False, False
         state.started_at, state.exit_code, state.error = started_at, 0, ""
         record.manually_stopped, record.started_before = False, True
         await self.shelf.save(container)
+        return None
 
     async def _prepare(self, container: Container, undo: Undo) -> int:
         """Everything up to the program's first instruction; the pid that it will have."""
@@ -170,6 +178,11 @@ class Starter:
         state.error, state.exit_code, state.pid = message, code, 0
         container.freed = True
         await self.shelf.save(container)
+        told = error
         if isinstance(error, InvalidParameter) or code != _UNKNOWN:
-            return InvalidParameter(message)
-        return System(message) if type(error) is MobyError else error
+            told = InvalidParameter(message)
+        elif isinstance(error, Conflict | NotFound):
+            # dockerd's status for what goes wrong while it starts a container, a taken port for one.
+            told = System(message)
+        told.__cause__ = error if told is not error else error.__cause__
+        return told

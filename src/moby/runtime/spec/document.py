@@ -150,12 +150,8 @@ def _sysctls(given: SpecInput) -> dict[str, str]:
     found: dict[str, str] = {}
     mode = given.host.network_mode
     if mode != "host" and not mode.startswith("container:"):
-        for name, value in (
-            ("net.ipv4.ping_group_range", "0 2147483647"),
-            ("net.ipv4.ip_unprivileged_port_start", "0"),
-        ):
-            if _has_sysctl(name):
-                found[name] = value
+        usual = {"net.ipv4.ping_group_range": "0 2147483647", "net.ipv4.ip_unprivileged_port_start": "0"}
+        found = {name: value for name, value in usual.items() if _has_sysctl(name)}
     return {**found, **given.host.sysctls}
 
 

@@ -45,7 +45,8 @@ class Local(VolumeDriver):
         if not _NAME.fullmatch(name):
             raise InvalidParameter(
                 f'create {name}: "{name}" includes invalid characters for a local volume name, only '
-                '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
+                '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. '
+                "If you intended to pass a host directory, use absolute path"
             )
         _check(name, options)
         async with self._lock(name):
@@ -97,7 +98,8 @@ class Local(VolumeDriver):
             mount(Mount("" if kind == "none" else kind, device, words), target)
         except OSError as error:
             raise System(
-                f"error while mounting volume '{target}': failed to mount local volume: mount {device}:{target}, "
+                f"error while mounting volume '{target}': failed to mount local volume: "
+                f"mount {device}:{target}, "
                 f"flags/data: {options.get('o', '')}: {(error.strerror or '').lower()}"
             ) from error
 
