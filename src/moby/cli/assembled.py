@@ -12,9 +12,10 @@ from moby.core.images import ImageStore
 from moby.core.runtime import Runtime
 from moby.core.store import Store
 from moby.engine.config import EngineConfig
+from moby.engine.identity import engine_id
 from moby.engine.parts import ContainerdChild, default_runtime, oci_runtimes, snapshotter
 from moby.engine.system import Inventory
-from moby.engine.wiring import Components, Engine, engine, engine_id
+from moby.engine.wiring import Components, Engine, engine
 from moby.framework.assembly import Assembly
 from moby.framework.wiring import Wiring
 from moby.host.cgroups import cgroup_facts

@@ -24,7 +24,8 @@ def load(path: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         if path:
             raise InvalidParameter(
-                f"unable to configure the Docker daemon with file {path}: open {path}: no such file or directory"
+                f"unable to configure the Docker daemon with file {path}: "
+                f"open {path}: no such file or directory"
             ) from error
         return {}
     except OSError as error:

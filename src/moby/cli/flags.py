@@ -9,7 +9,7 @@ from typing import Any
 from moby.core.errors import InvalidParameter
 from moby.engine.config import EngineConfig, Key, keys
 
-_OWN = {
+OWN_FLAGS = {
     "config-file": "the configuration file",
     "assembly": "the assembly to run, a path or the name of one that ships",
     "validate": "check the configuration and end",
@@ -65,7 +65,7 @@ def parse(arguments: Sequence[str]) -> CommandLine:
             raise InvalidParameter(f'"mobyd" accepts no arguments: {word}')
         if name in ("-h", "-v"):
             name = {"-h": "--help", "-v": "--version"}[name]
-        if name.removeprefix("--") in _OWN and name.startswith("--"):
+        if name.removeprefix("--") in OWN_FLAGS and name.startswith("--"):
             _own(found, name.removeprefix("--"), value if equals else None, words)
             continue
         flag = known.get(name)
@@ -165,7 +165,7 @@ def usage() -> str:
         "",
         "Options:",
     ]
-    rows = [(f"--{name}", "", about) for name, about in _OWN.items()]
+    rows = [(f"--{name}", "", about) for name, about in OWN_FLAGS.items()]
     rows += [
         (f"--{key.flag}", f"-{key.short}, " if key.short else "", key.about)
         for key in keys().values()

@@ -98,7 +98,7 @@ def reload(source: ConfigSource[EngineConfig], line: flags.CommandLine) -> None:
         new = daemon_json.merge(daemon_json.load(line.config_file), line.settings)
         source.replace(_reloadable(source.current, new))
     except MobyError as error:
-        log.error("configuration not reloaded", extra={"error": error.message})
+        log.warning("configuration not reloaded", extra={"error": error.message})
         return
     set_level(source.current.log_level, debug=source.current.debug)
     log.info("configuration reloaded")
@@ -115,7 +115,7 @@ def find_assembly(name: str) -> Path:
     """A path, or the name of an assembly that ships; `origin` if nothing is named."""
     if "/" in name or name.endswith((".yml", ".yaml")):
         return Path(name)
-    path = Path(str(files("moby.assemblies"))) / f"{name or 'origin'}.yml"
+    path = Path(str(files("moby.framework.assemblies"))) / f"{name or 'origin'}.yml"
     if not path.exists():
         raise InvalidParameter(f"no assembly named {name!r}", hint=f"those that ship are in {path.parent}")
     return path

@@ -33,7 +33,7 @@ def pidfile(path: str) -> Iterator[None]:
 
 
 def _living(file: Path) -> int:
-    """The process named in the file, 0 if there is none; a number that another program has now does not count."""
+    """The daemon named in the file, 0 if there is none; another program with its number does not count."""
     try:
         number = int(file.read_text())
         command = Path(f"/proc/{number}/cmdline").read_bytes()

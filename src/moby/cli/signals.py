@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def install(stop: asyncio.Event, reload: Callable[[], None]) -> None:
-    """SIGTERM and SIGINT stop (a third one at once), SIGHUP reloads, SIGUSR1 logs what every task waits for."""
+    """SIGTERM and SIGINT stop (a third one at once), SIGHUP reloads, SIGUSR1 logs every task."""
     loop = asyncio.get_running_loop()
     asked = 0
 

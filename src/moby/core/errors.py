@@ -56,7 +56,7 @@ class NotModified(MobyError):
     """It is already so."""
 
 
-class NotImplemented(MobyError):  # noqa: A001 - the field's own name (HTTP 501, gRPC, errdefs)
+class NotImplemented(MobyError):
     """This assembly has no component that can."""
 
 

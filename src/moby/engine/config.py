@@ -165,7 +165,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     max_download_attempts: Annotated[
         int, _meta("tries for a layer", "max-download-attempts", reloads=True)
     ] = 5
-    proxies: Annotated[Proxies, _meta("proxies for registries", works=False)] = Proxies()
+    proxies: Annotated[Proxies, _meta("proxies for registries")] = Proxies()
     http_proxy: Annotated[str, _meta("the proxy for http", "http-proxy", works=False)] = ""
     https_proxy: Annotated[str, _meta("the proxy for https", "https-proxy", works=False)] = ""
     no_proxy: Annotated[str, _meta("hosts without proxy", "no-proxy", works=False)] = ""

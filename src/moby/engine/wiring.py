@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from moby.engine.containers.attach import Attacher
 from moby.engine.containers.change import Changer
 from moby.engine.containers.create import Creator
 from moby.engine.containers.exits import Exits
+from moby.engine.containers.image_users import image_users
 from moby.engine.containers.inspect import Inspector
 from moby.engine.containers.launch import Launcher
 from moby.engine.containers.listing import Lister
@@ -37,16 +37,15 @@ from moby.engine.containers.start import Starter
 from moby.engine.containers.stop import Stopper
 from moby.engine.containers.volumes import MountPlanner
 from moby.engine.events import Events
-from moby.engine.images.lookup import ImageUser
 from moby.engine.images.runnable import RunnableImages
 from moby.engine.images.service import ImageService
+from moby.engine.images.settings import registry_config
 from moby.engine.images.transfers import ImageTransfers
 from moby.engine.networks import NetworkService
 from moby.engine.system import Inventory, SystemService
 from moby.engine.usage import DiskUsageService
 from moby.engine.volumes import VolumeService
 from moby.images.registry.client import Registries
-from moby.images.registry.settings import RegistryConfig
 from moby.monitor.client import Monitors
 from moby.volumes.service import Volumes
 
@@ -93,7 +92,7 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
     shelf = Shelf(parts.store, events)
     volumes = Volumes(parts.volumes, parts.store)
     drivers = LogDrivers(parts.logs)
-    images = ImageService(parts.images, events, lambda: image_users(shelf))
+    images = ImageService(parts.images, events, lambda: image_users(shelf.index))
     registries = Registries(lambda: registry_config(config.current))
     transfers = ImageTransfers(parts.images, registries, images)
     runnable = RunnableImages(images, transfers)
@@ -142,39 +141,3 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
             stopper=stopper,
         )
         watch.cancel()
-
-
-def image_users(shelf: Shelf) -> list[ImageUser]:
-    """Which containers use which images."""
-    return [
-        ImageUser(
-            container.id,
-            container.record.image,
-            container.record.manifest.digest if container.record.manifest else "",
-            container.record.config.image,
-            container.record.state.running,
-        )
-        for container in shelf.index
-    ]
-
-
-def registry_config(config: EngineConfig) -> RegistryConfig:
-    """The part of the settings that is about registries."""
-    return RegistryConfig(
-        registry_mirrors=config.registry_mirrors,
-        insecure_registries=config.insecure_registries,
-        max_concurrent_downloads=config.max_concurrent_downloads,
-        max_concurrent_uploads=config.max_concurrent_uploads,
-        max_download_attempts=config.max_download_attempts,
-    )
-
-
-async def engine_id(store: Store) -> str:
-    """A name for this engine that stays the same as long as its state does."""
-    stored = await store.load("engine")
-    if "id" in stored:
-        return stored["id"].decode().strip('"')
-    number = os.urandom(16).hex()
-    chosen = "-".join(number[at : at + length] for at, length in ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12)))
-    await store.save("engine", "id", f'"{chosen}"'.encode())
-    return chosen

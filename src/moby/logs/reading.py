@@ -97,9 +97,8 @@ class JsonFileReader(LogReader):
         """Every part, the oldest first."""
         found = []
         for number in range(self._files - 1, 0, -1):
-            for suffix in ("", ".gz"):
-                if (part := _open(f"{self._path}.{number}{suffix}")) is not None:
-                    found.append(part)
+            parts = [_open(f"{self._path}.{number}{suffix}") for suffix in ("", ".gz")]
+            found += [part for part in parts if part is not None]
         if (part := _open(str(self._path))) is not None:
             found.append(part)
         return found

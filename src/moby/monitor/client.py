@@ -278,12 +278,13 @@ class Monitors:
         connection.setblocking(False)
         try:
             first, _ = await self._receive(connection)
-            if not isinstance(first, Ready):
-                words = first.message if isinstance(first, Failed) else "unexpected answer"
-                raise System(f"cannot start the monitor of {container}: {words}")
         except BaseException:
             connection.close()
             raise
+        if not isinstance(first, Ready):
+            connection.close()
+            words = first.message if isinstance(first, Failed) else "unexpected answer"
+            raise System(f"cannot start the monitor of {container}: {words}")
         monitor = Monitor(connection, first)
         self._known = {other for other in self._known if not other._gone.is_set()} | {monitor}
         return monitor

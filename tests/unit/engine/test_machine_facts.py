@@ -7,5 +7,7 @@ def test_facts_are_plausible() -> None:
     facts = machine_facts()
     assert facts.cpus >= 1
     assert facts.memory > 64 << 20
-    assert facts.kernel and facts.architecture and facts.name
+    assert facts.kernel
+    assert facts.architecture
+    assert facts.name
     assert facts.operating_system

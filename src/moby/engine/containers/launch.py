@@ -136,7 +136,7 @@ class Launcher:
         return found
 
     def _write_files(self, record: Record, sandbox: Sandbox) -> list[Bind]:
-        """/etc/hostname, /etc/hosts and /etc/resolv.conf, each a file of ours that the container may write."""
+        """/etc/hostname, hosts and resolv.conf, each a file of ours that the container may write."""
         own, settings, host = self._directory / record.id, self._config.current, record.host_config
         shared = host.network_mode.startswith("container:")
         if shared:

@@ -12,11 +12,17 @@ from moby.engine.containers.checks import check_config, check_host_config
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (ContainerConfig(working_dir="rel"), "the working directory 'rel' is invalid, it needs to be an absolute path"),
+        (
+            ContainerConfig(working_dir="rel"),
+            "the working directory 'rel' is invalid, it needs to be an absolute path",
+        ),
         (ContainerConfig(stop_signal="NOPE"), "invalid signal: NOPE"),
         (ContainerConfig(env=["=x"]), "invalid environment variable: =x"),
         (ContainerConfig(hostname="h" * 65), f'hostname "{"h" * 65}" is too long (maximum 64 bytes)'),
-        (ContainerConfig(healthcheck=HealthConfig(interval=5)), "Interval in Healthcheck cannot be less than 1ms"),
+        (
+            ContainerConfig(healthcheck=HealthConfig(interval=5)),
+            "Interval in Healthcheck cannot be less than 1ms",
+        ),
         (ContainerConfig(healthcheck=HealthConfig(retries=-1)), "Retries in Healthcheck cannot be negative"),
     ],
 )

@@ -18,12 +18,15 @@ def test_host_path_is_a_bind() -> None:
 def test_name_is_a_volume() -> None:
     mount = parse_bind("data:/data:nocopy")
     assert (mount.point.type, mount.point.name, mount.point.driver) == ("volume", "data", "local")
-    assert mount.no_copy and not mount.anonymous
+    assert mount.no_copy
+    assert not mount.anonymous
 
 
 def test_target_alone_is_an_anonymous_volume() -> None:
     mount = parse_bind("/data")
-    assert mount.anonymous and mount.point.type == "volume" and mount.point.destination == "/data"
+    assert mount.anonymous
+    assert mount.point.type == "volume"
+    assert mount.point.destination == "/data"
 
 
 @pytest.mark.parametrize(
@@ -79,9 +82,13 @@ def test_bad_mounts_are_refused_in_dockerd_words(mount: Mount, message: str) -> 
 
 def test_mount_objects() -> None:
     options = VolumeOptions(no_copy=True, driver_config=MountDriver(name="fast"))
-    volume = parse_mount(Mount(type="volume", source="v", target="/x", read_only=True, volume_options=options))
+    volume = parse_mount(
+        Mount(type="volume", source="v", target="/x", read_only=True, volume_options=options)
+    )
     assert (volume.point.driver, volume.no_copy, volume.point.rw) == ("fast", True, False)
-    tmpfs = parse_mount(Mount(type="tmpfs", target="/t", tmpfs_options=TmpfsOptions(size_bytes=4096, mode=0o1777)))
+    tmpfs = parse_mount(
+        Mount(type="tmpfs", target="/t", tmpfs_options=TmpfsOptions(size_bytes=4096, mode=0o1777))
+    )
     assert tmpfs.tmpfs_options == ("mode=1777", "size=4096")
 
 
