@@ -31,6 +31,7 @@ from moby.engine.containers.listing import Lister
 from moby.engine.containers.logs import LogDrivers, LogService
 from moby.engine.containers.reconcile import Reconciler
 from moby.engine.containers.remove import Remover
+from moby.engine.containers.restarts import Restarts
 from moby.engine.containers.service import Containers, ContainerStreams, Verbs
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.start import Starter
@@ -126,10 +127,12 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
     await volumes.load()
     await shelf.load()
     reconciler = Reconciler(shelf, parts.runtime, parts.networks, parts.monitors, exits, remover)
+    restarts = Restarts(shelf, verbs.starter, remover)
     await reconciler.at_start()
     usage = DiskUsageService(lister, images, volumes, snapshotter)
     async with registries, transfers, asyncio.TaskGroup() as group:
-        watch = group.create_task(exits.watch(group, reconciler.resynchronise, remover.auto_remove))
+        watch = group.create_task(exits.watch(group, reconciler.resynchronise, restarts.after_exit))
+        group.create_task(restarts.at_start())
         yield Engine(
             containers=Containers(verbs),
             container_streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
@@ -140,4 +143,5 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
             system=SystemService(config, parts.inventory, shelf.index, events, images.count, usage),
             stopper=stopper,
         )
+        restarts.stopping = True
         watch.cancel()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from moby.core.descriptor import DOCKER_CONFIG, INDEX_TYPES, MANIFEST_TYPES, OCI_CONFIG, Descriptor
-from moby.core.errors import DataLoss, InvalidParameter, NotFound, Unauthorized
+from moby.core.errors import DataLoss, InvalidParameter, MobyError, NotFound, System, Unauthorized
 from moby.core.images import ImageStore, StoredImage
 from moby.core.platform import Platform, host_platform
 from moby.core.reference import Reference, dangling_name
@@ -78,7 +78,7 @@ class Puller:
     async def pull(self, request: PullRequest, report: Report) -> StoredImage:
         """Pull one image; it has its name when this returns.
 
-        Raises NotFound (no such image or platform, or no access), Unauthorized, Unavailable, DataLoss.
+        Raises NotFound (no such image or platform, or no access), System, Unavailable, DataLoss.
         """
         reference = request.reference
         repository = self._registries.repository(reference, request.auth, headers=request.headers)
@@ -317,11 +317,10 @@ async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-def _denied(reference: Reference, error: Unauthorized) -> NotFound | Unauthorized:
+def _denied(reference: Reference, error: Unauthorized) -> MobyError:
     if error.message == "no basic auth credentials":
-        return Unauthorized(
-            f'failed to resolve reference "{reference}": failed to authorize: {error.message}'
-        )
+        # Not 401: that is about who may use the engine, and makes docker's client ask for a password.
+        return System(f'failed to resolve reference "{reference}": failed to authorize: {error.message}')
     return NotFound(
         f"pull access denied for {reference.familiar_name}, repository does not exist "
         "or may require 'docker login'"

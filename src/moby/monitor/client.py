@@ -40,6 +40,7 @@ from moby.monitor.protocol import (
     packet_socket,
     receive,
     send,
+    short_path,
 )
 
 log = logging.getLogger(__name__)
@@ -209,7 +210,8 @@ class Monitors:
     def _dial(self) -> socket.socket | None:
         connection = packet_socket()
         try:
-            connection.connect(str(self._directory / "server.sock"))
+            with short_path(str(self._directory), "server.sock") as path:
+                connection.connect(path)
         except OSError:
             connection.close()
             return None
@@ -299,7 +301,8 @@ class Monitors:
                 continue
             connection = packet_socket()
             try:
-                connection.connect(str(path))
+                with short_path(str(self._directory), path.name) as short:
+                    connection.connect(short)
             except OSError:
                 connection.close()
                 path.unlink(missing_ok=True)

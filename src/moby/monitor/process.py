@@ -23,6 +23,7 @@ from moby.monitor.protocol import (
     StdinClosed,
     receive,
     send,
+    short_path,
 )
 from moby.monitor.stdio import Fifos
 
@@ -63,7 +64,8 @@ class MonitorProcess:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-        listener.bind(path)
+        with short_path(*os.path.split(path)) as short:
+            listener.bind(short)
         os.chmod(path, 0o600)
         listener.listen(8)
         return listener

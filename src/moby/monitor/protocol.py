@@ -6,8 +6,10 @@ One message a packet (SOCK_SEQPACKET), MessagePack, with file descriptors beside
 from __future__ import annotations
 
 import array
+import contextlib
+import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -143,6 +145,16 @@ _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 def packet_socket() -> socket.socket:
     """An unconnected socket of the kind we use."""
     return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+
+
+@contextlib.contextmanager
+def short_path(directory: str, name: str) -> Iterator[str]:
+    """A path to `name` in `directory` that fits into a socket's address (108 bytes), however long that is."""
+    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{name}"
+    finally:
+        os.close(descriptor)
 
 
 def enlarge(connection: socket.socket) -> socket.socket:

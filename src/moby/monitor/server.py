@@ -37,6 +37,7 @@ from moby.monitor.protocol import (
     packet_socket,
     receive,
     send,
+    short_path,
 )
 from moby.monitor.stdio import Fifos
 
@@ -64,7 +65,8 @@ class ForkServer:
         listener = packet_socket()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-        listener.bind(path)
+        with short_path(*os.path.split(path)) as short:
+            listener.bind(short)
         os.chmod(path, 0o600)
         listener.listen(8)
         return listener

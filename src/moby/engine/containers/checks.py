@@ -77,7 +77,6 @@ def check_host_config(host: HostConfig) -> None:
 def check_supported(host: HostConfig) -> None:
     """Raises NotImplemented, naming the field."""
     unsupported = {
-        "RestartPolicy": host.restart_policy.name not in ("", "no"),
         "Links": bool(host.links),
         "Init": bool(host.init),
         "DeviceRequests": bool(host.device_requests),

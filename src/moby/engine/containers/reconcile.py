@@ -120,6 +120,8 @@ class Reconciler:
                 state.running, state.paused, state.pid = True, paused, task.pid
                 await self._shelf.save(container)
             return False
+        if state.restarting:
+            return False
         if state.running:
             status, exited_at = (
                 (task.exit_status, task.exited_at) if task is not None else (_UNKNOWN_EXIT, None)

@@ -109,6 +109,12 @@ class Stopper:
             if stops or parse_signal(record.config.stop_signal or "SIGTERM") == number:
                 record.manually_stopped = True
                 await self._shelf.save(container)
+            if record.state.restarting:
+                # There is no process to send it to; not starting again is what was asked for.
+                record.state.running = record.state.restarting = False
+                await self._shelf.save(container)
+                container.tell_stopped()
+                return
             await self._runtime.kill(container.id, number)
             if record.state.paused and stops:
                 await self._runtime.resume(container.id)

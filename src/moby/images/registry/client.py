@@ -222,9 +222,9 @@ class Repository:
                         if begin < len(chunk):
                             yield chunk[begin:]
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise Unavailable(
-                    f"blob {descriptor.digest}: {str(error) or type(error).__name__}"
-                ) from error
+                broken = isinstance(error, aiohttp.ClientPayloadError)
+                words = "unexpected EOF" if broken else str(error) or type(error).__name__
+                raise Unavailable(f"failed to copy: blob {descriptor.digest}: {words}") from error
             except MobyError as error:
                 if transport is self.own or isinstance(error, DataLoss):
                     raise

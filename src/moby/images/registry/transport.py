@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 import random
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from moby.core.errors import MobyError, System, Unauthorized, Unavailable
 from moby.images.registry.auth import Credentials, TokenRequest, parse_challenges, read_token
@@ -243,7 +245,18 @@ class Transport:
 def _failed(call: Call, url: str, error: Exception) -> str:
     parts = urlsplit(url)
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return f'failed to do request: {call.method.capitalize()} "{shown}": {str(error) or type(error).__name__}'
+    return f'failed to do request: {call.method.capitalize()} "{shown}": {_words(parts, error)}'
+
+
+def _words(parts: SplitResult, error: Exception) -> str:
+    """What went wrong while connecting, in the words that docker's users know."""
+    cause = getattr(error, "os_error", error)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if isinstance(cause, socket.gaierror):
+        return f"dial tcp: lookup {parts.hostname}: no such host"
+    if isinstance(cause, OSError) and cause.errno:
+        return f"dial tcp {parts.hostname}:{port}: connect: {os.strerror(cause.errno).lower()}"
+    return str(error) or type(error).__name__
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -195,7 +195,10 @@ class Bridge(NetworkDriver):
         await self._threads.run(_disconnect, state, endpoint, closing=False)
 
     async def close(self) -> None:
-        """See `NetworkDriver.close`."""
+        """See `NetworkDriver.close`; a bridge that nobody is on leaves no packet filter behind."""
+        for state in self._networks.values():
+            if state.firewall is not None and not state.endpoints:
+                await self._threads.run(state.firewall.remove)
         self._threads.close()
         self._ports.close()
         if self._lock is not None:

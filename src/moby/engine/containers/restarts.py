@@ -1,0 +1,107 @@
+"""This file is about restart policies: who is started again after it ended, and after how long."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime
+
+from moby.core.errors import MobyError
+from moby.engine.containers.container import Container
+from moby.engine.containers.record import NEVER
+from moby.engine.containers.remove import Remover
+from moby.engine.containers.shelf import Shelf
+from moby.engine.containers.start import Starter
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 60.0
+_STEADY_S = 10.0
+
+
+class Restarts:
+    """Starts containers again, as their policies say, with a pause that doubles while they keep ending."""
+
+    def __init__(self, shelf: Shelf, starter: Starter, remover: Remover) -> None:
+        self._shelf = shelf
+        self._starter = starter
+        self._remover = remover
+        self._pauses_s: dict[str, float] = {}
+        self.stopping = False
+
+    async def after_exit(self, container: Container) -> None:
+        """What its end leads to: another start, its removal, or nothing."""
+        if self.stopping or not wants_restart(container):
+            self._pauses_s.pop(container.id, None)
+            await self._remover.auto_remove(container)
+            return
+        pause_s = self._pause(container)
+        async with container.lock:
+            state = container.record.state
+            if state.running or container.removing:
+                return
+            container.record.restart_count += 1
+            state.running = state.restarting = True
+            await self._shelf.save(container)
+        await asyncio.sleep(pause_s)
+        await self._again(container)
+
+    async def _again(self, container: Container) -> None:
+        async with container.lock:
+            state = container.record.state
+            if not state.restarting:
+                return
+            state.running = state.restarting = False
+            await self._shelf.save(container)
+        if container.record.manually_stopped or container.removing or self.stopping:
+            container.tell_stopped()
+            return
+        try:
+            await self._starter.start(container.id)
+        except MobyError:
+            log.exception("cannot start container again", extra={"container": container.id})
+
+    def _pause(self, container: Container) -> float:
+        state = container.record.state
+        lived_s = 0.0
+        if NEVER not in (state.started_at, state.finished_at):
+            span = datetime.fromisoformat(state.finished_at) - datetime.fromisoformat(state.started_at)
+            lived_s = span.total_seconds()
+        before = 0.0 if lived_s > _STEADY_S else self._pauses_s.get(container.id, 0.0)
+        pause_s = min(LONGEST_PAUSE_S, before * 2) or FIRST_PAUSE_S
+        self._pauses_s[container.id] = pause_s
+        return pause_s
+
+    async def at_start(self) -> None:
+        """Start what was running, or is always to run, when the daemon comes up."""
+        for container in self._shelf.index:
+            state = container.record.state
+            if state.restarting:
+                await self._again(container)
+                continue
+            name = container.record.host_config.restart_policy.name
+            stopped = container.record.manually_stopped and name != "always"
+            if state.running or not container.ever_started or stopped:
+                continue
+            if name in ("always", "unless-stopped") or wants_restart(container):
+                try:
+                    await self._starter.start(container.id)
+                except MobyError:
+                    log.exception("cannot start container", extra={"container": container.id})
+
+
+def wants_restart(container: Container) -> bool:
+    """Does its policy ask for a start now that it has ended?"""
+    record = container.record
+    policy = record.host_config.restart_policy
+    if record.manually_stopped:
+        return False
+    match policy.name:
+        case "always" | "unless-stopped":
+            return True
+        case "on-failure":
+            left = not policy.maximum_retry_count or record.restart_count < policy.maximum_retry_count
+            return record.state.exit_code != 0 and left
+        case _:
+            return False
