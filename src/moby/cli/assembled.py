@@ -53,6 +53,7 @@ async def assembled(
                 async with engine(parts) as running:
                     yield _backends(running)
                     if not config.current.live_restore:
+                        running.restarts.stopping = True
                         await running.stopper.end_all()
             finally:
                 if keeper is not None:

@@ -80,12 +80,13 @@ class Engine:
     volumes: VolumeService
     system: SystemService
     stopper: Stopper
+    restarts: Restarts
 
 
 @asynccontextmanager
 async def engine(parts: Components) -> AsyncIterator[Engine]:
     """A running engine: what was stored is taken back in and agrees with what runs when this begins."""
-    config = parts.config
+    config, runtime, networks = parts.config, parts.runtime, parts.networks
     directory = Path(config.current.data_root, "containers")
     directory.mkdir(mode=0o710, parents=True, exist_ok=True)
     snapshotter = parts.images.snapshotter
@@ -98,25 +99,18 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
     transfers = ImageTransfers(parts.images, registries, images)
     runnable = RunnableImages(images, transfers)
     planner = MountPlanner(shelf.index, volumes, snapshotter)
-    exits = Exits(shelf, parts.runtime, parts.networks, volumes)
-    stopper = Stopper(shelf, parts.runtime, config)
+    exits = Exits(shelf, runtime, networks, volumes)
+    stopper = Stopper(shelf, runtime, config)
     remover = Remover(shelf, stopper, exits, planner, snapshotter, directory)
-    changer = Changer(shelf, parts.runtime)
+    changer = Changer(shelf, runtime)
     logs = LogService(shelf, drivers, directory)
     run = Path(config.current.exec_root, "containers")
     launcher = Launcher(shelf.index, volumes, snapshotter, config, directory, run)
     lister = Lister(shelf, runnable, snapshotter)
     verbs = Verbs(
-        creator=Creator(shelf, runnable, planner, parts.networks, snapshotter, drivers, config, directory),
+        creator=Creator(shelf, runnable, planner, networks, snapshotter, drivers, config, directory),
         starter=Starter(
-            shelf,
-            parts.runtime,
-            parts.networks,
-            snapshotter,
-            parts.monitors,
-            launcher,
-            directory,
-            remover.auto_remove,
+            shelf, runtime, networks, snapshotter, parts.monitors, launcher, directory, remover.auto_remove
         ),
         stopper=stopper,
         remover=remover,
@@ -126,7 +120,7 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
     )
     await volumes.load()
     await shelf.load()
-    reconciler = Reconciler(shelf, parts.runtime, parts.networks, parts.monitors, exits, remover)
+    reconciler = Reconciler(shelf, runtime, networks, parts.monitors, exits, remover)
     restarts = Restarts(shelf, verbs.starter, remover)
     await reconciler.at_start()
     usage = DiskUsageService(lister, images, volumes, snapshotter)
@@ -138,10 +132,11 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
             container_streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
             images=images,
             transfers=transfers,
-            networks=NetworkService(parts.networks, shelf.index),
+            networks=NetworkService(networks, shelf.index),
             volumes=VolumeService(volumes, events),
             system=SystemService(config, parts.inventory, shelf.index, events, images.count, usage),
             stopper=stopper,
+            restarts=restarts,
         )
         restarts.stopping = True
         watch.cancel()

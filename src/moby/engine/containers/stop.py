@@ -27,6 +27,7 @@ class Stopper:
         self._shelf = shelf
         self._runtime = runtime
         self._config = config
+        self._shutting_down = False
 
     async def stop(self, name: str, *, signal_: str = "", timeout_s: int | None = None) -> None:
         """Ask it to end, and kill it when it does not. Raises NotModified if it does not run."""
@@ -106,7 +107,8 @@ class Stopper:
             if not record.state.running:
                 return
             stops = number == signal.SIGKILL or not record.config.stop_signal
-            if stops or parse_signal(record.config.stop_signal or "SIGTERM") == number:
+            ends = stops or parse_signal(record.config.stop_signal or "SIGTERM") == number
+            if ends and not self._shutting_down:
                 record.manually_stopped = True
                 await self._shelf.save(container)
             if record.state.restarting:
@@ -122,6 +124,7 @@ class Stopper:
 
     async def end_all(self) -> None:
         """At shutdown: end every running container, each with its own time limit, all at once."""
+        self._shutting_down = True
         limit_s = self._config.current.shutdown_timeout
         running = [container for container in self._shelf.index if container.record.state.running]
         try:
