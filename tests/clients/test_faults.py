@@ -158,7 +158,7 @@ def test_a_second_daemon_on_the_same_root_is_refused(make_engine: Callable[..., 
 
 def test_images_and_stopped_containers_survive_a_restart(make_engine: Callable[..., Engine]) -> None:
     engine = make_engine()
-    engine.ok("run", "--name", "done", "busybox", "sh", "-c", "echo text > /file; exit 3")
+    engine.docker("run", "--name", "done", "busybox", "sh", "-c", "echo text > /file; exit 3")
     engine.ok("volume", "create", "kept")
     engine.stop()
     engine.start()

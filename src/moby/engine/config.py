@@ -195,8 +195,8 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     seccomp_profile: Annotated[str, _meta("a profile's path, builtin, unconfined", "seccomp-profile")] = ""
     selinux_enabled: Annotated[bool, _meta("SELinux", "selinux-enabled", works=False)] = False
     userns_remap: Annotated[str, _meta("user namespaces", "userns-remap", works=False)] = ""
-    init: Annotated[bool, _meta("an init in every container", "init", works=False)] = False
-    init_path: Annotated[str, _meta("its path", "init-path", works=False)] = ""
+    init: Annotated[bool, _meta("an init in every container", "init")] = False
+    init_path: Annotated[str, _meta("its path", "init-path")] = ""
     default_init: Annotated[str, _meta("its path, as it was called", works=False)] = ""
     cpu_rt_period: Annotated[int, _meta("real-time period", "cpu-rt-period", works=False)] = 0
     cpu_rt_runtime: Annotated[int, _meta("real-time runtime", "cpu-rt-runtime", works=False)] = 0

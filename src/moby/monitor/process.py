@@ -146,7 +146,8 @@ class MonitorProcess:
             return False
         if data is None:
             client.reading = False
-            if client.options.stdin and self._request.stdin_once:
+            # With a terminal the end of a client is no end of input: it may only have detached.
+            if client.options.stdin and self._request.stdin_once and not self._request.tty:
                 self._close_input()
             return True
         if not client.options.stdin or self._fifos.input is None:

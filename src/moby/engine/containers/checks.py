@@ -78,7 +78,6 @@ def check_supported(host: HostConfig) -> None:
     """Raises NotImplemented, naming the field."""
     unsupported = {
         "Links": bool(host.links),
-        "Init": bool(host.init),
         "DeviceRequests": bool(host.device_requests),
         "UsernsMode": host.userns_mode not in ("", "host"),
         "StorageOpt": bool(host.storage_opt),

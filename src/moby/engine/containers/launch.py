@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from moby.core.config import ConfigSource
-from moby.core.errors import Conflict
+from moby.core.errors import Conflict, NotFound
 from moby.core.networks import Sandbox
 from moby.core.snapshots import Mount, Snapshotter
 from moby.core.undo import Undo
@@ -26,6 +27,7 @@ from moby.volumes.service import Volumes
 
 _CACHED_IMAGES = 64
 _FILE_LIMIT = 10 << 20
+_INIT = "/sbin/docker-init"
 
 
 class Launcher:
@@ -65,11 +67,15 @@ class Launcher:
         binds = await self._binds(record, undo)
         user = await self._user(record, rootfs)
         own = await blocking(self._write_files, record, sandbox)
+        args = [record.path, *record.args]
+        if (path := _init(record, settings)) is not None:
+            binds.append(Bind(path, _INIT, writable=False))
+            args = [_INIT, "--", *args]
         taken = {bind.target for bind in binds}
         return build_spec(
             SpecInput(
                 id=record.id,
-                args=[record.path, *record.args],
+                args=args,
                 config=record.config,
                 host=record.host_config,
                 user=user,
@@ -176,6 +182,17 @@ def _host_resolv_conf() -> str:
         return text if source == HOST_RESOLV_CONF else source.read_text()
     except OSError:
         return ""
+
+
+def _init(record: Record, settings: EngineConfig) -> str | None:
+    """The init program on the host, if one is wanted and has anything to do. Raises NotFound without one."""
+    host = record.host_config
+    if host.pid_mode or not (settings.init if host.init is None else host.init):
+        return None
+    for name in (settings.init_path, "docker-init", "tini-static"):
+        if name and (found := shutil.which(name)):
+            return found
+    raise NotFound("docker-init: executable file not found in $PATH", hint="install tini, or set init-path")
 
 
 def _tmpfs(record: Record) -> dict[str, list[str]]:

@@ -252,6 +252,12 @@ def _words(parts: SplitResult, error: Exception) -> str:
     """What went wrong while connecting, in the words that docker's users know."""
     cause = getattr(error, "os_error", error)
     port = parts.port or (443 if parts.scheme == "https" else 80)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        unknown = "self-signed" in str(cause) or "local issuer" in str(cause)
+        words = "certificate signed by unknown authority" if unknown else cause.verify_message
+        return f"tls: failed to verify certificate: x509: {words}"
+    if isinstance(cause, ssl.SSLError):
+        return f"tls: {cause.reason or cause}"
     if isinstance(cause, socket.gaierror):
         return f"dial tcp: lookup {parts.hostname}: no such host"
     if isinstance(cause, OSError) and cause.errno:

@@ -65,7 +65,6 @@ def test_bad_host_configuration(host: HostConfig, message: str) -> None:
     ("host", "field"),
     [
         (HostConfig(links=["a:b"]), "Links"),
-        (HostConfig(init=True), "Init"),
         (HostConfig(userns_mode="private"), "UsernsMode"),
         (HostConfig(storage_opt={"size": "1G"}), "StorageOpt"),
     ],
