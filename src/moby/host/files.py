@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from typing import Self
 
 from moby.core.errors import Conflict, Forbidden, InvalidParameter, MobyError, NotFound, System, Unavailable
 from moby.host.threads import blocking
+
+_serial = itertools.count()
 
 _CLASSES: dict[int, type[MobyError]] = {
     errno.ENOENT: NotFound,
@@ -47,21 +50,25 @@ def translation(what: str) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace a file whole: after a crash it has its old content or its new one. Synced on return."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    """Replace a file whole: after a crash it has its old content or its new one. Synced on return.
+
+    Raises OSError; the old content then stays. Of writers at the same time one wins.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_serial)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        os.fchmod(descriptor, mode)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
+        try:
+            os.fchmod(descriptor, mode)
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
-    finally:
-        os.close(descriptor)
-    os.rename(temporary, path)
     sync_directory(path.parent)
 
 
@@ -77,15 +84,22 @@ def sync_directory(path: Path) -> None:
 async def remove_tree(path: Path) -> None:
     """Remove a directory with all in it; no error if it is not there. Raises System."""
     try:
-        await blocking(shutil.rmtree, path)
-    except FileNotFoundError:
-        return
+        await blocking(_remove_tree, path)
     except OSError as error:
         raise System(f"unable to remove filesystem: {error}") from error
 
 
+def _remove_tree(path: Path) -> None:
+    # Somebody may be removing in it as well: an entry that has gone is no reason to leave the others.
+    while path.is_symlink() or path.exists():
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            continue
+
+
 class LockFile:
-    """A lock on a path that ends with its holder, however that ends."""
+    """A lock on a path that ends with its holder, however that ends; `what` is locked, for people."""
 
     def __init__(self, path: Path, what: str) -> None:
         self._path = path

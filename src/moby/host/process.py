@@ -23,17 +23,31 @@ class Result:
     err: bytes
 
 
-async def run(argv: Sequence[str], *, stdin: bytes | None = None, limit_s: float = 60.0) -> Result:
-    """Run a program to its end. Raises NotFound if there is none, System if it takes too long."""
+async def run(
+    argv: Sequence[str],
+    *,
+    stdin: bytes | None = None,
+    limit_s: float = 60.0,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Result:
+    """Run a program to its end. Raises NotFound if there is none, System if it takes too long.
+
+    Cancellation: the program is killed and reaped; what it had done by then stays.
+    """
     try:
         child = await asyncio.create_subprocess_exec(
             *argv,
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=None if env is None else dict(env),
+            cwd=cwd,
         )
     except FileNotFoundError as error:
         raise NotFound(f"{argv[0]}: no such program") from error
+    except OSError as error:
+        raise System(f"cannot run {argv[0]}: {(error.strerror or '').lower()}") from error
     try:
         async with asyncio.timeout(limit_s):
             out, err = await child.communicate(stdin)
@@ -42,7 +56,18 @@ async def run(argv: Sequence[str], *, stdin: bytes | None = None, limit_s: float
     finally:
         if child.returncode is None:
             child.kill()
+            # Killed, so that this is short; it also closes the pipes.
+            await asyncio.shield(child.wait())
     return Result(child.returncode or 0, out, err)
+
+
+async def check(argv: Sequence[str], *, stdin: bytes | None = None, limit_s: float = 60.0) -> bytes:
+    """What a program prints. Raises as `run` does, and System with its last words if it fails."""
+    result = await run(argv, stdin=stdin, limit_s=limit_s)
+    if result.code != 0:
+        words = (result.err or result.out).decode(errors="replace").strip().splitlines()
+        raise System(f"{argv[0]}: {words[-1] if words else f'exit code {result.code}'}")
+    return result.out
 
 
 def start_detached(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> int:
@@ -81,14 +106,17 @@ class Watched:
         return not poll.poll(0)
 
     async def ended(self) -> None:
-        """Returns when the process has ended."""
+        """Returns when the process has ended; any number may wait."""
         loop = asyncio.get_running_loop()
         done = asyncio.Event()
-        loop.add_reader(self._descriptor, done.set)
+        # An event loop has one reader a descriptor.
+        descriptor = os.dup(self._descriptor)
         try:
+            loop.add_reader(descriptor, done.set)
             await done.wait()
         finally:
-            loop.remove_reader(self._descriptor)
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
         self._reap()
 
     def kill(self, number: int = signal.SIGTERM) -> None:
@@ -109,6 +137,8 @@ class Watched:
             await self.ended()
 
     def _reap(self) -> None:
+        if self._descriptor < 0:
+            return
         try:
             os.waitid(os.P_PIDFD, self._descriptor, os.WEXITED | os.WNOHANG)
         except ChildProcessError:

@@ -3,33 +3,55 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import re
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from moby.core.errors import DataLoss, InvalidParameter, System
 from moby.core.store import Store
-from moby.host.files import LockFile
-from moby.host.threads import blocking
+from moby.host.files import LockFile, sync_directory, translation
+from moby.host.threads import blocking, finishing
 
-_VERSION = 1
+log = logging.getLogger(__name__)
+
 _TABLE = re.compile(r"[a-z][a-z_]{0,40}")
 
-_Job = tuple[str, tuple[Any, ...], Callable[[BaseException | None], None]]
+Migration = Callable[[sqlite3.Connection], None]
+
+# The step at index N leads from version N + 1 to N + 2; a version is the number of steps plus one.
+MIGRATIONS: tuple[Migration, ...] = ()
+
+Rows = list[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class _Job:
+    """One statement, and who waits for it; `rows` is what a query found."""
+
+    statement: str
+    values: tuple[Any, ...]
+    settled: Callable[[_Job], None]
+    query: bool = False
+    rows: Rows | None = None
+    failure: Exception | None = None
 
 
 class SqliteStore(Store):
     """JSON documents in SQLite, one table a kind, in write-ahead mode and synced at every commit.
 
     Whatever is queued while a commit is under way shares the next one, so that many writers cost one sync.
+    One thread has the connection: what is read is what has been committed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
         self._path = path
+        self._migrations = migrations
         self._lock = LockFile(path.with_name(f"{path.name}.lock"), f"state {path}")
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -38,11 +60,13 @@ class SqliteStore(Store):
 
     async def __aenter__(self) -> Self:
         """Open. Raises Conflict if another daemon has it open, DataLoss if it cannot be read."""
-        self._lock.acquire()
+        with translation("cannot open state"):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
         try:
-            await blocking(self._open)
+            await finishing(self._open)
         except BaseException:
-            self._lock.release()
+            self._close()
             raise
         self._thread = threading.Thread(target=self._write, name="store", daemon=True)
         self._thread.start()
@@ -52,76 +76,89 @@ class SqliteStore(Store):
         thread, self._thread = self._thread, None
         if thread is not None:
             self._queue.put(None)
-            await blocking(thread.join)
+            await finishing(self._end, thread)
+
+    def _end(self, thread: threading.Thread) -> None:
+        thread.join()
+        self._close()
+
+    def _close(self) -> None:
         if self._connection is not None:
-            await blocking(self._connection.close)
+            self._connection.close()
+            self._connection = None
         self._lock.release()
 
     def _open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            self._connection = connection
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > _VERSION:
-                raise DataLoss(f"state {self._path} was written by a newer version ({version} > {_VERSION})")
-            connection.execute(f"PRAGMA user_version={_VERSION}")
+            self._migrate(connection)
             names = connection.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
         except sqlite3.Error as error:
             raise DataLoss(f"cannot read state {self._path}: {error}") from error
         self._tables = {name for (name,) in names}
-        self._connection = connection
         self._path.chmod(0o600)
+        sync_directory(self._path.parent)
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        """Bring an older state to our version, whole or not at all. Raises System for a newer one."""
+        ours = len(self._migrations) + 1
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > ours:
+            raise System(
+                f"state {self._path} was written by a newer version (it has {version}, this one knows {ours})",
+                hint="run the newer version, or give this one a data root of its own",
+            )
+        if version == ours:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        for step in self._migrations[max(version, 1) - 1 :] if version else ():
+            step(connection)
+        connection.execute(f"PRAGMA user_version={ours}")
+        connection.execute("COMMIT")
 
     async def save(self, table: str, key: str, document: bytes) -> None:
         """See `Store.save`."""
-        self._check(table)
+        self._check(table, key)
         await self._submit(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (key, document.decode()))  # noqa: S608
 
     async def delete(self, table: str, key: str) -> None:
         """See `Store.delete`."""
-        self._check(table)
+        self._check(table, key)
         await self._submit(f"DELETE FROM {table} WHERE key = ?", (key,))  # noqa: S608
 
     async def load(self, table: str) -> Mapping[str, bytes]:
         """See `Store.load`."""
         self._check(table)
-        await self._submit("", ())
-        assert self._connection is not None
-        try:
-            rows = await blocking(
-                lambda connection: connection.execute(f"SELECT key, document FROM {table}").fetchall(),  # noqa: S608
-                self._connection,
-            )
-        except sqlite3.Error as error:
-            raise DataLoss(f"cannot read state {self._path}: {error}") from error
+        rows = await self._submit(f"SELECT key, document FROM {table}", (), query=True)  # noqa: S608
         return {key: document.encode() for key, document in rows}
 
-    def _check(self, table: str) -> None:
+    def _check(self, table: str, key: str = "") -> None:
         if not _TABLE.fullmatch(table):
             raise InvalidParameter(f"bad table name: {table!r}")
+        if not key.isascii() and key.encode(errors="replace").decode() != key:
+            raise InvalidParameter(f"bad key: {key!r}")
         if table not in self._tables:
             self._tables.add(table)
+            # One that could not be made makes the statement after it fail, and is tried again by the next.
+            columns = "key TEXT PRIMARY KEY, document TEXT"
             self._queue.put(
-                (
-                    f"CREATE TABLE IF NOT EXISTS {table} (key TEXT PRIMARY KEY, document TEXT) WITHOUT ROWID",
-                    (),
-                    _ignore,
-                )
+                _Job(f"CREATE TABLE IF NOT EXISTS {table} ({columns}) WITHOUT ROWID", (), lambda _: None)
             )
 
-    async def _submit(self, statement: str, values: tuple[Any, ...]) -> None:
+    async def _submit(self, statement: str, values: tuple[Any, ...], *, query: bool = False) -> Rows:
         if self._thread is None:
             raise System("the state store is closed")
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
+        done: asyncio.Future[Rows] = loop.create_future()
 
-        def finished(error: BaseException | None) -> None:
-            loop.call_soon_threadsafe(_settle, done, error)
+        def settled(job: _Job) -> None:
+            loop.call_soon_threadsafe(_settle, done, job)
 
-        self._queue.put((statement, values, finished))
-        await asyncio.shield(done)
+        self._queue.put(_Job(statement, values, settled, query))
+        return await asyncio.shield(done)
 
     def _write(self) -> None:
         open_ = True
@@ -137,34 +174,51 @@ class SqliteStore(Store):
                     job = self._queue.get_nowait()
                 except queue.Empty:
                     break
-            self._commit(jobs)
+            self._commit([job for job in jobs if not job.query])
+            for job in jobs:
+                if job.query:
+                    self._read(job)
+            for job in jobs:
+                self._tell(job)
 
     def _commit(self, jobs: list[_Job]) -> None:
-        assert self._connection is not None
-        failure: BaseException | None = None
+        connection = self._connection
+        assert connection is not None
+        if not jobs:
+            return
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for statement, values, _ in jobs:
-                if statement:
-                    self._connection.execute(statement, values)
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            failure = System(f"cannot write state {self._path}: {error}")
+            connection.execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                connection.execute(job.statement, job.values)
+            connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - the thread's last line: whoever waits is told
             self._tables.clear()
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-        for _, _, finished in jobs:
-            finished(failure)
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            for job in jobs:
+                job.failure = System(f"cannot write state {self._path}: {error}")
+                job.failure.__cause__ = error
+
+    def _read(self, job: _Job) -> None:
+        assert self._connection is not None
+        try:
+            job.rows = self._connection.execute(job.statement, job.values).fetchall()
+        except Exception as error:  # noqa: BLE001 - the thread's last line: whoever waits is told
+            job.failure = DataLoss(f"cannot read state {self._path}: {error}")
+            job.failure.__cause__ = error
+
+    def _tell(self, job: _Job) -> None:
+        try:
+            job.settled(job)
+        except RuntimeError:
+            # The event loop that waited has been closed.
+            log.warning("nobody waits for a write any more", extra={"state": str(self._path)})
 
 
-def _ignore(_: BaseException | None) -> None:
-    """A table that could not be made makes the write after it fail."""
-
-
-def _settle(done: asyncio.Future[None], error: BaseException | None) -> None:
+def _settle(done: asyncio.Future[Rows], job: _Job) -> None:
     if done.cancelled():
         return
-    if error is None:
-        done.set_result(None)
+    if job.failure is None:
+        done.set_result(job.rows or [])
     else:
-        done.set_exception(error)
+        done.set_exception(job.failure)

@@ -22,6 +22,23 @@ class Threads:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
+    async def finish(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`function(...)` in a thread. When cancelled, it is waited for first: nothing goes on behind our back.
+
+        What it returns or raises is then lost: it has to leave its marks where the caller's undo finds them.
+        """
+        work = asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
+        cancelled: asyncio.CancelledError | None = None
+        while not work.done():
+            try:
+                await asyncio.wait([work])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            work.exception()
+            raise cancelled
+        return work.result()
+
     def close(self) -> None:
         """Take no more work; what was begun ends."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -31,5 +48,10 @@ _DEFAULT = Threads("blocking", 16)
 
 
 async def blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """`function(...)` in a thread of the default pool."""
+    """`function(...)` in a thread of the default pool. When cancelled, its work still goes on to its end."""
     return await _DEFAULT.run(function, *args, **kwargs)
+
+
+async def finishing(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """`function(...)` in a thread of the default pool, waited for also when cancelled."""
+    return await _DEFAULT.finish(function, *args, **kwargs)

@@ -271,10 +271,31 @@ class Monitors:
             return message, descriptors
 
     async def spawn(self, request: MonitorRequest) -> Monitor:
-        """A monitor for one container, ready to be given to a runtime. Raises System."""
-        answer, descriptors = await asyncio.shield(self._ask(Spawn(request)))
-        assert isinstance(answer, Spawned)
-        return await self._greet(socket.socket(fileno=descriptors[0]), request.id)
+        """A monitor for one container, ready to be given to a runtime. Raises System.
+
+        Cancelled while the monitor is being made, it ends the monitor.
+        """
+        async with asyncio.TaskGroup() as group:
+            spawning = group.create_task(self._spawn(request))
+            try:
+                made = await asyncio.shield(spawning)
+            except asyncio.CancelledError:
+                late = await spawning
+                if isinstance(late, Monitor):
+                    await late.discard()
+                raise
+        if isinstance(made, MobyError):
+            raise made
+        return made
+
+    async def _spawn(self, request: MonitorRequest) -> Monitor | MobyError:
+        """The error is an answer here, so that it leaves the group of tasks alone."""
+        try:
+            answer, descriptors = await self._ask(Spawn(request))
+            assert isinstance(answer, Spawned)
+            return await self._greet(socket.socket(fileno=descriptors[0]), request.id)
+        except MobyError as error:
+            return error
 
     async def _greet(self, connection: socket.socket, container: str) -> Monitor:
         connection.setblocking(False)
