@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import re
@@ -16,7 +17,7 @@ from typing import Any, Self
 from moby.core.errors import DataLoss, InvalidParameter, System
 from moby.core.store import Store
 from moby.host.files import LockFile, sync_directory, translation
-from moby.host.threads import blocking, finishing
+from moby.host.threads import finishing
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class SqliteStore(Store):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > ours:
             raise System(
-                f"state {self._path} was written by a newer version (it has {version}, this one knows {ours})",
+                f"state {self._path} was written by a newer version (it has {version}, we know {ours})",
                 hint="run the newer version, or give this one a data root of its own",
             )
         if version == ours:
@@ -193,8 +194,8 @@ class SqliteStore(Store):
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - the thread's last line: whoever waits is told
             self._tables.clear()
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):
+                connection.rollback()
             for job in jobs:
                 job.failure = System(f"cannot write state {self._path}: {error}")
                 job.failure.__cause__ = error

@@ -23,7 +23,7 @@ class Threads:
         return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
     async def finish(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`function(...)` in a thread. When cancelled, it is waited for first: nothing goes on behind our back.
+        """`function(...)` in a thread. When cancelled, it is waited for first: nothing is left running.
 
         What it returns or raises is then lost: it has to leave its marks where the caller's undo finds them.
         """

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 _ROOT = Path("/sys/fs/cgroup")
+_SELF = Path("/proc/self/cgroup")
+_NO_CONTROLLERS = frozenset({"unified", "systemd"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +35,50 @@ class CgroupFacts:
 
 
 @cache
-def cgroup_facts(root: Path = _ROOT) -> CgroupFacts:
-    """Found out once."""
-    unified = root / "cgroup.controllers"
-    if unified.exists():
-        controllers = frozenset(unified.read_text().split())
-        memory, cpu = "memory" in controllers, "cpu" in controllers
-        return CgroupFacts(
-            version=2,
-            controllers=controllers,
-            unclaimed=frozenset(),
-            memory_limit=memory,
-            swap_limit=memory,
-            oom_kill_disable=False,
-            cpu_cfs_period=cpu,
-            cpu_cfs_quota=cpu,
-            cpu_shares=cpu,
-            cpuset="cpuset" in controllers,
-            pids_limit="pids" in controllers,
-        )
-    controllers = frozenset(path.name for path in root.iterdir() if path.is_dir()) - {"unified", "systemd"}
-    left = root / "unified" / "cgroup.controllers"
+def cgroup_facts(root: Path = _ROOT, own: Path = _SELF) -> CgroupFacts:
+    """Found out once. A host without control groups has none of it."""
+    if (root / "cgroup.controllers").exists():
+        return _unified(root, own)
+    return _legacy(root)
+
+
+def _unified(root: Path, own: Path) -> CgroupFacts:
+    controllers = _words(root / "cgroup.controllers")
+    memory, cpu = "memory" in controllers, "cpu" in controllers
+    return CgroupFacts(
+        version=2,
+        controllers=controllers,
+        unclaimed=frozenset(),
+        memory_limit=memory,
+        swap_limit=memory and _has_swap_limit(root, own),
+        oom_kill_disable=False,
+        cpu_cfs_period=cpu,
+        cpu_cfs_quota=cpu,
+        cpu_shares=cpu,
+        cpuset="cpuset" in controllers,
+        pids_limit="pids" in controllers,
+    )
+
+
+def _has_swap_limit(root: Path, own: Path) -> bool:
+    """The root group has no such file, whatever the kernel was started with (`swapaccount=`); ours has."""
+    try:
+        path = own.read_text().splitlines()[-1].partition("::")[2].strip("/")
+    except (OSError, IndexError):
+        path = ""
+    if path:
+        return (root / path / "memory.swap.max").exists()
+    return any(root.glob("*/memory.swap.max"))
+
+
+def _legacy(root: Path) -> CgroupFacts:
+    found = os.listdir(root) if root.is_dir() else []
+    # Some hosts mount two in one place, "cpu,cpuacct", and have links of their own names to it.
+    controllers = frozenset(name for entry in found if (root / entry).is_dir() for name in entry.split(","))
     return CgroupFacts(
         version=1,
-        controllers=controllers,
-        unclaimed=frozenset(left.read_text().split()) if left.exists() else frozenset(),
+        controllers=controllers - _NO_CONTROLLERS,
+        unclaimed=_words(root / "unified" / "cgroup.controllers"),
         memory_limit=(root / "memory/memory.limit_in_bytes").exists(),
         swap_limit=(root / "memory/memory.memsw.limit_in_bytes").exists(),
         oom_kill_disable=(root / "memory/memory.oom_control").exists(),
@@ -64,5 +86,12 @@ def cgroup_facts(root: Path = _ROOT) -> CgroupFacts:
         cpu_cfs_quota=(root / "cpu/cpu.cfs_quota_us").exists(),
         cpu_shares=(root / "cpu/cpu.shares").exists(),
         cpuset=(root / "cpuset/cpuset.cpus").exists(),
-        pids_limit=(root / "pids").exists(),
+        pids_limit=(root / "pids").is_dir(),
     )
+
+
+def _words(path: Path) -> frozenset[str]:
+    try:
+        return frozenset(path.read_text().split())
+    except OSError:
+        return frozenset()

@@ -1,7 +1,25 @@
-"""Mounting: mount(2) and its kin, and paths that do not lead out of a root."""
+"""Mounting: mount(2) and its kin, the mount table, and paths that do not lead out of a root."""
 
-from moby.host.mounts.paths import open_beneath, resolve_in_root
-from moby.host.mounts.syscalls import bind_mount, mount, unmount
-from moby.host.mounts.temporary import mounted
+from moby.host.mounts.paths import open_beneath, open_without_links, resolve_in_root
+from moby.host.mounts.syscalls import bind_mount, make_private, mount, move, set_attributes, unmount
+from moby.host.mounts.table import MountEntry, is_mount_point, mount_of, mount_table, parse_mountinfo
+from moby.host.mounts.temporary import free_abandoned, mounted
 
-__all__ = ["bind_mount", "mount", "mounted", "open_beneath", "resolve_in_root", "unmount"]
+__all__ = [
+    "MountEntry",
+    "bind_mount",
+    "free_abandoned",
+    "is_mount_point",
+    "make_private",
+    "mount",
+    "mount_of",
+    "mount_table",
+    "mounted",
+    "move",
+    "open_beneath",
+    "open_without_links",
+    "parse_mountinfo",
+    "resolve_in_root",
+    "set_attributes",
+    "unmount",
+]

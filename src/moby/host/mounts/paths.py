@@ -11,7 +11,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 _SYS_OPENAT2 = 437
 _RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_NO_SYMLINKS = 0x04
+_RESOLVE_BENEATH = 0x08
 _RESOLVE_IN_ROOT = 0x10
+_AGAIN = 32
 
 
 def open_beneath(root: int, path: str, flags: int, mode: int = 0) -> int:
@@ -19,13 +22,29 @@ def open_beneath(root: int, path: str, flags: int, mode: int = 0) -> int:
 
     Raises OSError. The descriptor is the caller's to close.
     """
+    return _openat2(root, path, flags, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+
+
+def open_without_links(root: int, path: str, flags: int, mode: int = 0) -> int:
+    """Open the relative `path` below `root`, which has to get there without a link and without leaving.
+
+    Raises OSError: ELOOP for a link, EXDEV for a path that leads out. Closing it is the caller's.
+    """
+    return _openat2(root, path, flags, mode, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS)
+
+
+def _openat2(root: int, path: str, flags: int, mode: int, resolve: int) -> int:
     # struct open_how: flags, mode, resolve
-    how = struct.pack("QQQ", flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
-    descriptor = _libc.syscall(_SYS_OPENAT2, root, os.fsencode(path), how, ctypes.c_size_t(len(how)))
-    if descriptor < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), path)
-    return int(descriptor)
+    how = struct.pack("QQQ", flags | os.O_CLOEXEC, mode, resolve)
+    for _ in range(_AGAIN):
+        descriptor = _libc.syscall(_SYS_OPENAT2, root, os.fsencode(path), how, ctypes.c_size_t(len(how)))
+        if descriptor >= 0:
+            return int(descriptor)
+        # The kernel could not be sure, because something was renamed or mounted at the same time.
+        if ctypes.get_errno() not in (11, 4):  # EAGAIN, EINTR
+            break
+    number = ctypes.get_errno()
+    raise OSError(number, os.strerror(number), path)
 
 
 def resolve_in_root(root: Path, path: str) -> Path:

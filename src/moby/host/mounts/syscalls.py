@@ -1,57 +1,93 @@
-"""This file is about mount(2) and umount2(2)."""
+"""This file is about mount(2), umount2(2), move_mount(2) and mount_setattr(2)."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from moby.core.snapshots import Mount
+from moby.host.mounts.options import MS_BIND, MS_PRIVATE, MS_REC, MS_REMOUNT, parse_options
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-MS_RDONLY = 0x1
-MS_NOSUID = 0x2
-MS_NODEV = 0x4
-MS_NOEXEC = 0x8
-MS_REMOUNT = 0x20
-MS_NOATIME = 0x400
-MS_BIND = 0x1000
-MS_REC = 0x4000
-MS_PRIVATE = 0x40000
-MNT_DETACH = 0x2
-_NOFOLLOW = 0x8
+_MNT_DETACH = 0x2
+_UMOUNT_NOFOLLOW = 0x8
+_SYS_MOVE_MOUNT = 429
+_SYS_MOUNT_SETATTR = 442
+_AT_FDCWD = -100
+_AT_RECURSIVE = 0x8000
+_ATTRIBUTES = {"ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8}
 
-_FLAGS = {
-    "ro": MS_RDONLY,
-    "nosuid": MS_NOSUID,
-    "nodev": MS_NODEV,
-    "noexec": MS_NOEXEC,
-    "remount": MS_REMOUNT,
-    "noatime": MS_NOATIME,
-    "bind": MS_BIND,
-    "rbind": MS_BIND | MS_REC,
-}
-_IGNORED = frozenset({"rw", "suid", "dev", "exec", "async", "defaults"})
+# mount(2) takes one page of words for the file system.
+_PAGE = os.sysconf("SC_PAGE_SIZE") - 1
 
 
 def mount(what: Mount, target: Path) -> None:
     """Mount as mount(8) would with the same words. Raises OSError."""
-    flags, data = 0, []
-    for option in what.options:
-        if option in _FLAGS:
-            flags |= _FLAGS[option]
-        elif option not in _IGNORED:
-            data.append(option)
-    _mount(what.source, str(target), what.type, flags, ",".join(data))
-    if flags & MS_BIND and flags & MS_RDONLY:
-        _mount("none", str(target), "", flags | MS_REMOUNT, "")
+    flags, data, propagation = parse_options(what.options)
+    with _shortened(what.type, data) as short:
+        _mount(what.source, str(target), what.type, flags, short)
+    if flags & MS_BIND and flags & ~(MS_BIND | MS_REC | MS_REMOUNT):
+        # A bind takes its flags only when it is mounted again.
+        _mount("none", str(target), "", (flags & ~MS_REC) | MS_REMOUNT, "")
+    if propagation:
+        _mount("none", str(target), "", propagation, "")
 
 
-def bind_mount(source: Path, target: Path, *, recursive: bool = True) -> None:
-    """Make `source` appear at `target` too, private. Raises OSError."""
+def bind_mount(source: Path, target: Path, *, recursive: bool = True, read_only: bool = False) -> None:
+    """Make `source` appear at `target` too, private. Raises OSError, with nothing mounted."""
     _mount(str(source), str(target), "", MS_BIND | (MS_REC if recursive else 0), "")
+    try:
+        make_private(target)
+        if read_only:
+            set_attributes(target, "ro", recursive=recursive)
+    except OSError:
+        unmount(target)
+        raise
+
+
+def make_private(target: Path) -> None:
+    """What is mounted below `target` from now on is seen nowhere else. Raises OSError."""
     _mount("none", str(target), "", MS_PRIVATE | MS_REC, "")
+
+
+def move(source: Path, target: Path) -> None:
+    """Take a mount, with all below it, from one place to another. Raises OSError."""
+    result = _libc.syscall(
+        _SYS_MOVE_MOUNT, _AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), ctypes.c_uint(0)
+    )
+    if result != 0:
+        raise _failure(f"move mount {source}", str(target))
+
+
+def set_attributes(target: Path, *words: str, recursive: bool = False) -> None:
+    """Set `ro`, `nosuid`, `nodev`, `noexec` on a mount; with `recursive`, on all below it too.
+
+    Raises OSError. Without mount_setattr(2), before Linux 5.12, a whole tree cannot be changed.
+    """
+    bits = 0
+    for word in words:
+        bits |= _ATTRIBUTES[word]
+    # struct mount_attr: attr_set, attr_clr, propagation, userns_fd
+    attributes = struct.pack("QQQQ", bits, 0, 0, 0)
+    result = _libc.syscall(
+        _SYS_MOUNT_SETATTR,
+        _AT_FDCWD,
+        os.fsencode(target),
+        ctypes.c_uint(_AT_RECURSIVE if recursive else 0),
+        attributes,
+        ctypes.c_size_t(len(attributes)),
+    )
+    if result == 0:
+        return
+    if ctypes.get_errno() != errno.ENOSYS or recursive:
+        raise _failure("set mount attributes", str(target))
+    _mount("none", str(target), "", parse_options(words).flags | MS_BIND | MS_REMOUNT, "")
 
 
 def _mount(source: str, target: str, kind: str, flags: int, data: str) -> None:
@@ -60,16 +96,55 @@ def _mount(source: str, target: str, kind: str, flags: int, data: str) -> None:
         os.fsencode(target),
         kind.encode() or None,
         ctypes.c_ulong(flags),
-        data.encode() or None,
+        os.fsencode(data) or None,
     )
     if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"mount {source}: {os.strerror(number)}", target)
+        raise _failure(f"mount {source}", target)
+
+
+def _failure(what: str, target: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, f"{what}: {os.strerror(number)}", target)
+
+
+@contextmanager
+def _shortened(kind: str, data: str) -> Iterator[str]:
+    """Overlay's words, each directory named by its parent's descriptor if they do not fit in a page.
+
+    Raises OSError (E2BIG) for what is too long all the same.
+    """
+    if len(os.fsencode(data)) <= _PAGE:
+        yield data
+        return
+    with ExitStack() as stack:
+        opened: dict[str, int] = {}
+
+        def short(path: str) -> str:
+            # .../snapshots/123/fs: what comes before the number is the same for all.
+            parent, rest = path.rsplit("/", 2)[0], "/".join(path.rsplit("/", 2)[1:])
+            if kind != "overlay" or not parent.startswith("/"):
+                return path
+            if parent not in opened:
+                descriptor = os.open(parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                stack.callback(os.close, descriptor)
+                opened[parent] = descriptor
+            return f"/proc/self/fd/{opened[parent]}/{rest}"
+
+        words = []
+        for word in data.split(","):
+            key, separator, value = word.partition("=")
+            if key == "lowerdir":
+                value = ":".join(short(path) for path in value.split(":"))
+            words.append(f"{key}{separator}{value}")
+        found = ",".join(words)
+        if len(os.fsencode(found)) > _PAGE:
+            raise OSError(errno.E2BIG, f"mount {kind}: too many layers")
+        yield found
 
 
 def unmount(target: Path, *, lazy: bool = True) -> None:
     """Unmount; no error if nothing is mounted there. With `lazy`, whoever uses it goes on doing so."""
-    if _libc.umount2(os.fsencode(target), _NOFOLLOW | (MNT_DETACH if lazy else 0)) != 0:
+    if _libc.umount2(os.fsencode(target), _UMOUNT_NOFOLLOW | (_MNT_DETACH if lazy else 0)) != 0:
         number = ctypes.get_errno()
-        if number not in (22, 2):  # EINVAL: not a mount point; ENOENT
+        if number not in (errno.EINVAL, errno.ENOENT):  # EINVAL: not a mount point
             raise OSError(number, os.strerror(number), str(target))
