@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from moby.core.errors import DataLoss, InvalidParameter, MobyError, NotFound, Unauthorized, Unavailable
+from moby.core.errors import DataLoss, InvalidParameter, MobyError, NotFound, System, Unavailable
 from moby.core.reference import parse_reference
 from moby.core.types.jsonstream import JSONMessage
 from moby.core.types.registries import AuthConfig
@@ -133,7 +133,7 @@ def answer(status: int, body: bytes = b"", **headers: str) -> Handler:
         (answer(302, Location="file:///etc/passwd"), MobyError, "redirected to file"),
         (answer(302, Location="/v2/a/b/manifests/1"), MobyError, "stopped after 10 redirects"),
         (answer(401, WWW_Authenticate='Bearer realm="gopher://x"'), NotFound, "pull access denied for"),
-        (answer(401, WWW_Authenticate="Basic"), Unauthorized, "no basic auth credentials"),
+        (answer(401, WWW_Authenticate="Basic"), System, "no basic auth credentials"),
     ],
 )
 async def test_bad_manifest_answers(
