@@ -15,6 +15,26 @@ STREAMS: dict[Stream, int] = {"stdout": 1, "stderr": 2}
 _HEADER = struct.Struct(">BxxxL")
 
 
+_KNOWN_LENGTHS = 1 << 15
+
+
+class _Headers(dict[int, bytes]):
+    """The headers of one stream by payload length; those of usual lengths are made once."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def __missing__(self, length: int) -> bytes:
+        made = _HEADER.pack(self._number, length)
+        if length < _KNOWN_LENGTHS:
+            self[length] = made
+        return made
+
+
+_KNOWN: dict[Stream, _Headers] = {stream: _Headers(number) for stream, number in STREAMS.items()}
+
+
 def frame(stream: Stream, payload: bytes) -> bytes:
     """One frame."""
     return _HEADER.pack(STREAMS[stream], len(payload)) + payload
@@ -29,19 +49,20 @@ def frames(
     batch: Sequence[LogEntry], *, multiplexed: bool = True, timestamps: bool = False, details: bool = False
 ) -> bytes:
     """Entries as `docker logs` sends them: a frame an entry, or plain text if not `multiplexed`."""
-    parts: list[bytes] = []
-    pack = _HEADER.pack
-    for entry in batch:
-        text = entry.log
-        if details:
-            text = f"{_details(entry)} {text}"
-        if timestamps:
-            text = f"{_nanoseconds(entry.time)} {text}"
-        payload = text.encode("utf-8", "surrogateescape")
-        if multiplexed:
-            parts.append(pack(1 if entry.stream == "stdout" else 2, len(payload)))
-        parts.append(payload)
-    return b"".join(parts)
+    texts = [entry.log for entry in batch]
+    if details:
+        texts = [f"{_details(entry)} {text}" for entry, text in zip(batch, texts, strict=True)]
+    if timestamps:
+        texts = [f"{_nanoseconds(entry.time)} {text}" for entry, text in zip(batch, texts, strict=True)]
+    if not multiplexed:
+        return "".join(texts).encode("utf-8", "surrogateescape")
+    known = _KNOWN
+    return b"".join(
+        [
+            known[entry.stream][len(payload := text.encode("utf-8", "surrogateescape"))] + payload
+            for entry, text in zip(batch, texts, strict=True)
+        ]
+    )
 
 
 def _details(entry: LogEntry) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from moby.core.logs import LogEntry, LogQuery, LogReader
 from moby.host.inotify import Changes
 from moby.host.threads import blocking
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 17
+_HEADER = 40
+_TRIES = 10
 
 
 @dataclass(slots=True)
@@ -26,7 +29,9 @@ class _Part:
 
     file: BinaryIO
     inode: int
+    number: int
     closed: bool = False
+    origin: int = 0
     rest: bytes = b""
 
 
@@ -75,42 +80,58 @@ class JsonFileReader(LogReader):
                         yield entries
                     return
         finally:
-            for part in parts:
-                part.file.close()
+            _close(parts)
             if changes is not None:
                 changes.close()
 
     async def _more(self, parts: list[_Part], changes: Changes) -> bool:
         """Wait for more in the last part, or for a part after it; False when there will be none."""
         part = parts[0]
-        if newer := await blocking(self._newer_than, part.inode):
+        # Asked before it is looked for more: what is written in between is not lost.
+        finished = self._finished.is_set()
+        if newer := await blocking(self._newer_than, part):
             parts.extend(newer)
             return True
         if await blocking(_has_more, part):
             return True
-        if self._finished.is_set():
+        if finished:
             return False
         await changes.wait_or(self._finished)
         return True
 
     def _open_all(self) -> list[_Part]:
-        """Every part, the oldest first."""
-        found = []
-        for number in range(self._files - 1, 0, -1):
-            parts = [_open(f"{self._path}.{number}{suffix}") for suffix in ("", ".gz")]
-            found += [part for part in parts if part is not None]
-        if (part := _open(str(self._path))) is not None:
-            found.append(part)
+        """Every part, the oldest first; looked for again if a new one was begun meanwhile."""
+        for _ in range(_TRIES):
+            parts = self._open_each()
+            newest = parts[-1].inode if parts and parts[-1].number == 0 else 0
+            if _inode(self._path) == newest:
+                return parts
+            _close(parts)
+        return self._open_each()
+
+    def _open_each(self) -> list[_Part]:
+        """From the newest to the oldest, since that is the way they move: none is missed."""
+        found: list[_Part] = []
+        for number in range(self._files):
+            name = f"{self._path}.{number}" if number else str(self._path)
+            part = _open(name, number) or (_open(f"{name}.gz", number) if number else None)
+            if part is None:
+                continue
+            if found and part.inode == found[-1].inode:
+                part.file.close()
+            else:
+                found.append(part)
+        found.reverse()
         return found
 
-    def _newer_than(self, inode: int) -> list[_Part]:
-        """The parts that were begun after the one with this inode; none while it is the newest."""
+    def _newer_than(self, known: _Part) -> list[_Part]:
+        """The parts that were begun after this one, which is open: its inode is no other's."""
         parts = self._open_all()
-        inodes = [part.inode for part in parts]
-        start = inodes.index(inode) + 1 if inode in inodes else max(len(parts) - 1, 0)
-        for part in parts[:start]:
-            part.file.close()
-        return parts[start:]
+        for index in range(len(parts) - 1, -1, -1):
+            if known.inode in (parts[index].inode, parts[index].origin):
+                _close(parts[: index + 1])
+                return parts[index + 1 :]
+        return parts
 
     def _block(self, part: _Part, window: _Window) -> _Block | None:
         """The entries of the next block; None at the end of what is there."""
@@ -180,15 +201,50 @@ def _padded(time: str) -> str:
     return f"{whole}.{fraction:0<9}"
 
 
-def _open(path: str) -> _Part | None:
+def _open(path: str, number: int) -> _Part | None:
     try:
-        if path.endswith(".gz"):
-            plain = cast("BinaryIO", gzip.open(path, "rb"))  # noqa: SIM115 - closed with its part
-            return _Part(plain, os.stat(path).st_ino, closed=True)
-        file = open(path, "rb", buffering=0)  # noqa: SIM115
+        raw = open(path, "rb", buffering=0)  # noqa: SIM115 - closed with its part
     except FileNotFoundError:
         return None
-    return _Part(cast("BinaryIO", file), os.fstat(file.fileno()).st_ino)
+    inode = os.fstat(raw.fileno()).st_ino
+    if not path.endswith(".gz"):
+        return _Part(cast("BinaryIO", raw), inode, number)
+    origin = _origin(raw.read(_HEADER))
+    raw.seek(0)
+    return _Part(cast("BinaryIO", _Unzipped(raw)), inode, number, closed=True, origin=origin)
+
+
+class _Unzipped(gzip.GzipFile):
+    """A compressed part; the file below it goes with it."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        super().__init__(fileobj=raw, mode="rb")
+        self._below = raw
+
+    def close(self) -> None:
+        """Both."""
+        super().close()
+        self._below.close()
+
+
+def _origin(header: bytes) -> int:
+    """The inode that the writer left in a compressed part's name field (RFC 1952); 0 if there is none."""
+    if len(header) < 10 or not header[3] & 8:
+        return 0
+    name = header[10:].partition(b"\0")[0]
+    return int(name) if name.isdigit() else 0
+
+
+def _inode(path: Path) -> int:
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def _close(parts: Sequence[_Part]) -> None:
+    for part in parts:
+        part.file.close()
 
 
 def _has_more(part: _Part) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from moby.logs.options import ATTRIBUTE_OPTIONS, attributes, parse_count, parse_
 
 _OPTIONS = ATTRIBUTE_OPTIONS | {"max-size", "max-file", "compress", "mode", "max-buffer-size"}
 _LINE_LIMIT = 16 << 10
+_SUFFIXES = ("", ".gz")
 
 
 class JsonFile(LogDriver):
@@ -90,6 +92,7 @@ class JsonFileWriter(LogWriter):
         self._encoder = msgspec.json.Encoder()
         self._unfinished: dict[Stream, bytes] = {"stdout": b"", "stderr": b""}
         self._complained = False
+        self._file, self._size, self._torn = -1, 0, False
         self._open()
 
     def _open(self) -> None:
@@ -99,14 +102,16 @@ class JsonFileWriter(LogWriter):
         self._end_torn_line()
 
     def _end_torn_line(self) -> None:
-        """A writer that was killed may have left half a line: what comes now must not join it."""
+        """A killed writer or a full disk may have left half a line: what comes now must not join it."""
+        self._torn = False
         if not self._size:
             return
         with open(self._path, "rb") as file:
             file.seek(-1, os.SEEK_END)
-            torn = file.read(1) != b"\n"
-        if torn:
+            self._torn = file.read(1) != b"\n"
+        if self._torn:
             self._size += os.write(self._file, b"\n")
+            self._torn = False
 
     def write(self, stream: Stream, data: bytes, time_ns: int) -> None:
         """See `LogWriter.write`."""
@@ -139,10 +144,19 @@ class JsonFileWriter(LogWriter):
             self._complain(error)
 
     def _put_whole(self, block: bytes) -> None:
+        if self._file < 0:
+            self._open()
+        if self._torn:
+            self._end_torn_line()
         view = memoryview(block)
-        while view:
-            view = view[os.write(self._file, view) :]
-        self._size += len(block)
+        try:
+            while view:
+                written = os.write(self._file, view)
+                view = view[written:]
+                self._size += written
+        except OSError:
+            self._torn = True
+            raise
 
     def _put_rotating(self, block: bytes) -> None:
         for line in block.splitlines(keepends=True):
@@ -152,19 +166,33 @@ class JsonFileWriter(LogWriter):
 
     def _rotate(self) -> None:
         """Begin a new file; a reader that has the old one open finds it renamed, not cut."""
+        inode = os.fstat(self._file).st_ino
         os.close(self._file)
-        suffix = ".gz" if self._compress else ""
+        # Should anything fail now, no other file that gets this number must be written to.
+        self._file = -1
+        try:
+            self._shift()
+            if self._files > 1:
+                os.replace(self._path, f"{self._path}.1")
+                if self._compress:
+                    _compress(f"{self._path}.1", inode)
+            else:
+                os.unlink(self._path)
+        finally:
+            self._open()
+
+    def _shift(self) -> None:
+        """Make each older file older by one; the oldest goes. A crash may have left one not compressed."""
         for number in range(self._files - 1, 1, -1):
-            older, newer = f"{self._path}.{number}{suffix}", f"{self._path}.{number - 1}{suffix}"
-            if os.path.exists(newer):
-                os.replace(newer, older)
-        if self._files > 1:
-            os.replace(self._path, f"{self._path}.1")
-            if self._compress:
-                _compress(f"{self._path}.1")
-        else:
-            os.unlink(self._path)
-        self._open()
+            if any(os.path.exists(f"{self._path}.{number - 1}{suffix}") for suffix in _SUFFIXES):
+                for suffix in _SUFFIXES:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(f"{self._path}.{number}{suffix}")
+                    with contextlib.suppress(FileNotFoundError):
+                        os.replace(f"{self._path}.{number - 1}{suffix}", f"{self._path}.{number}{suffix}")
+        if self._compress and self._files > 1:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self._path}.1.gz")
 
     def _complain(self, error: OSError) -> None:
         """A full disk must not stop the container: entries are lost until there is room again."""
@@ -181,7 +209,9 @@ class JsonFileWriter(LogWriter):
         for stream, rest in self._unfinished.items():
             if rest:
                 self._write_lines([rest], stream, stamp)
-        os.close(self._file)
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
 def _lines(data: bytes) -> list[bytes]:
@@ -209,11 +239,17 @@ def _character_end(data: bytes, limit: int) -> int:
     return limit
 
 
-def _compress(path: str) -> None:
+def _compress(path: str, inode: int) -> None:
+    """Replace a file by its compressed form, which says in its header which inode it was made of."""
     import gzip
 
-    with open(path, "rb") as source, gzip.open(f"{path}.gz", "wb", compresslevel=1) as target:
+    with (
+        open(path, "rb") as source,
+        open(f"{path}.tmp", "wb") as raw,
+        gzip.GzipFile(str(inode), "wb", compresslevel=1, fileobj=raw) as target,
+    ):
         shutil.copyfileobj(source, target, 1 << 20)
+    os.replace(f"{path}.tmp", f"{path}.gz")
     os.unlink(path)
 
 
