@@ -31,14 +31,11 @@ class DetachKeys:
                 if self._matched == len(keys):
                     return bytes(passed), True
                 continue
-            if self._matched:
-                passed += keys[: self._matched]
-                self._matched = 1 if byte == keys[0] else 0
-                if self._matched == len(keys):
-                    return bytes(passed), True
-                if self._matched:
-                    continue
-            passed.append(byte)
+            # The longest end of what was typed that may still become the sequence is held on.
+            typed = keys[: self._matched] + bytes([byte])
+            start = next(at for at in range(1, len(typed) + 1) if keys.startswith(typed[at:]))
+            passed += typed[:start]
+            self._matched = len(typed) - start
         return bytes(passed), False
 
 

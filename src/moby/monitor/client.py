@@ -67,7 +67,8 @@ class Monitor:
         self.id = ready.id
         self.pid = ready.pid
         self.stdio = Stdio(ready.stdin, ready.stdout, ready.stderr, ready.terminal)
-        self.stdin_closed: Callable[[], Awaitable[object]] | None = None
+        self._stdin_closed: Callable[[], Awaitable[object]] | None = None
+        self._stdin_ended = False
         self._connection = connection
         self._attachments: dict[int, asyncio.Future[AttachEnd]] = {}
         self._number = 0
@@ -75,6 +76,16 @@ class Monitor:
         self._tasks: set[asyncio.Task[object]] = set()
         connection.setblocking(False)
         asyncio.get_running_loop().add_reader(connection, self._readable)
+
+    @property
+    def stdin_closed(self) -> Callable[[], Awaitable[object]] | None:
+        """Is called once when the clients' input has ended; at once if that was before it was set."""
+        return self._stdin_closed
+
+    @stdin_closed.setter
+    def stdin_closed(self, closed: Callable[[], Awaitable[object]] | None) -> None:
+        self._stdin_closed = closed
+        self._close_stdin()
 
     def running(self) -> None:
         """The runtime has opened the FIFOs."""
@@ -128,6 +139,7 @@ class Monitor:
                     if ended is not None and not ended.done():
                         ended.set_result(AttachEnd(how))
                 case StdinClosed():
+                    self._stdin_ended = True
                     self._close_stdin()
                 case None | Finished():
                     self._end()
@@ -135,10 +147,11 @@ class Monitor:
                     log.warning("unexpected message", extra={"container": self.id, "message_": repr(message)})
 
     def _close_stdin(self) -> None:
-        if self.stdin_closed is None:
+        if self._stdin_closed is None or not self._stdin_ended:
             return
+        self._stdin_ended = False
         # Held in `_tasks` until it ends: the loop itself keeps only a weak reference.
-        task = asyncio.get_running_loop().create_task(self._quietly(self.stdin_closed()))
+        task = asyncio.get_running_loop().create_task(self._quietly(self._stdin_closed()))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -111,7 +111,10 @@ class ForkServer:
             self._daemon.close()
         self._daemon = connection
         self._stopping = False
-        send(connection, Done())
+        try:
+            send(connection, Done())
+        except OSError:
+            self._forget_daemon()
 
     def _serve(self, daemon: socket.socket) -> None:
         try:
@@ -119,13 +122,19 @@ class ForkServer:
             if message is None:
                 raise ConnectionResetError
             answer, beside = self._answer(message, descriptors)
-            send(daemon, answer, beside)
-            for descriptor in beside if isinstance(answer, Spawned) else ():
-                os.close(descriptor)
+            try:
+                send(daemon, answer, beside)
+            finally:
+                for descriptor in beside if isinstance(answer, Spawned) else ():
+                    os.close(descriptor)
         except OSError:
-            daemon.close()
-            self._daemon = None
-            self._left_at = time.monotonic()
+            self._forget_daemon()
+
+    def _forget_daemon(self) -> None:
+        if self._daemon is not None:
+            self._daemon.close()
+        self._daemon = None
+        self._left_at = time.monotonic()
 
     def _answer(self, message: Message, descriptors: Sequence[int]) -> tuple[Message, list[int]]:
         match message:
@@ -197,12 +206,10 @@ class ForkServer:
 
 def _closed(connection: socket.socket) -> bool:
     """Has the other side gone? A daemon that comes right after another's death must not be sent away."""
-    try:
-        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
+    poll = select.poll()
+    # What it still had to say when it died does not count: only POLLHUP is looked for.
+    poll.register(connection, 0)
+    return bool(poll.poll(0))
 
 
 def _live(
