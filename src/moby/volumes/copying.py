@@ -1,4 +1,8 @@
-"""This file is about filling a new volume with what the image has at its mount point."""
+"""This file is about filling a new volume with what the image has at its mount point.
+
+Another container may have the volume already and change it meanwhile, and the image may hold anything: every
+step goes by a directory's descriptor and a single name, and follows no link.
+"""
 
 from __future__ import annotations
 
@@ -8,66 +12,176 @@ import stat
 from pathlib import Path
 
 from moby.core.errors import System
-from moby.host.mounts import resolve_in_root
-from moby.host.threads import blocking
+from moby.host.mounts import open_beneath
+from moby.host.threads import finishing
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CHUNK = 1 << 20
 
 
 async def copy_up(root: Path, path: str, volume: Path) -> None:
-    """Copy the directory `path` of the tree `root` into an empty volume, with owners, modes and links.
+    """Copy the directory `path` of the tree `root` into an empty volume: owners, modes, times, xattrs, links.
 
     `path` is looked up inside `root`, wherever the image's links lead. Nothing happens if there is no such
-    directory or the volume has something in it. Raises System.
+    directory or the volume has something in it. Raises System, with the volume emptied again. When cancelled,
+    the copy is finished first.
     """
     try:
-        await blocking(_copy_up, root, path, volume)
+        await finishing(_copy_up, root, path, volume)
     except OSError as error:
         raise System(f"failed to populate volume: {error}") from error
 
 
 def _copy_up(root: Path, path: str, volume: Path) -> None:
-    if any(volume.iterdir()):
-        return
+    target = os.open(volume, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        source = resolve_in_root(root, path)
-    except OSError:
-        return
-    if not source.is_dir():
-        return
-    _copy_tree(source, volume, {})
-    _copy_metadata(source, volume)
+        if os.listdir(target):
+            return
+        source = _open_source(root, path)
+        if source < 0:
+            return
+        try:
+            _Copy().directory(source, target)
+        except OSError:
+            _empty(target)
+            raise
+        finally:
+            os.close(source)
+    finally:
+        os.close(target)
 
 
-def _copy_tree(source: Path, target: Path, linked: dict[tuple[int, int], Path]) -> None:
-    with os.scandir(source) as entries:
+def _open_source(root: Path, path: str) -> int:
+    """The image's directory, or -1."""
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return open_beneath(top, path, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
+    finally:
+        os.close(top)
+
+
+def _empty(directory: int) -> None:
+    with os.scandir(directory) as entries:
         for entry in entries:
-            _copy_entry(entry, target / entry.name, linked)
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.name, ignore_errors=True, dir_fd=directory)
+            else:
+                os.unlink(entry.name, dir_fd=directory)
 
 
-def _copy_entry(entry: os.DirEntry[str], target: Path, linked: dict[tuple[int, int], Path]) -> None:
-    found = entry.stat(follow_symlinks=False)
-    here = Path(entry.path)
-    if stat.S_ISDIR(found.st_mode):
-        target.mkdir()
-        _copy_tree(here, target, linked)
-    elif found.st_nlink > 1 and (found.st_dev, found.st_ino) in linked:
-        os.link(linked[found.st_dev, found.st_ino], target, follow_symlinks=False)
-        return
-    elif stat.S_ISLNK(found.st_mode):
-        target.symlink_to(os.readlink(here))
-    elif stat.S_ISREG(found.st_mode):
-        shutil.copyfile(here, target, follow_symlinks=False)
-    elif stat.S_ISFIFO(found.st_mode):
-        os.mkfifo(target)
-    elif stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
-        os.mknod(target, found.st_mode, found.st_rdev)
-    else:
-        return
-    linked[found.st_dev, found.st_ino] = target
-    _copy_metadata(here, target)
+class _Copy:
+    """One copy; remembers where files with several names went, which are linked again."""
+
+    def __init__(self) -> None:
+        self._top = -1
+        self._linked: dict[tuple[int, int], str] = {}
+
+    def directory(self, source: int, target: int, path: str = "") -> None:
+        """Everything in `source`, and then what `source` itself is like; `path` is where we are."""
+        if not path:
+            self._top = target
+        with os.scandir(source) as entries:
+            for entry in entries:
+                name = entry.name
+                self._entry(source, target, name, f"{path}/{name}" if path else name)
+        _describe(source, target)
+
+    def _entry(self, source: int, target: int, name: str, path: str) -> None:
+        found = os.stat(name, dir_fd=source, follow_symlinks=False)
+        kind, known = stat.S_IFMT(found.st_mode), (found.st_dev, found.st_ino)
+        if known in self._linked:
+            self._link(self._linked[known], target, name)
+            return
+        if kind == stat.S_IFDIR:
+            self._subdirectory(source, target, name, path)
+            return
+        if kind == stat.S_IFLNK:
+            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+        elif kind == stat.S_IFREG:
+            _copy_file(source, target, name)
+        elif kind == stat.S_IFSOCK:
+            return  # Nobody listens on a copy.
+        else:
+            os.mknod(name, found.st_mode, found.st_rdev, dir_fd=target)
+        if kind != stat.S_IFREG:
+            os.chown(name, found.st_uid, found.st_gid, dir_fd=target, follow_symlinks=False)
+            if kind != stat.S_IFLNK:
+                os.chmod(f"/proc/self/fd/{target}/{name}", stat.S_IMODE(found.st_mode))
+            _set_times(name, found, target)
+        if found.st_nlink > 1:
+            self._linked[known] = path
+
+    def _link(self, first: str, target: int, name: str) -> None:
+        parent, _, last = first.rpartition("/")
+        directory = open_beneath(self._top, parent or ".", _DIRECTORY) if parent else os.dup(self._top)
+        try:
+            os.link(last, name, src_dir_fd=directory, dst_dir_fd=target, follow_symlinks=False)
+        finally:
+            os.close(directory)
+
+    def _subdirectory(self, source: int, target: int, name: str, path: str) -> None:
+        below = os.open(name, _DIRECTORY, dir_fd=source)
+        try:
+            os.mkdir(name, 0o700, dir_fd=target)
+            made = os.open(name, _DIRECTORY, dir_fd=target)
+            try:
+                self.directory(below, made, path)
+            finally:
+                os.close(made)
+        finally:
+            os.close(below)
 
 
-def _copy_metadata(source: Path, target: Path) -> None:
-    """Owner, mode, times and extended attributes; the owner first, since changing it clears set-uid bits."""
-    found = source.lstat()
-    os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
-    shutil.copystat(source, target, follow_symlinks=False)
+def _copy_file(source: int, target: int, name: str) -> None:
+    reading = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        writing = os.open(name, flags, 0o600, dir_fd=target)
+        try:
+            _copy_data(reading, writing)
+            _describe(reading, writing)
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+
+
+def _copy_data(reading: int, writing: int) -> None:
+    """The data, holes as holes."""
+    size, at = os.fstat(reading).st_size, 0
+    while at < size:
+        try:
+            at = os.lseek(reading, at, os.SEEK_DATA)
+        except OSError:
+            break  # ENXIO: a hole up to the end
+        end = os.lseek(reading, at, os.SEEK_HOLE)
+        os.lseek(writing, at, os.SEEK_SET)
+        os.lseek(reading, at, os.SEEK_SET)
+        while at < end:
+            sent = os.sendfile(writing, reading, at, min(end - at, _CHUNK))
+            if sent == 0:
+                return
+            at += sent
+    os.ftruncate(writing, size)
+
+
+def _describe(source: int, target: int) -> None:
+    """Owner, xattrs, mode, times, in an order in which none undoes another."""
+    found = os.fstat(source)
+    os.fchown(target, found.st_uid, found.st_gid)
+    for name in os.listxattr(source):
+        # What cannot be set here, a file system's own, is no part of the content.
+        try:
+            os.setxattr(target, name, os.getxattr(source, name))
+        except OSError as error:
+            if not name.startswith(("system.", "security.selinux", "trusted.")):
+                raise OSError(error.errno, f"extended attribute {name}: {error.strerror}") from error
+    os.fchmod(target, stat.S_IMODE(found.st_mode))
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _set_times(name: str, found: os.stat_result, directory: int) -> None:
+    times = (found.st_atime_ns, found.st_mtime_ns)
+    os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False)

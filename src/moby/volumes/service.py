@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import msgspec
 
-from moby.core.errors import Conflict, InvalidParameter, NotFound
+from moby.core.errors import Conflict, MobyError, NotFound
 from moby.core.store import Store, Table
-from moby.core.volumes import VolumeDriver
+from moby.core.volumes import DriverVolume, VolumeDriver
 from moby.host.threads import blocking
 
+log = logging.getLogger(__name__)
+
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
+_DEFAULT_DRIVER = "local"
 
 
-class VolumeRecord(msgspec.Struct):
+class VolumeRecord(msgspec.Struct, frozen=True):
     """A volume as it is stored; `users` are the containers that refer to it."""
 
     name: str
@@ -54,13 +61,16 @@ class Volumes:
 
     Life: a volume is made by `create`, or by `acquire` for a container, which also notes that it is used;
     `release` takes that note back. Both are on disk when they return, so that a volume in use is never
-    removed, whatever happened in between.
+    removed, whatever happened in between. `mount` and `unmount` are for as long as a container runs; after a
+    restart the containers that run have to `mount` again, which changes nothing but the count.
+    Cancellation: after a cancelled call the volume exists or does not, and is found either way.
     """
 
     def __init__(self, drivers: Mapping[str, VolumeDriver], store: Store) -> None:
         self._drivers = drivers
         self._table = Table(store, "volumes", VolumeRecord)
         self._records: dict[str, VolumeRecord] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def drivers(self) -> list[str]:
@@ -68,8 +78,44 @@ class Volumes:
         return sorted(self._drivers)
 
     async def load(self) -> None:
-        """Take the stored volumes back in; once, at start."""
+        """Take the stored volumes back in; once, at start.
+
+        What a driver has and nobody wrote down becomes a volume, what it has lost and nobody uses is
+        forgotten: a crash came between the two.
+        """
         self._records = await self._table.load()
+        for driver in self._drivers.values():
+            try:
+                found = {volume.name: volume for volume in await driver.list()}
+            except MobyError:
+                log.exception("cannot list volumes", extra={"driver": driver.name})
+                continue
+            for name in found.keys() - self._records.keys():
+                await self._save(VolumeRecord(name, driver.name, _created(found[name])))
+            for record in list(self._records.values()):
+                if record.driver == driver.name and record.name not in found and not record.users:
+                    await self._forget(record.name)
+
+    async def keep_users(self, containers: Collection[str]) -> None:
+        """Forget users that are none of these containers; once, at start."""
+        for record in list(self._records.values()):
+            users = [user for user in record.users if user in containers]
+            if users != record.users:
+                await self._save(msgspec.structs.replace(record, users=users))
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        lock = self._locks.get(name)
+        if lock is None:
+            lock = self._locks[name] = asyncio.Lock()
+        return lock
+
+    async def _save(self, record: VolumeRecord) -> None:
+        await self._table.save(record.name, record)
+        self._records[record.name] = record
+
+    async def _forget(self, name: str) -> None:
+        await self._table.delete(name)
+        self._records.pop(name, None)
 
     def _driver(self, name: str) -> VolumeDriver:
         driver = self._drivers.get(name)
@@ -90,33 +136,63 @@ class Volumes:
         self,
         name: str = "",
         *,
-        driver: str = "local",
+        driver: str = "",
         options: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
         user: str = "",
     ) -> StoredVolume:
-        """A volume; the one there is if driver and options are the same. Raises Conflict otherwise."""
+        """A volume; the one there is, whatever its options and labels, if `driver` is its own or empty.
+
+        Without a name it gets one and is anonymous. Raises Conflict if another driver has the name, and what
+        the driver raises.
+        """
         labels = dict(labels or {})
         if not name:
             name = os.urandom(32).hex()
             labels[ANONYMOUS_LABEL] = ""
-        record = self._records.get(name)
-        if record is not None:
-            if record.driver != driver or (options and record.options != dict(options)):
-                raise Conflict(
-                    f"create {name}: conflict: volume name must be unique: "
-                    f'driver "{record.driver}" is in use for it with other options'
-                )
-            if user and user not in record.users:
-                record.users.append(user)
-                await self._table.save(name, record)
+        async with self._lock(name):
+            record = await self._existing(name, driver)
+            if record is None:
+                record = await self._make(name, driver or _DEFAULT_DRIVER, dict(options or {}), labels, user)
+            elif user and user not in record.users:
+                await self._save(msgspec.structs.replace(record, users=[*record.users, user]))
             return await self.get(name)
-        made = await self._driver(driver).create(name, dict(options or {}))
-        created = (made.created_at or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        record = VolumeRecord(name, driver, created, labels, dict(options or {}), [user] if user else [])
-        self._records[name] = record
-        await self._table.save(name, record)
-        return await self.get(name)
+
+    async def _existing(self, name: str, driver: str) -> VolumeRecord | None:
+        record = self._records.get(name)
+        if record is None:
+            return None
+        if driver and record.driver != self._driver(driver).name:
+            raise Conflict(
+                f"create {name}: driver '{record.driver}' already has volume '{name}': "
+                "volume name must be unique"
+            )
+        try:
+            await self._driver(record.driver).get(name)
+        except NotFound as error:
+            if record.users:
+                raise Conflict(
+                    f"create {name}: found references to volume '{name}' in driver '{record.driver}' but the "
+                    "volume was not found in the driver -- you may need to remove containers referencing "
+                    "this volume or force remove the volume to re-create it: volume name must be unique"
+                ) from error
+            return None
+        return record
+
+    async def _make(
+        self, name: str, driver: str, options: dict[str, str], labels: dict[str, str], user: str
+    ) -> VolumeRecord:
+        try:
+            made = await self._driver(driver).create(name, options)
+        except MobyError as error:
+            raise type(error)(f"create {name}: {error.message}", hint=error.hint) from error
+        record = VolumeRecord(name, driver, _created(made), labels, options, [user] if user else [])
+        try:
+            await self._save(record)
+        except MobyError:
+            await self._driver(driver).remove(name)
+            raise
+        return record
 
     async def acquire(
         self, name: str, *, driver: str, options: Mapping[str, str], labels: Mapping[str, str], user: str
@@ -128,34 +204,28 @@ class Volumes:
 
     async def release(self, name: str, user: str, remove: bool = False) -> None:
         """No longer used by `user`; with `remove`, gone if nobody else uses it."""
-        record = self._records.get(name)
-        if record is None:
-            return
-        if user in record.users:
-            record.users.remove(user)
-            await self._table.save(name, record)
-        if remove and not record.users:
-            await self.remove(name, force=True)
+        async with self._lock(name):
+            record = self._records.get(name)
+            if record is None:
+                return
+            if user in record.users:
+                record = msgspec.structs.replace(record, users=[one for one in record.users if one != user])
+                await self._save(record)
+            if remove and not record.users:
+                await self._remove(record, force=True)
 
     async def get(self, name: str) -> StoredVolume:
-        """Raises NotFound."""
+        """Raises NotFound (`get NAME: no such volume`)."""
         record = self._record(name)
         driver = self._driver(record.driver)
-        found = await driver.get(name)
-        return StoredVolume(
-            name,
-            record.driver,
-            found.mountpoint,
-            record.created,
-            driver.scope,
-            record.labels,
-            record.options,
-            found.status,
-            tuple(record.users),
-        )
+        try:
+            found = await driver.get(name)
+        except NotFound as error:
+            raise NotFound(f"get {name}: no such volume") from error
+        return _stored(record, driver, found)
 
     async def mount(self, name: str, user: str) -> Path:
-        """Where it can be used."""
+        """Where it can be used. Raises NotFound, and System if it cannot be mounted."""
         return await self._driver(self._record(name).driver).mount(name, user)
 
     async def unmount(self, name: str, user: str) -> None:
@@ -166,41 +236,73 @@ class Volumes:
 
     async def remove(self, name: str, *, force: bool = False) -> StoredVolume | None:
         """The volume that was removed. Raises Conflict while it is used, NotFound unless forced."""
-        record = self._records.get(name)
-        if record is None:
-            if force:
-                return None
-            raise NotFound(f"get {name}: no such volume")
+        async with self._lock(name):
+            record = self._records.get(name)
+            if record is None:
+                if force:
+                    return None
+                raise NotFound(f"get {name}: no such volume")
+            return await self._remove(record, force=force)
+
+    async def _remove(self, record: VolumeRecord, *, force: bool) -> StoredVolume:
+        name = record.name
         if record.users:
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(record.users)}]")
-        shown = StoredVolume(name, record.driver, Path(), record.created)
         try:
             await self._driver(record.driver).remove(name)
-        except NotFound:
+        except NotFound as error:
+            await self._forget(name)
             if not force:
-                raise
-        self._records.pop(name, None)
-        await self._table.delete(name)
-        return shown
+                raise NotFound(f"get {name}: no such volume") from error
+        except MobyError as error:
+            raise type(error)(f"remove {name}: {error.message}", hint=error.hint) from error
+        else:
+            await self._forget(name)
+        return StoredVolume(name, record.driver, Path(), record.created, labels=record.labels)
 
     async def size(self, name: str) -> int:
-        """Its bytes on disk, counted."""
+        """The bytes of its files, counted; a file with several names counts once."""
         return await blocking(_size, (await self.get(name)).mountpoint)
 
     async def list(self) -> Sequence[StoredVolume]:
         """Every volume; one whose driver lost it is left out."""
         found = []
-        for name in list(self._records):
-            try:
-                found.append(await self.get(name))
-            except (NotFound, InvalidParameter):
-                continue
+        for driver_name, driver in self._drivers.items():
+            known = {volume.name: volume for volume in await driver.list()}
+            found += [
+                _stored(record, driver, known[record.name])
+                for record in self._records.values()
+                if record.driver == driver_name and record.name in known
+            ]
         return found
 
 
+def _created(volume: DriverVolume) -> str:
+    return (volume.created_at or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _stored(record: VolumeRecord, driver: VolumeDriver, found: DriverVolume) -> StoredVolume:
+    return StoredVolume(
+        record.name,
+        record.driver,
+        found.mountpoint,
+        record.created,
+        driver.scope,
+        record.labels,
+        record.options,
+        found.status,
+        tuple(record.users),
+    )
+
+
 def _size(path: Path) -> int:
-    total = 0
+    sizes: dict[tuple[int, int], int] = {}
     for directory, _, names in os.walk(path):
         for name in names:
-            total += os.lstat(os.path.join(directory, name)).st_blocks * 512
-    return total
+            try:
+                found = os.lstat(os.path.join(directory, name))
+            except FileNotFoundError:
+                continue
+            if not stat.S_ISDIR(found.st_mode):
+                sizes[found.st_dev, found.st_ino] = found.st_size
+    return sum(sizes.values())
