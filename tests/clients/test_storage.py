@@ -16,6 +16,14 @@ def test_a_bind_shows_the_hosts_files_both_ways(engine: Engine, tmp_path: Path) 
     assert (tmp_path / "out").read_text() == "back\n"
 
 
+def test_a_bind_of_a_single_file(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("from the host")
+    assert (
+        engine.ok("run", "--rm", "-v", f"{tmp_path}/file:/etc/motd:ro", "busybox", "cat", "/etc/motd")
+        == "from the host"
+    )
+
+
 def test_a_read_only_bind_refuses_writing(engine: Engine, tmp_path: Path) -> None:
     result = engine.docker("run", "--rm", "-v", f"{tmp_path}:/data:ro", "busybox", "touch", "/data/x")
     assert result.code == 1

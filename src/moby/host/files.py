@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import itertools
@@ -70,6 +71,18 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
         os.unlink(temporary)
         raise
     sync_directory(path.parent)
+
+
+def make_mount_source(path: str) -> None:
+    """A directory for a bind mount whose source is missing; whatever is there already is what is wanted.
+
+    Raises as `translation` does, in dockerd's words.
+    """
+    with (
+        translation(f"error while creating mount source path '{path}'"),
+        contextlib.suppress(FileExistsError),
+    ):
+        os.makedirs(path, 0o755, exist_ok=True)
 
 
 def sync_directory(path: Path) -> None:

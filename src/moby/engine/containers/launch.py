@@ -18,7 +18,7 @@ from moby.core.undo import Undo
 from moby.engine.config import EngineConfig
 from moby.engine.containers.index import Index
 from moby.engine.containers.record import Record
-from moby.host.files import translation
+from moby.host.files import make_mount_source, translation
 from moby.host.mounts import mounted, open_beneath, resolve_in_root
 from moby.host.threads import blocking
 from moby.networks.names import HOST_RESOLV_CONF, hosts_file, resolv_conf, resolv_conf_source
@@ -120,8 +120,7 @@ class Launcher:
                 if mount.subpath:
                     source = await blocking(_inside, source, mount.subpath)
             elif mount.create_source:
-                with translation("error while creating mount source path"):
-                    await blocking(os.makedirs, source, 0o755, exist_ok=True)
+                await blocking(make_mount_source, source)
             found.append(Bind(source, point.destination, point.rw, point.propagation or "rprivate"))
         return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 
 from moby.core.errors import InvalidParameter
@@ -13,6 +12,7 @@ from moby.core.undo import Undo
 from moby.engine.containers.index import Index
 from moby.engine.containers.mount_specs import parse_bind, parse_mount, parse_volumes_from
 from moby.engine.containers.record import Mounted, Record
+from moby.host.files import make_mount_source
 from moby.host.mounts import mounted
 from moby.host.threads import blocking
 from moby.volumes.copying import copy_up
@@ -44,7 +44,7 @@ class MountPlanner:
             if mount.point.type == "volume":
                 await self._make_volume(record, mount, undo)
             if mount.create_source and mount.point.type == "bind":
-                await blocking(os.makedirs, mount.point.source, 0o755, True)
+                await blocking(make_mount_source, mount.point.source)
         return mounts
 
     def _inherited(self, host: HostConfig) -> Sequence[Mounted]:
