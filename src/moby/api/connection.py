@@ -12,6 +12,8 @@ import re
 from aiohttp.web import BaseRequest, Response, Server, StreamResponse
 from aiohttp.web_protocol import RequestHandler
 
+from moby.api.pings import Pings
+
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
 _EARLY_LIMIT = 1 << 20
@@ -22,15 +24,20 @@ log = logging.getLogger(__name__)
 class Connection(RequestHandler):
     """Keeps early bytes apart. `early` is what came after the request that asks for an upgrade."""
 
-    __slots__ = ("_missing", "early")
+    __slots__ = ("_missing", "_pings", "early")
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, pings: Pings | None, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.early: bytes | None = None
+        self._pings = pings
         self._missing = 0
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the client."""
+        """Bytes from the client. Once something else than a ping has come, all of it goes to the parser."""
+        if self._pings is not None:
+            if self._take_ping(self._pings, data):
+                return
+            self._pings = None
         if self.early is None and _UPGRADE.search(data) is None:
             super().data_received(data)
             return
@@ -47,6 +54,14 @@ class Connection(RequestHandler):
                 self.force_close()
         if request:
             super().data_received(request)
+
+    def _take_ping(self, pings: Pings, data: bytes) -> bool:
+        answer = pings.answer(data)
+        # One that sends and does not read is to be held up, which the usual way does.
+        if answer is None or self.transport is None or self.transport.get_write_buffer_size():
+            return False
+        self.transport.write(answer)
+        return True
 
     def handle_error(
         self,
@@ -65,7 +80,9 @@ class Connection(RequestHandler):
 
 
 class Connections(Server):
-    """Makes a `Connection` of every client that comes."""
+    """Makes a `Connection` of every client that comes; `pings` answers theirs once it is set."""
+
+    pings: Pings | None = None
 
     def __call__(self) -> RequestHandler:
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return Connection(self.pings, self, loop=self._loop, **self._kwargs)

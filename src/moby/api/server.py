@@ -17,6 +17,7 @@ from aiohttp import web
 from moby.api import versions
 from moby.api.connection import Connection, Connections
 from moby.api.hijack import take_over
+from moby.api.pings import Pings
 from moby.api.request import Request
 from moby.api.responses import empty_response, error_response
 from moby.api.routing import Route, Table, check_version, clean, split_target
@@ -83,6 +84,7 @@ class Server:
     def serve(self, routes: Iterable[Route]) -> None:
         """Begin to answer; requests that came before are answered now."""
         self._table = Table(routes)
+        self._http.pings = Pings(self._common)
         self._ready.set()
 
     async def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:

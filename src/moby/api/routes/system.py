@@ -10,6 +10,7 @@ from aiohttp.web import Response, StreamResponse
 from multidict import CIMultiDict
 
 from moby.api import versions
+from moby.api.pings import HEADERS
 from moby.api.request import Request
 from moby.api.responses import JSON, JSON_LINES, JSON_SEQUENCE, NDJSON, begin, closing, json_response
 from moby.api.routing import Route
@@ -41,13 +42,6 @@ class System(Protocol):
 
 
 _KINDS = ("container", "image", "volume", "build-cache")
-_PING = {
-    "Builder-Version": "1",
-    "Cache-Control": "no-cache, no-store, must-revalidate",
-    "Content-Type": "text/plain; charset=utf-8",
-    "Pragma": "no-cache",
-    "Swarm": "inactive",
-}
 
 
 class SystemRoutes:
@@ -69,9 +63,8 @@ class SystemRoutes:
         ]
 
     async def _ping(self, request: Request) -> StreamResponse:
-        # Builder-Version 1: clients are not to use BuildKit's session, which is not there.
         if self._ping_headers is None:
-            self._ping_headers = CIMultiDict({**request.common, **_PING})
+            self._ping_headers = CIMultiDict({**request.common, **HEADERS})
         return Response(body=b"" if request.method == "HEAD" else b"OK", headers=self._ping_headers.copy())
 
     async def _info(self, request: Request) -> StreamResponse:
