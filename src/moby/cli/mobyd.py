@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -55,6 +56,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _serve(config: EngineConfig, line: flags.CommandLine) -> int:
+    gc.disable()  # until we serve: nothing of what is imported and wired is garbage
     import uvloop
 
     from moby.cli.pidfile import pidfile

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import importlib
 import logging
+import os
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from moby import __version__
@@ -13,7 +17,9 @@ from moby.cli.listeners import addresses, open_listener, remove
 from moby.cli.tls import server_context
 from moby.core.config import ConfigSource
 from moby.engine.config import EngineConfig
+from moby.engine.containerd_child import managed_containerd
 from moby.framework.assembly import Assembly
+from moby.host.threads import blocking
 from moby.monitor.client import Monitors
 
 log = logging.getLogger(__name__)
@@ -29,9 +35,14 @@ async def serve(config: ConfigSource[EngineConfig], assembly: Assembly, stop: as
     for directory in (current.data_root, current.exec_root):
         Path(directory).mkdir(mode=0o711, parents=True, exist_ok=True)
     drivers = {one.component.name: one.component.target for one in assembly.of("logs")}
-    async with Monitors(Path(current.exec_root, "monitor"), drivers) as monitors:
+    async with (
+        _containerd_ahead(current, assembly),
+        _importing() as imported,
+        Monitors(Path(current.exec_root, "monitor"), drivers) as monitors,
+    ):
         listeners = await _listen(current, monitors)
-        # Only now, which takes a while: clients that come meanwhile wait instead of being refused.
+        # Clients that come meanwhile wait instead of being refused.
+        await imported
         from moby.api.server import Server
         from moby.cli.assembled import assembled
 
@@ -45,6 +56,9 @@ async def serve(config: ConfigSource[EngineConfig], assembly: Assembly, stop: as
                     server.serve(backends.routes())
                     for address in listeners:
                         log.info(f"API listen on {_shown(address)}")  # noqa: G004 - the words that tools wait for
+                    # What was made until now stays: it need not be looked through again and again.
+                    gc.freeze()
+                    gc.enable()
                     await stop.wait()
                     log.info("shutting down")
                     ended = True
@@ -53,6 +67,50 @@ async def serve(config: ConfigSource[EngineConfig], assembly: Assembly, stop: as
                 await monitors.release()
                 await monitors.stop()
             remove(listeners if ended else {})
+
+
+@asynccontextmanager
+async def _containerd_ahead(config: EngineConfig, assembly: Assembly) -> AsyncIterator[None]:
+    """Our own containerd, if the assembly has one, comes up while we are busy; the engine takes it back."""
+    wanted = any(one.component.name == "containerd" for one in assembly.chosen)
+    managed = managed_containerd(config) if wanted else None
+    if managed is None:
+        yield
+        return
+    try:
+        await blocking(managed.begin)
+        yield
+    except BaseException:
+        await blocking(managed.abandon)
+        raise
+
+
+@asynccontextmanager
+async def _importing() -> AsyncIterator[asyncio.Task[None]]:
+    """Most of the program takes a while to import, in which containerd and the fork server come up."""
+    async with asyncio.TaskGroup() as group:
+        yield group.create_task(blocking(_import_the_rest))
+
+
+def _import_the_rest() -> None:
+    with _no_certificates():
+        importlib.import_module("moby.api.server")
+    importlib.import_module("moby.cli.assembled")
+
+
+@contextmanager
+def _no_certificates() -> Iterator[None]:
+    """aiohttp reads every certificate of the host when it is imported, for clients that we do not have."""
+    name = "SSL_CERT_FILE"
+    before = os.environ.get(name)
+    os.environ[name] = os.devnull
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 async def _listen(config: EngineConfig, monitors: Monitors) -> Mapping[str, socket.socket]:

@@ -12,9 +12,9 @@ from moby.core.errors import InvalidParameter, NotFound
 from moby.core.networks import NetworkDriver
 from moby.core.store import Store
 from moby.engine.config import EngineConfig
+from moby.engine.containerd_child import managed_containerd
 from moby.host.cgroups import cgroup_facts
 from moby.host.containerd.client import Containerd
-from moby.host.containerd.managed import ManagedContainerd
 from moby.host.containerd.tasks import Shim
 from moby.host.nftables import Nftables
 from moby.host.store import SqliteStore
@@ -37,14 +37,7 @@ class ContainerdChild:
     """Our own containerd, or none if the settings name another's address."""
 
     def __init__(self, config: EngineConfig) -> None:
-        level = "debug" if config.debug else config.log_level
-        self.managed = (
-            None
-            if config.containerd
-            else ManagedContainerd(
-                Path(config.data_root, "containerd"), Path(config.exec_root, "containerd"), level=level
-            )
-        )
+        self.managed = managed_containerd(config)
         self._address = config.containerd
 
     @property

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Self
 
 from moby.core.errors import InvalidParameter, MobyError, NotFound, Unavailable
-from moby.host.containerd.client import Containerd
-from moby.host.containerd.introspection import METADATA, plugins
 from moby.host.files import write_atomic
 from moby.host.process import Watched, start_detached
 from moby.host.threads import blocking
@@ -181,20 +179,20 @@ class ManagedContainerd:
         process.close()
         return None
 
+    def _spawn(self, program: str) -> int:
+        env = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
+        pid = start_detached([program, "--config", str(self._config)], log=self._log, env=env)
+        self._pidfile.write_text(f"{pid}\n")
+        return pid
+
     async def _start(self) -> None:
         program = shutil.which(self._program)
         if program is None:
             raise NotFound(
                 f"{self._program}: no such program", hint="install containerd, or name one with --containerd"
             )
-        argv = [
-            program,
-            "--config", str(self._config),
-        ]  # fmt: skip
-        env = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
-        pid = start_detached(argv, log=self._log, env=env)
+        pid = self._spawn(program)
         process = Watched(pid)
-        self._pidfile.write_text(f"{pid}\n")
         try:
             await self._answers(process, _READY_LIMIT_S)
         except BaseException:
@@ -206,13 +204,41 @@ class ManagedContainerd:
         self._process = process
         log.info("containerd started", extra={"pid": pid, "address": self.address})
 
+    def begin(self) -> None:
+        """Start it, if none has outlived an earlier daemon, and do not wait: entering takes it back.
+
+        It comes up while its user is busy with other things. `abandon` ends it if it is never entered.
+        """
+        self._prepare()
+        survivor = self._survivor()
+        if survivor is not None:
+            survivor.close()
+            return
+        program = shutil.which(self._program)
+        if program is not None:
+            Watched(self._spawn(program)).close()
+
+    def abandon(self) -> None:
+        """End what `begin` began, if nobody has taken it back."""
+        process = self._survivor()
+        if process is not None:
+            process.kill()
+            process.close()
+            self._pidfile.unlink(missing_ok=True)
+
     async def wait_ready(self, limit_s: float = _READY_LIMIT_S) -> None:
         """Returns when it answers, whichever start it takes. Raises Unavailable if not within `limit_s`."""
+        from moby.host.containerd.client import Containerd
+
         async with Containerd(self.address) as client:
             await client.version(limit_s=limit_s)
 
     async def _answers(self, process: Watched, limit_s: float) -> None:
         """Returns when it answers. Raises Unavailable if it ends, or has not within `limit_s`."""
+        # Only now: gRPC takes long to import, and containerd comes up meanwhile.
+        from moby.host.containerd.client import Containerd
+        from moby.host.containerd.introspection import METADATA, plugins
+
         deadline = time.monotonic() + limit_s
         while not await _connectable(self.address):
             if time.monotonic() > deadline:
