@@ -19,6 +19,7 @@ from moby.cli.logging import set_level, set_up
 from moby.core.config import ConfigSource
 from moby.core.errors import InvalidParameter, MobyError
 from moby.engine.config import EngineConfig, keys
+from moby.host.memory import few_arenas
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,7 @@ def _prepare_process(config: EngineConfig) -> None:
     if os.geteuid() != 0:
         raise InvalidParameter("mobyd needs to be started with root privileges")
     os.umask(0o022)
+    few_arenas()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if config.oom_score_adjust:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib
 import logging
@@ -19,10 +20,13 @@ from moby.core.config import ConfigSource
 from moby.engine.config import EngineConfig
 from moby.engine.containerd_child import managed_containerd
 from moby.framework.assembly import Assembly
+from moby.host.memory import trim
 from moby.host.threads import blocking
 from moby.monitor.client import Monitors
 
 log = logging.getLogger(__name__)
+
+_TRIM_EVERY_S = 30.0
 
 
 async def serve(config: ConfigSource[EngineConfig], assembly: Assembly, stop: asyncio.Event) -> None:
@@ -59,7 +63,7 @@ async def serve(config: ConfigSource[EngineConfig], assembly: Assembly, stop: as
                     # What was made until now stays: it need not be looked through again and again.
                     gc.freeze()
                     gc.enable()
-                    await stop.wait()
+                    await _until(stop)
                     log.info("shutting down")
                     ended = True
         finally:
@@ -83,6 +87,15 @@ async def _containerd_ahead(config: EngineConfig, assembly: Assembly) -> AsyncIt
     except BaseException:
         await blocking(managed.abandon)
         raise
+
+
+async def _until(stop: asyncio.Event) -> None:
+    """Wait, and give back what has become free, now and from time to time."""
+    while not stop.is_set():
+        await blocking(trim)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TRIM_EVERY_S):
+                await stop.wait()
 
 
 @asynccontextmanager
