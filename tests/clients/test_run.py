@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import pty
 import select
 import subprocess
 import time
-from typing import Self
 
 import pytest
 
-from tests.clients.engine import DOCKER, Engine
+from tests.clients.engine import Engine
+from tests.clients.terminal import Terminal
 
 
 def test_output_goes_to_the_stream_it_was_written_to(engine: Engine) -> None:
@@ -95,49 +94,6 @@ def test_capabilities_are_the_default_ones(engine: Engine) -> None:
     assert none.split()[1] == "0000000000000000"
 
 
-class Terminal:
-    """A docker command on a pseudo-terminal, as at a keyboard."""
-
-    def __init__(self, engine: Engine, *arguments: str) -> None:
-        self._master, slave = pty.openpty()
-        self.process = subprocess.Popen(
-            [DOCKER, *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=engine.environment,
-            start_new_session=True,
-        )
-        os.close(slave)
-        self.text = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(10)
-        os.close(self._master)
-
-    def type(self, text: str) -> None:
-        """Presses keys."""
-        os.write(self._master, text.encode())
-
-    def read_until(self, wanted: str, timeout: float = 20) -> str:
-        """Reads the screen until it shows a text."""
-        deadline = time.monotonic() + timeout
-        while wanted not in self.text:
-            ready, _, _ = select.select([self._master], [], [], max(0, deadline - time.monotonic()))
-            assert ready, f"no {wanted!r} in {self.text!r}"
-            try:
-                chunk = os.read(self._master, 65536)
-            except OSError:  # the other side is closed
-                raise AssertionError(f"ended without {wanted!r}: {self.text!r}") from None
-            self.text += chunk.decode(errors="replace")
-        return self.text
-
-
 def test_a_shell_on_a_terminal(engine: Engine) -> None:
     with Terminal(engine, "run", "--rm", "-it", "busybox", "sh") as terminal:
         terminal.read_until("# ")
@@ -155,13 +111,13 @@ def test_the_terminals_size_reaches_the_container(engine: Engine) -> None:
 
     with Terminal(engine, "run", "--rm", "-it", "busybox", "sh") as terminal:
         terminal.read_until("# ")
-        fcntl.ioctl(terminal._master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+        fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
         os.kill(terminal.process.pid, 28)  # SIGWINCH, which a terminal would send to its foreground
         for _ in range(50):
             terminal.type("stty size\n")
             time.sleep(0.1)
-            if "33 101" in terminal.text or select.select([terminal._master], [], [], 0)[0]:
-                terminal.text += os.read(terminal._master, 65536).decode(errors="replace")
+            if "33 101" in terminal.text or select.select([terminal.master], [], [], 0)[0]:
+                terminal.text += os.read(terminal.master, 65536).decode(errors="replace")
             if "33 101" in terminal.text:
                 break
         assert "33 101" in terminal.text

@@ -68,6 +68,7 @@ from moby.core.types.volumes import (
     VolumePruneResponse,
     VolumeUsage,
 )
+from tests.contract.fake_execs import FakeExecs
 
 ID = "f" * 64
 DIGEST = "sha256:" + "a" * 64
@@ -461,6 +462,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.containers = FakeContainers()
         self.streams = FakeStreams()
+        self.execs = FakeExecs()
         self.images = FakeImages()
         self.transfers = FakeTransfers()
         self.networks = FakeNetworks()
@@ -472,6 +474,7 @@ class FakeEngine:
         return Backends(
             containers=self.containers,
             container_streams=self.streams,
+            execs=self.execs,
             images=self.images,
             transfers=self.transfers,
             networks=self.networks,

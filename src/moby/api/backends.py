@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from moby.api.routes.container_changes import ContainerChangeRoutes, ContainerChanges
 from moby.api.routes.container_streams import ContainerStreamRoutes, ContainerStreams
 from moby.api.routes.containers import ContainerRoutes, Containers
+from moby.api.routes.execs import ExecRoutes, Execs
 from moby.api.routes.image_transfers import TransferRoutes, Transfers
 from moby.api.routes.images import ImageRoutes, Images
 from moby.api.routes.networks import NetworkRoutes, Networks
@@ -22,6 +23,7 @@ class Backends:
 
     containers: Containers
     container_streams: ContainerStreams
+    execs: Execs
     images: Images
     transfers: Transfers
     networks: Networks
@@ -35,6 +37,7 @@ class Backends:
             *ContainerRoutes(self.containers).routes(),
             *(ContainerChangeRoutes(self.container_changes).routes() if self.container_changes else ()),
             *ContainerStreamRoutes(self.container_streams).routes(),
+            *ExecRoutes(self.execs).routes(),
             *ImageRoutes(self.images).routes(),
             *TransferRoutes(self.transfers).routes(),
             *NetworkRoutes(self.networks).routes(),

@@ -11,11 +11,12 @@ from moby.core.config import ConfigSource
 from moby.core.images import ImageStore
 from moby.core.runtime import Runtime
 from moby.core.store import Store
+from moby.engine.components import Components
 from moby.engine.config import EngineConfig
 from moby.engine.identity import engine_id
 from moby.engine.parts import ContainerdChild, default_runtime, oci_runtimes, snapshotter
 from moby.engine.system import Inventory
-from moby.engine.wiring import Components, Engine, engine
+from moby.engine.wiring import Engine, engine
 from moby.framework.assembly import Assembly
 from moby.framework.wiring import Wiring
 from moby.host.cgroups import cgroup_facts
@@ -87,6 +88,7 @@ def _backends(running: Engine) -> Backends:
     return Backends(
         containers=running.containers,
         container_streams=running.container_streams,
+        execs=running.execs,
         images=running.images,
         transfers=running.transfers,
         networks=running.networks,

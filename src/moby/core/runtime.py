@@ -46,8 +46,18 @@ class TaskRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessRequest:
+    """One more process for a running task; `process` is the OCI runtime spec's object of that name."""
+
+    task: str
+    id: str
+    process: Mapping[str, Any]
+    stdio: Stdio
+
+
+@dataclass(frozen=True, slots=True)
 class TaskState:
-    """What a runtime knows of a task."""
+    """What a runtime knows of a task, or of one more process in it."""
 
     id: str
     pid: int
@@ -58,12 +68,13 @@ class TaskState:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """A task's main process ended."""
+    """A task's first process ended; or, if `process` names it, one more."""
 
     id: str
     pid: int
     exit_status: int
     exited_at: datetime
+    process: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,40 @@ class Resync:
 TaskEvent = Exited | OutOfMemory | Resync
 
 
+class Processes(Protocol):
+    """Runs more processes in running tasks.
+
+    Life of a process: `run` makes and starts it, and it ends by itself, by a signal, or with its task; it
+    keeps its exit status until `delete`. Ends are among the events of the runtime.
+    Cancellation: after a cancelled `run` the process may live; `delete` frees what there is.
+    Errors: as `Runtime`.
+    """
+
+    async def run(self, request: ProcessRequest) -> int:
+        """Run it; its pid. After an error nothing of it is left."""
+        ...
+
+    async def kill(self, task: str, process: str, signal: int) -> None:
+        """Send it a signal."""
+        ...
+
+    async def resize(self, task: str, process: str, *, width: int, height: int) -> None:
+        """Set its terminal's size in characters."""
+        ...
+
+    async def close_stdin(self, task: str, process: str) -> None:
+        """Nothing more will come on its standard input."""
+        ...
+
+    async def state(self, task: str, process: str) -> TaskState:
+        """Raises NotFound."""
+        ...
+
+    async def delete(self, task: str, process: str) -> None:
+        """Free what is left of one that ended; no error if there is nothing."""
+        ...
+
+
 class Runtime(Protocol):
     """Runs tasks.
 
@@ -92,6 +137,8 @@ class Runtime(Protocol):
     Errors: NotFound for an unknown task; InvalidParameter when the program cannot be run, with the
     runtime's words in the message; Unavailable when the runtime does not answer.
     """
+
+    processes: Processes
 
     async def create(self, request: TaskRequest) -> int:
         """Make the task; the pid of its (not yet running) first process."""

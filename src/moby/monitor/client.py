@@ -93,17 +93,25 @@ class Monitor:
 
     async def attach(self, connection: socket.socket, options: AttachOptions) -> AttachEnd:
         """Hand a client over; returns when its attachment has ended. The caller closes its own socket."""
+        return await self.attachment(connection, options)
+
+    def attachment(self, connection: socket.socket, options: AttachOptions) -> asyncio.Future[AttachEnd]:
+        """As `attach`, when the client has been handed over: the end that is to come."""
+        ended: asyncio.Future[AttachEnd] = asyncio.get_running_loop().create_future()
         if self._gone.is_set():
-            return AttachEnd.FINISHED
+            ended.set_result(AttachEnd.FINISHED)
+            return ended
         self._number += 1
         number = self._number
-        ended: asyncio.Future[AttachEnd] = asyncio.get_running_loop().create_future()
         self._attachments[number] = ended
-        try:
-            self._send(Attach(number, options), connection.fileno())
-            return await ended
-        finally:
-            self._attachments.pop(number, None)
+        ended.add_done_callback(lambda _: self._attachments.pop(number, None))
+        self._send(Attach(number, options), connection.fileno())
+        return ended
+
+    @property
+    def gone(self) -> bool:
+        """Has it delivered everything, or died?"""
+        return self._gone.is_set()
 
     async def finished(self) -> None:
         """Returns when the monitor is gone."""
@@ -167,7 +175,7 @@ class Monitor:
         asyncio.get_running_loop().remove_reader(self._connection)
         self._connection.close()
         self._gone.set()
-        for ended in self._attachments.values():
+        for ended in tuple(self._attachments.values()):
             if not ended.done():
                 ended.set_result(AttachEnd.FINISHED)
 

@@ -31,7 +31,7 @@ class AttachOptions(msgspec.Struct, frozen=True):
 
 
 class MonitorRequest(msgspec.Struct, frozen=True):
-    """A monitor to fork; `directory` is where its FIFOs are made."""
+    """A monitor to fork; `directory` is where its FIFOs are made; without a `log_driver` nothing is kept."""
 
     id: str
     directory: str

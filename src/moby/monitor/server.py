@@ -216,10 +216,10 @@ def _live(
     request: MonitorRequest, control: socket.socket, drivers: Mapping[str, LogDriver], directory: str
 ) -> None:
     driver = drivers.get(request.log_driver)
-    if driver is None:
+    if driver is None and request.log_driver:
         raise MobyError(f"logger: no log driver named '{request.log_driver}' is registered")
     fifos = Fifos(request)
-    log = driver.writer(request.log_info)
+    log = driver.writer(request.log_info) if driver is not None else None
     MonitorProcess(request, fifos, log, control, os.path.join(directory, f"{request.id}.sock")).run()
 
 

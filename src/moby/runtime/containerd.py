@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, Unavailable
-from moby.core.runtime import Resync, Runtime, Status, TaskEvent, TaskRequest, TaskState
+from moby.core.runtime import Processes, Resync, Runtime, Status, TaskEvent, TaskRequest, TaskState
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.events import ContainerdEvents
 from moby.host.containerd.shims import end_forgotten
 from moby.host.containerd.tasks import ContainerdTasks, Shim
 from moby.host.threads import blocking
 from moby.runtime.failures import reworded
+from moby.runtime.processes import TaskProcesses
 from moby.runtime.seccomp_filters import SeccompFilters
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class ContainerdRuntime(Runtime):
     def __init__(
         self, client: Containerd, shims: Mapping[str, Shim], default: str, *, snapshotter: str = "overlayfs"
     ) -> None:
+        self.processes: Processes = TaskProcesses(client)
         self._tasks = ContainerdTasks(client)
         self._events = ContainerdEvents(client)
         self._address, self._namespace = client.address, client.namespace

@@ -14,6 +14,7 @@ from moby.engine.containers.container import Container
 from moby.engine.containers.networking import disconnected
 from moby.engine.containers.record import NEVER, timestamp
 from moby.engine.containers.shelf import Shelf
+from moby.engine.execs.ends import ExecEnds
 from moby.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,14 @@ AfterExit = Callable[[Container], Awaitable[None]]
 class Exits:
     """Watches the runtime's events; the one place where a container goes from running to exited."""
 
-    def __init__(self, shelf: Shelf, runtime: Runtime, networks: Networks, volumes: Volumes) -> None:
+    def __init__(
+        self, shelf: Shelf, runtime: Runtime, networks: Networks, volumes: Volumes, execs: ExecEnds
+    ) -> None:
         self._shelf = shelf
         self._runtime = runtime
         self._networks = networks
         self._volumes = volumes
+        self._execs = execs
 
     async def watch(self, group: asyncio.TaskGroup, resynchronise: Resynchronise, after: AfterExit) -> None:
         """Handle events until cancelled; `after` runs for each container whose end was written down."""
@@ -41,6 +45,8 @@ class Exits:
                 case Resync():
                     await resynchronise()
                     group.create_task(_again(resynchronise))
+                case Exited() if event.process:
+                    group.create_task(self._exec_exited(event))
                 case Exited():
                     container = self._shelf.index.get(event.id)
                     if container is not None:
@@ -62,6 +68,12 @@ class Exits:
                 await after(container)
         except MobyError:
             log.exception("cannot finish an exited container", extra={"container": container.id})
+
+    async def _exec_exited(self, event: Exited) -> None:
+        try:
+            await self._execs.exited(event)
+        except MobyError:
+            log.exception("cannot finish an exec instance", extra={"exec": event.process})
 
     async def _out_of_memory(self, container: Container) -> None:
         async with container.lock:
@@ -86,7 +98,12 @@ class Exits:
         container.tell_stopped()
         attributes = {"exitCode": str(exit_status), "execDuration": str(_seconds(started, state.finished_at))}
         self._shelf.publish(container, "die", attributes)
+        await self._execs.container_ended(container)
         await self.free(container)
+
+    async def removed(self, container: Container) -> None:
+        """Nothing of its runs is kept."""
+        await self._execs.removed(container)
 
     async def free(self, container: Container) -> None:
         """Free task, sandbox and mounts of a container that does not run; safe to repeat."""

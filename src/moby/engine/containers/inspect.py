@@ -15,15 +15,17 @@ from moby.core.types.containers import (
 )
 from moby.engine.containers.container import Container
 from moby.engine.containers.shelf import Shelf
+from moby.engine.execs.record import ExecShelf
 
 
 class Inspector:
     """Describes one container."""
 
-    def __init__(self, shelf: Shelf, snapshotter: Snapshotter, directory: Path) -> None:
+    def __init__(self, shelf: Shelf, snapshotter: Snapshotter, directory: Path, execs: ExecShelf) -> None:
         self._shelf = shelf
         self._snapshotter = snapshotter
         self._directory = directory
+        self._execs = execs
 
     async def inspect(self, name: str, *, size: bool = False) -> ContainerInspectResponse:
         """Raises NotFound. Sizes in bytes, only when asked for: they have to be counted."""
@@ -54,6 +56,7 @@ class Inspector:
             restart_count=record.restart_count,
             driver=self._snapshotter.name,
             platform=record.platform.partition("/")[0],
+            exec_ids=self._execs.running(record.id) or None,
             host_config=record.host_config,
             config=record.config,
             network_settings=NetworkSettings(

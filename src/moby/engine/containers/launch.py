@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import stat
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,17 +14,17 @@ from moby.core.networks import Sandbox
 from moby.core.snapshots import Mount, Snapshotter
 from moby.core.undo import Undo
 from moby.engine.config import EngineConfig
+from moby.engine.containers.accounts import read_accounts
 from moby.engine.containers.index import Index
 from moby.engine.containers.record import Record
 from moby.host.files import make_mount_source, translation
-from moby.host.mounts import mounted, open_beneath, resolve_in_root
+from moby.host.mounts import mounted, resolve_in_root
 from moby.host.threads import blocking
 from moby.networks.names import HOST_RESOLV_CONF, hosts_file, resolv_conf, resolv_conf_source
 from moby.runtime.spec import Bind, SpecInput, User, build_spec, resolve_user
 from moby.volumes.service import Volumes
 
 _CACHED_IMAGES = 64
-_FILE_LIMIT = 10 << 20
 _INIT = "/sbin/docker-init"
 
 
@@ -133,7 +131,7 @@ class Launcher:
         if not record.started_before and (known := self._accounts.get(record.chain)) is not None:
             return known
         async with mounted(rootfs) as root:
-            found = await blocking(_read_accounts, root)
+            found = await blocking(read_accounts, root)
         if not record.started_before:
             self._accounts[record.chain] = found
             while len(self._accounts) > _CACHED_IMAGES:
@@ -205,23 +203,3 @@ def _tmpfs(record: Record) -> dict[str, list[str]]:
 def _inside(root: str, path: str) -> str:
     with translation(f"cannot access path {path}"):
         return str(resolve_in_root(Path(root), path))
-
-
-def _read_accounts(root: Path) -> tuple[bytes, bytes]:
-    directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return _read_file(directory, "/etc/passwd"), _read_file(directory, "/etc/group")
-    finally:
-        os.close(directory)
-
-
-def _read_file(root: int, path: str) -> bytes:
-    """A regular file of the image, or nothing: never a FIFO that would hold us up (CVE-2024-9676)."""
-    try:
-        descriptor = open_beneath(root, path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
-        return b""
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return b""
-        return file.read(_FILE_LIMIT)

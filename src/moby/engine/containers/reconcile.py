@@ -19,6 +19,7 @@ from moby.engine.containers.exits import Exits
 from moby.engine.containers.record import timestamp
 from moby.engine.containers.remove import Remover
 from moby.engine.containers.shelf import Shelf
+from moby.engine.execs.ends import ExecEnds
 from moby.monitor.client import Monitor, Monitors
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Reconciler:
         networks: Networks,
         monitors: Monitors,
         exits: Exits,
+        execs: ExecEnds,
         remover: Remover,
     ) -> None:
         self._shelf = shelf
@@ -43,6 +45,7 @@ class Reconciler:
         self._networks = networks
         self._monitors = monitors
         self._exits = exits
+        self._execs = execs
         self._remover = remover
 
     async def at_start(self) -> None:
@@ -55,6 +58,7 @@ class Reconciler:
         for container in self._shelf.index:
             if (monitor := monitors.pop(container.id, None)) is not None:
                 self.adopt_monitor(container, monitor)
+        await self._execs.at_start(monitors)
         await self._networks.restore(alive)
         for orphan in monitors.values():
             log.warning("ending a monitor of no container", extra={"container": orphan.id})
@@ -64,6 +68,7 @@ class Reconciler:
     async def resynchronise(self) -> None:
         """After the runtime's events were interrupted."""
         await self._each({task.id: task for task in await self._runtime.list()})
+        await self._execs.resynchronise()
 
     def adopt_monitor(self, container: Container, monitor: Monitor) -> None:
         """Take a monitor that outlived us back."""

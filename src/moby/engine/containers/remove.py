@@ -92,6 +92,7 @@ class Remover:
             await self._snapshotter.remove(container.id)
             await self._mounts.free(record, anonymous=volumes)
             await remove_tree(self._directory / container.id)
+            await self._exits.removed(container)
             await self._shelf.forget(container)
             container.tell_removed()
         self._shelf.publish(container, "destroy")

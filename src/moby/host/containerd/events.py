@@ -90,14 +90,12 @@ async def _events(call: Any, early: Iterable[types_pb2.Envelope]) -> AsyncIterat
 
 
 def decoded(envelope: types_pb2.Envelope) -> Exited | OutOfMemory | None:
-    """An event in our words; None for the end of a process that is not its task's first."""
+    """An event in our words."""
     if envelope.topic == _OOM:
         return OutOfMemory(events_pb2.TaskOOM.FromString(envelope.event.value).container_id)
     if envelope.topic != _EXIT:
         return None
     event = events_pb2.TaskExit.FromString(envelope.event.value)
-    if event.id != event.container_id:
-        return None
-    return Exited(
-        event.container_id, event.pid, event.exit_status, moment(event.exited_at) or datetime.now(UTC)
-    )
+    exited_at = moment(event.exited_at) or datetime.now(UTC)
+    process = "" if event.id == event.container_id else event.id
+    return Exited(event.container_id, event.pid, event.exit_status, exited_at, process)

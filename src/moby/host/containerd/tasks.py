@@ -173,14 +173,14 @@ class ContainerdTasks:
         """Raises NotFound."""
         request = tasks_pb2.ProcessRequest(container_id=container)
         found = await self._client.look(f"{_TASKS}/Get", request, tasks_pb2.GetResponse)
-        return _state(container, found.process)
+        return task_state(container, found.process)
 
     async def list(self) -> Sequence[TaskState]:
         """Every task of our namespace."""
         found = await self._client.look(
             f"{_TASKS}/List", tasks_pb2.ListTasksRequest(), tasks_pb2.ListTasksResponse
         )
-        return [_state(process.container_id or process.id, process) for process in found.tasks]
+        return [task_state(process.container_id or process.id, process) for process in found.tasks]
 
     async def metrics(self, container: str) -> AnyMessage:
         """What the container uses; `type_url` says which version of cgroups it is of. Raises NotFound."""
@@ -208,6 +208,7 @@ async def _to_its_end(call: Coroutine[Any, Any, Any]) -> Any:
     return running.result()
 
 
-def _state(container: str, process: task_pb2.Process) -> TaskState:
+def task_state(container: str, process: task_pb2.Process) -> TaskState:
+    """What containerd knows of a process, in our words."""
     status = STATUSES.get(process.status, Status.UNKNOWN)
     return TaskState(container, process.pid, status, process.exit_status, moment(process.exited_at))

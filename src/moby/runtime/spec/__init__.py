@@ -2,7 +2,7 @@
 
 from moby.runtime.spec.capabilities import normalize_capabilities
 from moby.runtime.spec.defaults import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS
-from moby.runtime.spec.document import SpecInput, build_spec
+from moby.runtime.spec.document import SpecInput, build_process, build_spec
 from moby.runtime.spec.mounts import Bind
 from moby.runtime.spec.users import User, resolve_user
 
@@ -12,6 +12,7 @@ __all__ = [
     "Bind",
     "SpecInput",
     "User",
+    "build_process",
     "build_spec",
     "normalize_capabilities",
     "resolve_user",

@@ -31,12 +31,13 @@ DEFAULT = tuple(
 
 @cache
 def available() -> tuple[str, ...]:
-    """The capabilities that this kernel knows."""
+    """The capabilities that this kernel knows and that we have ourselves: others cannot be given away."""
     try:
-        last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
-    except (OSError, ValueError):
-        last = len(ALL) - 1
-    return ALL[: last + 1]
+        text = Path("/proc/self/status").read_text()
+        ours = int(text.partition("\nCapEff:")[2].split(maxsplit=1)[0], 16)
+    except (OSError, ValueError, IndexError):
+        return ALL
+    return tuple(name for number, name in enumerate(ALL) if ours >> number & 1)
 
 
 def normalize_capabilities(names: Sequence[str]) -> list[str]:

@@ -86,6 +86,17 @@ def build_spec(given: SpecInput) -> dict[str, Any]:
     return spec
 
 
+def build_process(given: SpecInput, *, privileged: bool = False) -> dict[str, Any]:
+    """One more process in a container: the program, environment and user of `given`."""
+    host = given.host
+    security = parse_security_options(host.security_opt or (), given.no_new_privileges)
+    granted = effective(host.cap_add or (), host.cap_drop or (), privileged=host.privileged or privileged)
+    process = _process(given, granted, no_new_privileges=security.no_new_privileges)
+    if privileged:
+        process["capabilities"] = {name: list(granted) for name in ("bounding", "effective", "permitted")}
+    return process
+
+
 def _process(given: SpecInput, capabilities: Sequence[str], *, no_new_privileges: bool) -> dict[str, Any]:
     config, host, user = given.config, given.host, given.user
     names = list(capabilities)

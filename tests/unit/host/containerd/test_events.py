@@ -24,9 +24,11 @@ def test_the_end_of_a_first_process() -> None:
     assert decoded(envelope("/tasks/exit", message)) == Exited("a", 5, 137, at)
 
 
-def test_the_end_of_another_process_is_not_told() -> None:
-    message = events_pb2.TaskExit(container_id="a", id="exec-1", pid=6)
-    assert decoded(envelope("/tasks/exit", message)) is None
+def test_the_end_of_another_process_names_it() -> None:
+    message = events_pb2.TaskExit(container_id="a", id="exec-1", pid=6, exit_status=3)
+    event = decoded(envelope("/tasks/exit", message))
+    assert isinstance(event, Exited)
+    assert (event.id, event.process, event.pid, event.exit_status) == ("a", "exec-1", 6, 3)
 
 
 def test_a_kill_for_memory() -> None:

@@ -1,0 +1,98 @@
+"""This file is about everything that containers need, made and connected; it alone names all of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from moby.engine.components import Components
+from moby.engine.containers.attach import Attacher
+from moby.engine.containers.change import Changer
+from moby.engine.containers.create import Creator
+from moby.engine.containers.exits import Exits
+from moby.engine.containers.inspect import Inspector
+from moby.engine.containers.launch import Launcher
+from moby.engine.containers.listing import Lister
+from moby.engine.containers.logs import LogDrivers, LogService
+from moby.engine.containers.reconcile import Reconciler
+from moby.engine.containers.remove import Remover
+from moby.engine.containers.restarts import Restarts
+from moby.engine.containers.service import Containers, ContainerStreams, Verbs
+from moby.engine.containers.shelf import Shelf
+from moby.engine.containers.start import Starter
+from moby.engine.containers.stop import Stopper
+from moby.engine.containers.volumes import MountPlanner
+from moby.engine.execs.ends import ExecEnds
+from moby.engine.execs.record import ExecShelf
+from moby.engine.execs.service import Execs
+from moby.engine.images.runnable import RunnableImages
+from moby.volumes.service import Volumes
+
+Loop = Callable[[asyncio.TaskGroup], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerServices:
+    """What the engine serves of containers; each of `loops` runs as long as the engine does."""
+
+    containers: Containers
+    streams: ContainerStreams
+    execs: Execs
+    lister: Lister
+    stopper: Stopper
+    restarts: Restarts
+    reconciler: Reconciler
+    loops: Sequence[Loop]
+
+
+def container_services(
+    parts: Components, shelf: Shelf, volumes: Volumes, runnable: RunnableImages
+) -> ContainerServices:
+    """The services; nothing runs yet."""
+    config, runtime, networks = parts.config, parts.runtime, parts.networks
+    snapshotter, monitors = parts.images.snapshotter, parts.monitors
+    directory = Path(config.current.data_root, "containers")
+    directory.mkdir(mode=0o710, parents=True, exist_ok=True)
+    run = Path(config.current.exec_root, "containers")
+    drivers = LogDrivers(parts.logs)
+    planner = MountPlanner(shelf.index, volumes, snapshotter)
+    execs = ExecShelf(shelf.index, run)
+    exec_ends = ExecEnds(shelf, execs, runtime)
+    exits = Exits(shelf, runtime, networks, volumes, exec_ends)
+    stopper = Stopper(shelf, runtime, config)
+    remover = Remover(shelf, stopper, exits, planner, snapshotter, directory)
+    changer = Changer(shelf, runtime)
+    logs = LogService(shelf, drivers, directory)
+    launcher = Launcher(shelf.index, volumes, snapshotter, config, directory, run)
+    lister = Lister(shelf, runnable, snapshotter)
+    starter = Starter(
+        shelf, runtime, networks, snapshotter, monitors, launcher, directory, remover.auto_remove
+    )
+    verbs = Verbs(
+        creator=Creator(shelf, runnable, planner, networks, snapshotter, drivers, config, directory),
+        starter=starter,
+        stopper=stopper,
+        remover=remover,
+        changer=changer,
+        inspector=Inspector(shelf, snapshotter, directory, execs),
+        lister=lister,
+    )
+    reconciler = Reconciler(shelf, runtime, networks, monitors, exits, exec_ends, remover)
+    restarts = Restarts(shelf, starter, remover)
+    return ContainerServices(
+        containers=Containers(verbs),
+        streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
+        execs=Execs(shelf, execs, runtime, monitors, config),
+        lister=lister,
+        stopper=stopper,
+        restarts=restarts,
+        reconciler=reconciler,
+        loops=[
+            lambda group: exits.watch(group, reconciler.resynchronise, restarts.after_exit),
+            lambda _: restarts.at_start(),
+            lambda _: exec_ends.tidy(),
+        ],
+    )

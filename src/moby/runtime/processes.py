@@ -1,0 +1,69 @@
+"""This file is about more processes in containerd's tasks: what `docker exec` runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+
+from moby.core.errors import MobyError, NotFound, Unavailable
+from moby.core.runtime import Processes, ProcessRequest, TaskState
+from moby.host.containerd.client import Containerd
+from moby.host.containerd.processes import ContainerdProcesses
+from moby.runtime.failures import reworded
+
+_END_LIMIT_S = 10.0
+
+
+class TaskProcesses(Processes):
+    """Runs them by containerd's shims."""
+
+    def __init__(self, client: Containerd) -> None:
+        self._processes = ContainerdProcesses(client)
+
+    async def run(self, request: ProcessRequest) -> int:
+        """See `Processes.run`."""
+        try:
+            await self._processes.add(request.task, request.id, request.process, request.stdio)
+            return await self._processes.start(request.task, request.id)
+        except MobyError as error:
+            with contextlib.suppress(MobyError):
+                await asyncio.shield(self._processes.delete(request.task, request.id))
+            raise reworded(error) from error
+
+    async def kill(self, task: str, process: str, signal: int) -> None:
+        """See `Processes.kill`."""
+        await self._processes.kill(task, process, signal)
+
+    async def resize(self, task: str, process: str, *, width: int, height: int) -> None:
+        """See `Processes.resize`."""
+        await self._processes.resize(task, process, width, height)
+
+    async def close_stdin(self, task: str, process: str) -> None:
+        """See `Processes.close_stdin`."""
+        await self._processes.close_stdin(task, process)
+
+    async def state(self, task: str, process: str) -> TaskState:
+        """See `Processes.state`."""
+        return await self._processes.get(task, process)
+
+    async def delete(self, task: str, process: str) -> None:
+        """See `Processes.delete`."""
+        try:
+            await self._processes.delete(task, process)
+        except MobyError:
+            # It still runs: what is left of a cancelled `run`.
+            await self._kill_and_delete(task, process)
+
+    async def _kill_and_delete(self, task: str, process: str) -> None:
+        with contextlib.suppress(NotFound):
+            await self._processes.kill(task, process, int(signal.SIGKILL))
+        try:
+            async with asyncio.timeout(_END_LIMIT_S):
+                while True:
+                    try:
+                        return await self._processes.delete(task, process)
+                    except MobyError:
+                        await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            raise Unavailable(f"process {process} of task {task} does not end") from error
