@@ -94,6 +94,7 @@ class ExecEnds:
             if state.status is Status.STOPPED:
                 await self._end(found, state.exit_status)
             else:
+                record.pid = state.pid
                 found.started.set()
 
     async def tidy(self) -> None:

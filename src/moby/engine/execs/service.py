@@ -126,6 +126,8 @@ class Execs:
             if record.running:
                 raise Conflict(f"exec command {found.id} is already running")
             record.running = True
+            # Written ahead: a daemon that dies from here on asks the runtime what has become of it.
+            await self._execs.save(found)
             self._publish(found, f"exec_start: {found.words}")
             try:
                 attached = await self._run(found, request, client)
