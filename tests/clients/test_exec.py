@@ -207,8 +207,6 @@ def test_a_session_outlives_the_daemon(make_engine: Callable[..., Engine]) -> No
         process.stdin.flush()
         assert process.stdout.readline() == "got one\n"
         engine.kill()
-        time.sleep(0.5)
-        assert process.poll() is None, (process.stdout.read(), process.stderr.read(), engine.tail(20))
         process.stdin.write("two\n")
         process.stdin.flush()
         assert process.stdout.readline() == "got two\n"

@@ -164,8 +164,9 @@ class MonitorProcess:
     def _end(self, client: Attachment, how: str) -> None:
         self._poll.unregister(client.connection)
         del self._clients[client.connection.fileno()]
-        client.close()
+        # The daemon first: a client that sees its stream end may ask it at once how the program ended.
         self._tell(AttachEnded(client.number, how))
+        client.close()
         self._pause(any(other.full for other in self._clients.values()))
 
     # Input

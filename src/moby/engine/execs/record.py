@@ -16,7 +16,7 @@ from moby.core.types.execs import ExecCreateRequest
 from moby.engine.containers.container import Container
 from moby.engine.containers.index import Index
 from moby.host.threads import blocking
-from moby.monitor.client import Monitor
+from moby.monitor.client import AttachEnd, Monitor
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class Exec:
         self.ended = asyncio.Event()
         self.started = asyncio.Event()
         self.monitor: Monitor | None = None
+        self.attached: asyncio.Future[AttachEnd] | None = None
         self.can_remove = False
         if record.exit_code is not None:
             self.ended.set()
@@ -56,6 +57,14 @@ class Exec:
     def id(self) -> str:
         """The full name."""
         return self.record.id
+
+    @property
+    def delivered(self) -> bool:
+        """Has its client had all its output? Then it has ended, or is about to."""
+        attached = self.attached
+        if attached is not None and attached.done() and not attached.cancelled():
+            return attached.result() is AttachEnd.FINISHED
+        return self.monitor is not None and self.monitor.gone
 
     @property
     def words(self) -> str:

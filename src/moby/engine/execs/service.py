@@ -155,7 +155,7 @@ class Execs:
                 undo.push(monitor.discard)
                 found.monitor = monitor
                 if client is not None:
-                    attached = monitor.attachment(client.connection, client.options)
+                    attached = found.attached = monitor.attachment(client.connection, client.options)
             stdio = monitor.stdio if monitor is not None else Stdio()
             undo.push(self._runtime.processes.delete, record.container, record.id)
             try:
@@ -199,7 +199,11 @@ class Execs:
     async def inspect(self, name: str) -> ExecInspectResponse:
         """An instance. Once all its output was delivered, its exit code is waited for."""
         found = self._execs.find(name)
-        if found.record.running and found.monitor is not None and found.monitor.gone:
+        if found.record.running:
+            # What the monitor has said already is heard before the question is answered.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        if found.record.running and found.delivered:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_END_LIMIT_S):
                     await found.ended.wait()
