@@ -100,7 +100,7 @@ class ContainerRoutes:
                 "ContainerCreate",
                 self._create,
                 finishes=True,
-                partial="no health checks, links, device requests, or more than one network",
+                partial="no links, device requests, or more than one network",
             ),
             Route("ContainerInspect", self._inspect),
             Route("ContainerStart", self._start, finishes=True, partial="no checkpoints"),

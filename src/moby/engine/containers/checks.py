@@ -41,8 +41,6 @@ def check_config(config: ContainerConfig) -> None:
                 raise InvalidParameter(f"{label} in Healthcheck cannot be less than 1ms")
         if (health.retries or 0) < 0:
             raise InvalidParameter("Retries in Healthcheck cannot be negative")
-        if (health.test or ["NONE"])[0] not in ("NONE", ""):
-            raise NotImplemented("health checks are not supported yet")
 
 
 def check_host_config(host: HostConfig) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from moby.core.types.containers import Health
 from moby.engine.containers.record import NEVER, Record
 from moby.monitor.client import Monitor
 from moby.monitor.protocol import AttachOptions
@@ -40,6 +41,7 @@ class Container:
         self.removed = False
         self.removing = False
         self.freed = False
+        self.health: Health | None = None
         self.summary: msgspec.Raw | None = None
         self.summary_until = 0.0
         self._stop_waiters: list[asyncio.Future[int]] = []

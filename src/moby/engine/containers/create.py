@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -95,7 +94,6 @@ class Creator:
             undo.push(self._shelf.index.release, chosen, container_id)
             image = await self._images.runnable(config.image, platform)
             merge_image(config, image.config)
-            warnings += _health_warnings(image.config)
             path, args = command_line(config)
             fill_defaults(host, settings, unified_cgroups=cgroup_facts().version == 2)
             self._logs.check(host.log_config.type, host.log_config.config or {})
@@ -176,9 +174,3 @@ def _fill_identity(config: ContainerConfig, host: HostConfig, container: str) ->
         host.masked_paths = list(DEFAULT_MASKED_PATHS)
     if host.readonly_paths is None and not host.privileged:
         host.readonly_paths = list(DEFAULT_READONLY_PATHS)
-
-
-def _health_warnings(image: ContainerConfig) -> Sequence[str]:
-    if image.healthcheck is not None and (image.healthcheck.test or ["NONE"])[0] not in ("NONE", ""):
-        return ["The image's health check is not run: health checks are not supported yet"]
-    return ()

@@ -94,4 +94,5 @@ def _state(container: Container) -> ContainerState:
         error=state.error,
         started_at=state.started_at,
         finished_at=state.finished_at,
+        health=container.health,
     )

@@ -13,6 +13,7 @@ from moby.core.types.containers import (
     ContainerSummary,
     ContainerSummaryHostConfig,
     ContainerSummaryNetworkSettings,
+    HealthSummary,
     PortSummary,
 )
 from moby.core.types.requests import ListRequest
@@ -87,7 +88,13 @@ def summary(container: Container) -> ContainerSummary:
         host_config=ContainerSummaryHostConfig(network_mode=record.host_config.network_mode),
         network_settings=ContainerSummaryNetworkSettings(networks=record.networks),
         mounts=[mount.point for mount in record.mounts],
+        health=_health(container),
     )
+
+
+def _health(container: Container) -> HealthSummary:
+    health = container.health
+    return HealthSummary("none") if health is None else HealthSummary(health.status, health.failing_streak)
 
 
 def _ports(record: Record) -> list[PortSummary]:
@@ -114,7 +121,11 @@ def status_text(container: Container) -> str:
         span = human_duration(_age_s(state.started_at))
         if state.restarting:
             return f"Restarting ({state.exit_code}) {human_duration(_age_s(state.finished_at))} ago"
-        return f"Up {span} (Paused)" if state.paused else f"Up {span}"
+        if state.paused:
+            return f"Up {span} (Paused)"
+        if (health := container.health) is not None:
+            return f"Up {span} ({'health: ' if health.status == 'starting' else ''}{health.status})"
+        return f"Up {span}"
     if container.removing:
         return "Removal In Progress"
     if state.dead:

@@ -100,7 +100,7 @@ def _check(key: str, values: list[str], index: Index, images: Mapping[str, froze
         case "expose":
             return lambda c: bool(_ports(values) & set(c.record.config.exposed_ports or {}))
         case "health":
-            return lambda c: "none" in values
+            return lambda c: (c.health.status if c.health is not None else "none") in values
         case "is-task":
             return lambda c: not any(value in ("true", "1", "True") for value in values)
         case _:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from moby.core.errors import InvalidParameter
-from moby.core.types.containers import ContainerConfig, HostConfig
+from moby.core.types.containers import ContainerConfig, HealthConfig, HostConfig
 from moby.engine.config import EngineConfig
 
 
@@ -23,6 +25,14 @@ def merge_image(config: ContainerConfig, image: ContainerConfig) -> None:
     config.working_dir = config.working_dir or image.working_dir
     config.volumes = {**(image.volumes or {}), **(config.volumes or {})} or config.volumes
     config.stop_signal = config.stop_signal or image.stop_signal
+    config.healthcheck = _merged_check(config.healthcheck, image.healthcheck)
+
+
+def _merged_check(own: HealthConfig | None, image: HealthConfig | None) -> HealthConfig | None:
+    if own is None or image is None:
+        return own or image
+    given = {name: value for name in own.__struct_fields__ if (value := getattr(own, name))}
+    return msgspec.structs.replace(image, **given)
 
 
 def command_line(config: ContainerConfig) -> tuple[str, list[str]]:

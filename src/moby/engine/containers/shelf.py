@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from moby.core.events import Bus
 from moby.core.store import Store, Table
@@ -12,12 +12,13 @@ from moby.engine.containers.record import Record
 
 
 class Shelf:
-    """Every container, where it is found, saved and spoken of."""
+    """Every container, where it is found, saved and spoken of; `watchers` hear of it at once."""
 
     def __init__(self, store: Store, bus: Bus) -> None:
         self.index = Index()
         self._table = Table(store, "containers", Record)
         self._bus = bus
+        self.watchers: list[Callable[[Container, str], None]] = []
 
     async def load(self) -> None:
         """Take every stored container back in. Raises DataLoss, naming the record."""
@@ -48,3 +49,5 @@ class Shelf:
             told["image"] = config.image
         told["name"] = container.record.name
         self._bus.publish("container", action, container.id, told)
+        for watcher in self.watchers:
+            watcher(container, action)

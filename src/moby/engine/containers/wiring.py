@@ -26,6 +26,8 @@ from moby.engine.containers.start import Starter
 from moby.engine.containers.stop import Stopper
 from moby.engine.containers.volumes import MountPlanner
 from moby.engine.execs.ends import ExecEnds
+from moby.engine.execs.health import HealthChecks
+from moby.engine.execs.probe import Probes
 from moby.engine.execs.record import ExecShelf
 from moby.engine.execs.service import Execs
 from moby.engine.images.runnable import RunnableImages
@@ -82,10 +84,12 @@ def container_services(
     )
     reconciler = Reconciler(shelf, runtime, networks, monitors, exits, exec_ends, remover)
     restarts = Restarts(shelf, starter, remover)
+    services = Execs(shelf, execs, runtime, monitors, config)
+    health = HealthChecks(shelf, Probes(services))
     return ContainerServices(
         containers=Containers(verbs),
         streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
-        execs=Execs(shelf, execs, runtime, monitors, config),
+        execs=services,
         lister=lister,
         stopper=stopper,
         restarts=restarts,
@@ -94,5 +98,6 @@ def container_services(
             lambda group: exits.watch(group, reconciler.resynchronise, restarts.after_exit),
             lambda _: restarts.at_start(),
             lambda _: exec_ends.tidy(),
+            lambda _: health.run(),
         ],
     )

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import signal
 import socket
 from dataclasses import dataclass
 
 from moby.core.config import ConfigSource
-from moby.core.errors import Conflict, InvalidParameter, MobyError, System
+from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, System
 from moby.core.logs import LogInfo
 from moby.core.runtime import ProcessRequest, Runtime, Stdio
 from moby.core.types.execs import ExecCreateRequest, ExecInspectResponse, ExecProcess, ExecStartRequest
@@ -227,6 +228,17 @@ class Execs:
             detach_keys=parse_detach_keys(asked.detach_keys) if asked.detach_keys else b"",
             pid=record.pid,
         )
+
+    async def kill(self, name: str) -> None:
+        """End it; no error if it does not run."""
+        found = self._execs.find(name)
+        with contextlib.suppress(NotFound):
+            await self._runtime.processes.kill(found.record.container, found.id, int(signal.SIGKILL))
+
+    async def forget(self, name: str) -> None:
+        """It is not to be found any more."""
+        with contextlib.suppress(NotFound):
+            await self._execs.forget(self._execs.find(name))
 
     async def resize(self, name: str, *, height: int, width: int) -> None:
         """Set its terminal's size in characters, once it runs."""
