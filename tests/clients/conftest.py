@@ -107,11 +107,11 @@ def make_engine(place: Path, archive: Path) -> Iterator[Callable[..., Engine]]:
     """Makes engines of a test's own, each in its own namespace, with busybox loaded."""
     made: list[Engine] = []
 
-    def make(*arguments: str, load: bool = True) -> Engine:
+    def make(*arguments: str, load: bool = True, packages: Path | None = None) -> Engine:
         name = uuid.uuid4().hex[:8]
         network = Network(f"mobyt-{name}")
         network.__enter__()
-        engine = Engine(place / name, network, KIND, arguments)
+        engine = Engine(place / name, network, KIND, arguments, packages)
         made.append(engine)
         engine.start()
         if load:

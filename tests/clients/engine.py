@@ -94,9 +94,15 @@ class Engine:
     """One daemon from its start to its end. What it has on disk survives `stop` and `kill`, until `remove`."""
 
     def __init__(
-        self, root: Path, network: Network, kind: str = "mobyd", arguments: Sequence[str] = ()
+        self,
+        root: Path,
+        network: Network,
+        kind: str = "mobyd",
+        arguments: Sequence[str] = (),
+        packages: Path | None = None,
     ) -> None:
         self.root = root
+        self.packages = packages
         self.network = network
         self.kind = kind
         self.arguments = list(arguments)
@@ -111,7 +117,7 @@ class Engine:
     def start(self, wait: bool = True) -> None:
         """Starts the daemon, and waits until it answers."""
         environment = os.environ | {
-            "PYTHONPATH": str(ROOT / "src"),
+            "PYTHONPATH": str(ROOT / "src") + (f":{self.packages}" if self.packages else ""),
             "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",
         }
         with self.log.open("ab") as log:

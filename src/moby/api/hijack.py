@@ -1,8 +1,8 @@
 """This file is about taking a client's connection over from HTTP.
 
 Attach and exec turn the connection into a plain stream. aiohttp has no such thing, so its socket is
-duplicated, aiohttp's own is closed, and the duplicate is handed over. With TLS, or if the client sent bytes
-before it was told to, the other end of a socket pair is handed over instead, and relayed.
+duplicated, aiohttp's own is closed, and the duplicate is handed over. If the client sent bytes before it was
+told to, the other end of a socket pair is handed over instead, and relayed.
 """
 
 from __future__ import annotations
@@ -45,8 +45,6 @@ async def take_over(request: BaseRequest, spawn: Spawn, *, multiplexed: bool, ty
     head = _head(request, multiplexed=multiplexed, typed=typed)
     transport.pause_reading()
     early: bytes = getattr(request.protocol, "early", None) or b""
-    if transport.get_extra_info("ssl_object") is not None:
-        return _relay_tls(request, transport, spawn, head, early)
     connection = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
     connection.setblocking(False)
     transport.abort()
@@ -85,51 +83,3 @@ async def _pump(source: socket.socket, target: socket.socket) -> None:
     while data := await loop.sock_recv(source, _CHUNK):
         await loop.sock_sendall(target, data)
     target.shutdown(socket.SHUT_WR)
-
-
-def _relay_tls(
-    request: BaseRequest, transport: asyncio.Transport, spawn: Spawn, head: bytes, early: bytes
-) -> socket.socket:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=_CHUNK)
-    protocol = asyncio.StreamReaderProtocol(reader)
-    former = request.protocol
-    assert former is not None
-    transport.set_protocol(protocol)
-    protocol.connection_made(transport)
-    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-    writer.write(head)
-    if early:
-        reader.feed_data(early)
-    # aiohttp takes its connection for lost, and leaves the transport alone.
-    former.transport = None
-    former.connection_lost(None)
-    transport.resume_reading()
-    ours, theirs = _pair()
-    spawn(_relay_stream(reader, writer, ours))
-    return theirs
-
-
-async def _relay_stream(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ours: socket.socket
-) -> None:
-    loop = asyncio.get_running_loop()
-
-    async def inwards() -> None:
-        while data := await reader.read(_CHUNK):
-            await loop.sock_sendall(ours, data)
-        ours.shutdown(socket.SHUT_WR)
-
-    try:
-        async with asyncio.TaskGroup() as both:
-            incoming = both.create_task(inwards())
-            while data := await loop.sock_recv(ours, _CHUNK):
-                writer.write(data)
-                await writer.drain()
-            # TLS has no half-close: what the container has no more to say to ends the connection.
-            incoming.cancel()
-    except* OSError:
-        pass
-    finally:
-        ours.close()
-        writer.close()

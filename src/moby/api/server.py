@@ -22,6 +22,7 @@ from moby.api.request import Request
 from moby.api.responses import empty_response, error_response
 from moby.api.routing import Route, Table, check_version, clean, split_target
 from moby.api.status import status_of
+from moby.api.tls import TlsFront
 from moby.core.errors import MobyError
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class Server:
         self._listeners: list[asyncio.Server] = []
         self._stack = contextlib.AsyncExitStack()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._accepting: list[asyncio.Task[None]] = []
+        self._fronts: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
@@ -73,11 +76,13 @@ class Server:
     ) -> None:
         for listener in self._listeners:
             listener.close()
+        for accepting in self._accepting:
+            accepting.cancel()
         self._http.pre_shutdown()
         if self._tasks and kind is None:
             await asyncio.wait(self._tasks, timeout=self._close_limit_s)
         await self._http.shutdown(0.1)
-        for task in self._tasks:
+        for task in (*self._tasks, *self._fronts):
             task.cancel()
         await self._stack.aclose()
 
@@ -91,15 +96,37 @@ class Server:
         """Accept connections on a bound socket, which is the server's from now on."""
         loop = asyncio.get_running_loop()
         listener.setblocking(False)
+        if tls is not None:
+            self._accepting.append(self._group.create_task(self._accept_tls(listener, tls)))
+            return
         if listener.family == socket.AF_UNIX:
             # From 3.13 on the path would be removed at the end; whoever bound the socket decides that.
             options: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-            server = await loop.create_unix_server(
-                self._http, sock=listener, ssl=tls, backlog=1024, **options
-            )
+            server = await loop.create_unix_server(self._http, sock=listener, backlog=1024, **options)
         else:
-            server = await loop.create_server(self._http, sock=listener, ssl=tls, backlog=1024)
+            server = await loop.create_server(self._http, sock=listener, backlog=1024)
         self._listeners.append(server)
+
+    async def _accept_tls(self, listener: socket.socket, context: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
+        with listener:
+            listener.listen(1024)
+            while True:
+                try:
+                    client, _ = await loop.sock_accept(listener)
+                except OSError as error:
+                    log.warning("cannot accept a client", extra={"error": str(error)})
+                    await asyncio.sleep(0.1)
+                    continue
+                client.setblocking(False)
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                ours, theirs = socket.socketpair()
+                ours.setblocking(False)
+                theirs.setblocking(False)
+                await loop.connect_accepted_socket(self._http, sock=theirs)
+                front = self._group.create_task(TlsFront(client, ours, context).run())
+                self._fronts.add(front)
+                front.add_done_callback(self._fronts.discard)
 
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """One request, from aiohttp and back; raises nothing but cancellation."""

@@ -1,0 +1,53 @@
+"""Assemblies: what is read, and where complaints point at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from moby.core.errors import InvalidParameter
+from moby.framework.assembly import parse, read
+
+ORIGIN = Path(__file__).parents[3] / "assemblies" / "origin.yml"
+
+
+def test_origin_is_what_an_empty_assembly_means() -> None:
+    assert [(one.component, dict(one.settings)) for one in read(ORIGIN).chosen] == [
+        (one.component, dict(one.settings)) for one in parse("", "empty.yml").chosen
+    ]
+
+
+def test_a_component_may_have_settings() -> None:
+    assembly = parse("engine:\n  logs:\n    - none\n    - json-file: {x: 1}\n", "a.yml")
+    found = assembly.of("logs")
+    assert [one.component.name for one in found] == ["none", "json-file"]
+    assert found[1].settings == {"x": 1}
+    assert found[1].where.startswith("a.yml:4")
+
+
+@pytest.mark.parametrize(("text", "where", "words"), [
+    ("engine:\n  storage: sqlite\n", "a.yml:2: engine.storage", "unknown"),
+    ("machine: {}\n", "a.yml:1: machine", "unknown"),
+    ("engine:\n  logs: json-file\n", "a.yml:2: engine.logs", "array"),
+    ("engine:\n  volumes:\n    - local\n    - 5\n", "a.yml:4", "engine.volumes"),
+    ("engine:\n  runtime: containred\n", "a.yml:2: engine.runtime", "containred"),
+    ("engine:\n  logs:\n    - json-fil\n", "a.yml:3", "json-fil"),
+    ("engine: [\n", "a.yml:2", ""),
+    ("- engine\n", "a.yml:1", ""),
+])  # fmt: skip
+def test_complaints_name_file_line_and_key(text: str, where: str, words: str) -> None:
+    with pytest.raises(InvalidParameter) as error:
+        parse(text, "a.yml")
+    assert error.value.message.startswith(where)
+    assert words in error.value.message
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameter, match="no such file or directory"):
+        read(tmp_path / "none.yml")
+
+
+def test_a_near_name_is_suggested() -> None:
+    with pytest.raises(InvalidParameter, match="did you mean 'containerd'"):
+        parse("engine:\n  runtime: containred\n", "a.yml")
