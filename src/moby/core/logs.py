@@ -7,11 +7,13 @@ The reader lives in the daemon.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 Stream = Literal["stdout", "stderr"]
 
@@ -78,8 +80,11 @@ class LogWriter(Protocol):
 class LogReader(Protocol):
     """Reads one container's log, in the daemon."""
 
-    def read(self, query: LogQuery) -> AsyncIterator[Sequence[LogEntry]]:
-        """Batches of entries, oldest first; with `follow` until `finished` was called and all was read."""
+    def read(self, query: LogQuery, shape: Callable[[Sequence[LogEntry]], T]) -> AsyncIterator[T]:
+        """What `shape` makes of batches of entries, oldest first; `shape` is called in the thread that reads.
+
+        With `follow` until `finished` was called and all was read.
+        """
         ...
 
     def finished(self) -> None:

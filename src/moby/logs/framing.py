@@ -56,13 +56,14 @@ def frames(
         texts = [f"{_nanoseconds(entry.time)} {text}" for entry, text in zip(batch, texts, strict=True)]
     if not multiplexed:
         return "".join(texts).encode("utf-8", "surrogateescape")
-    known = _KNOWN
-    return b"".join(
-        [
-            known[entry.stream][len(payload := text.encode("utf-8", "surrogateescape"))] + payload
-            for entry, text in zip(batch, texts, strict=True)
-        ]
-    )
+    out, err = _KNOWN["stdout"], _KNOWN["stderr"]
+    parts: list[bytes] = []
+    add = parts.append
+    for entry, text in zip(batch, texts, strict=True):
+        payload = text.encode("utf-8", "surrogateescape")
+        add((out if entry.stream == "stdout" else err)[len(payload)])
+        add(payload)
+    return b"".join(parts)
 
 
 def _details(entry: LogEntry) -> str:

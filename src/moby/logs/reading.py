@@ -6,19 +6,24 @@ import asyncio
 import gzip
 import io
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Generic, TypeVar, cast
 
 import msgspec
 
 from moby.core.logs import LogEntry, LogQuery, LogReader
 from moby.host.inotify import Changes
-from moby.host.threads import blocking
+from moby.host.threads import blocking, finishing
 
-_BLOCK = 1 << 17
+# A block's entries fit into the processor's cache; a stretch of them is worth the way to a thread and back.
+_BLOCK = 1 << 16
+_STRETCH = 8
+T = TypeVar("T")
+
 _HEADER = 40
 _TRIES = 10
 
@@ -48,7 +53,7 @@ class JsonFileReader(LogReader):
         """See `LogReader.finished`."""
         self._finished.set()
 
-    async def read(self, query: LogQuery) -> AsyncIterator[Sequence[LogEntry]]:
+    async def read(self, query: LogQuery, shape: Callable[[Sequence[LogEntry]], T]) -> AsyncIterator[T]:
         """See `LogReader.read`."""
         if query.tail == 0 and not query.follow:
             return
@@ -60,11 +65,13 @@ class JsonFileReader(LogReader):
                 parts = await blocking(_skip_to_tail, parts, query.tail)
             while parts:
                 last = len(parts) == 1
-                while block := await blocking(self._block, parts[0], window):
-                    if block.entries:
-                        yield block.entries
-                    if block.over:
-                        return
+                over = False
+                async for stretch in _ahead(partial(self._stretch, parts[0], window, shape)):
+                    for shaped in stretch.shaped:
+                        yield shaped
+                    over = stretch.over
+                if over:
+                    return
                 if not last:
                     parts.pop(0).file.close()
                 elif changes is None or not await self._more(parts, changes):
@@ -76,8 +83,8 @@ class JsonFileReader(LogReader):
                 await changes.wait_or(self._finished)
                 parts = await blocking(self._open_all)
                 if parts:
-                    async for entries in self.read(_rest_of(query)):
-                        yield entries
+                    async for shaped in self.read(_rest_of(query), shape):
+                        yield shaped
                     return
         finally:
             _close(parts)
@@ -133,6 +140,22 @@ class JsonFileReader(LogReader):
                 return parts[index + 1 :]
         return parts
 
+    def _stretch(
+        self, part: _Part, window: _Window, shape: Callable[[Sequence[LogEntry]], T]
+    ) -> _Stretch[T] | None:
+        """The next blocks; None at the end of what is there. Shaped here, where their entries are at hand."""
+        found: _Stretch[T] = _Stretch([])
+        for number in range(_STRETCH):
+            block = self._block(part, window)
+            if block is None:
+                return found if number else None
+            if block.entries:
+                found.shaped.append(shape(block.entries))
+            if block.over:
+                found.over = True
+                break
+        return found
+
     def _block(self, part: _Part, window: _Window) -> _Block | None:
         """The entries of the next block; None at the end of what is there."""
         data = part.file.read(_BLOCK)
@@ -160,10 +183,28 @@ class JsonFileReader(LogReader):
         return found
 
 
+async def _ahead(step: Callable[[], _Stretch[T] | None]) -> AsyncIterator[_Stretch[T]]:
+    """Stretch after stretch until one is the last; each is read while the one before it is on its way."""
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(finishing(step))
+        while (stretch := await reading) is not None:
+            if not stretch.over:
+                reading = group.create_task(finishing(step))
+            yield stretch
+            if stretch.over:
+                return
+
+
 @dataclass(frozen=True, slots=True)
 class _Block:
     entries: Sequence[LogEntry]
     over: bool
+
+
+@dataclass(slots=True)
+class _Stretch(Generic[T]):
+    shaped: list[T]
+    over: bool = False
 
 
 class _Window:

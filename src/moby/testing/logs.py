@@ -15,7 +15,7 @@ _BEGAN = 1_700_000_000 * _SECOND
 
 async def entries(reader: LogReader, query: LogQuery | None = None) -> list[LogEntry]:
     """Everything that a query finds."""
-    return [entry async for batch in reader.read(query or LogQuery()) for entry in batch]
+    return [entry async for batch in reader.read(query or LogQuery(), list) for entry in batch]
 
 
 class LogDriverSuite:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from moby.core.errors import InvalidParameter, NotImplemented
@@ -90,8 +91,9 @@ class LogService:
         else:
             reader.finished()
         multiplexed = not container.record.config.tty
-        async for batch in reader.read(query):
-            yield frames(batch, multiplexed=multiplexed, timestamps=timestamps, details=details)
+        shape = partial(frames, multiplexed=multiplexed, timestamps=timestamps, details=details)
+        async for chunk in reader.read(query, shape):
+            yield chunk
 
     def _reader(self, record: Record) -> LogReader:
         driver = self._drivers.find(record.host_config.log_config.type)
