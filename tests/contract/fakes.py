@@ -27,7 +27,6 @@ from moby.core.types.containers import (
     ContainerUpdateResponse,
     ContainerWaitResponse,
     EndpointSettings,
-    FilesystemChange,
     HostConfig,
     MountPoint,
     NetworkSettings,
@@ -68,6 +67,7 @@ from moby.core.types.volumes import (
     VolumePruneResponse,
     VolumeUsage,
 )
+from tests.contract.fake_archives import FakeArchives
 from tests.contract.fake_execs import FakeExecs
 
 ID = "f" * 64
@@ -162,10 +162,6 @@ class FakeContainers:
     async def update(self, name: str, request: ContainerUpdateRequest) -> ContainerUpdateResponse:
         await self._do("update", name, request.memory)
         return ContainerUpdateResponse(warnings=[])
-
-    async def changes(self, name: str) -> Sequence[FilesystemChange]:
-        _known(name)
-        return [FilesystemChange(kind=1, path="/new")]
 
     async def prune(self, filters: Filters) -> ContainerPruneResponse:
         filters.check({"label", "label!", "until"})
@@ -463,6 +459,7 @@ class FakeEngine:
         self.containers = FakeContainers()
         self.streams = FakeStreams()
         self.execs = FakeExecs()
+        self.archives = FakeArchives()
         self.images = FakeImages()
         self.transfers = FakeTransfers()
         self.networks = FakeNetworks()
@@ -475,6 +472,8 @@ class FakeEngine:
             containers=self.containers,
             container_streams=self.streams,
             execs=self.execs,
+            archives=self.archives,
+            commits=self.archives,
             images=self.images,
             transfers=self.transfers,
             networks=self.networks,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from moby.api.routes.archives import ArchiveRoutes, Archives
+from moby.api.routes.commits import CommitRoutes, Commits
 from moby.api.routes.container_changes import ContainerChangeRoutes, ContainerChanges
 from moby.api.routes.container_streams import ContainerStreamRoutes, ContainerStreams
 from moby.api.routes.containers import ContainerRoutes, Containers
@@ -24,6 +26,8 @@ class Backends:
     containers: Containers
     container_streams: ContainerStreams
     execs: Execs
+    archives: Archives
+    commits: Commits
     images: Images
     transfers: Transfers
     networks: Networks
@@ -37,6 +41,8 @@ class Backends:
             *ContainerRoutes(self.containers).routes(),
             *(ContainerChangeRoutes(self.container_changes).routes() if self.container_changes else ()),
             *ContainerStreamRoutes(self.container_streams).routes(),
+            *ArchiveRoutes(self.archives).routes(),
+            *CommitRoutes(self.commits).routes(),
             *ExecRoutes(self.execs).routes(),
             *ImageRoutes(self.images).routes(),
             *TransferRoutes(self.transfers).routes(),

@@ -89,6 +89,8 @@ def _backends(running: Engine) -> Backends:
         containers=running.containers,
         container_streams=running.container_streams,
         execs=running.execs,
+        archives=running.archives,
+        commits=running.commits,
         images=running.images,
         transfers=running.transfers,
         networks=running.networks,

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from moby.engine.components import Components
+from moby.engine.containers.archive import Archiver
+from moby.engine.containers.commit import CommitService
 from moby.engine.containers.image_users import image_users
 from moby.engine.containers.restarts import Restarts
 from moby.engine.containers.service import Containers, ContainerStreams
@@ -38,6 +40,8 @@ class Engine:
     containers: Containers
     container_streams: ContainerStreams
     execs: Execs
+    archives: Archiver
+    commits: CommitService
     images: ImageService
     transfers: ImageTransfers
     networks: NetworkService
@@ -57,7 +61,7 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
     images = ImageService(parts.images, events, lambda: image_users(shelf.index))
     registries = Registries(lambda: registry_config(config.current))
     transfers = ImageTransfers(parts.images, registries, images)
-    made = container_services(parts, shelf, volumes, RunnableImages(images, transfers))
+    made = container_services(parts, shelf, volumes, RunnableImages(images, transfers), transfers)
     await volumes.load()
     await shelf.load()
     await made.reconciler.at_start()
@@ -68,6 +72,8 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
             containers=made.containers,
             container_streams=made.streams,
             execs=made.execs,
+            archives=made.archives,
+            commits=made.commits,
             images=images,
             transfers=transfers,
             networks=NetworkService(parts.networks, shelf.index),

@@ -27,17 +27,14 @@ class Threads:
 
         What it returns or raises is then lost: it has to leave its marks where the caller's undo finds them.
         """
-        work = asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
-        cancelled: asyncio.CancelledError | None = None
-        while not work.done():
-            try:
-                await asyncio.wait([work])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            work.exception()
-            raise cancelled
+        work = self.begin(function, *args, **kwargs)
+        await settle(work)
         return work.result()
+
+    def begin(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """`function(...)` in a thread, begun now."""
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
     def close(self) -> None:
         """Take no more work; what was begun ends."""
@@ -45,6 +42,25 @@ class Threads:
 
 
 _DEFAULT = Threads("blocking", 16)
+
+
+def begin(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+    """`function(...)` in a thread of the default pool, begun now. Whoever begins it has to `settle` it."""
+    return _DEFAULT.begin(function, *args, **kwargs)
+
+
+async def settle(work: asyncio.Future[T]) -> None:
+    """Returns when the work has ended, whatever came of it; when cancelled, also then and not before."""
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if not work.cancelled():
+        work.exception()
+    if cancelled is not None:
+        raise cancelled
 
 
 async def blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

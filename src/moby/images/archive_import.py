@@ -49,7 +49,7 @@ class Importer:
         config = apply_changes(ImageConfig(), request.changes)
         start, rest = await peek(chunks)
         kind = detect(start)
-        layer, diff_id = await self._layer(rest, kind)
+        layer, diff_id = await self.layer(rest, kind)
         platform = request.platform or host_platform()
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         image = ImageDocument(
@@ -63,12 +63,12 @@ class Importer:
         )
         # The label keeps a chain that was unpacked before from being collected meanwhile.
         labels = dict(snapshot_label(self._store, image.chain))
-        configured = await self._document(OCI_CONFIG, encode_document(image), labels)
+        configured = await self.document(OCI_CONFIG, encode_document(image), labels)
         await self._chains.unpack([layer], [diff_id], _ready)
         manifest = Document(media_type=OCI_MANIFEST, config=configured, layers=[layer])
-        return await self._document(OCI_MANIFEST, encode_document(manifest), gc_labels(manifest))
+        return await self.document(OCI_MANIFEST, encode_document(manifest), gc_labels(manifest))
 
-    async def _layer(self, chunks: AsyncIterator[bytes], kind: str) -> tuple[Descriptor, str]:
+    async def layer(self, chunks: AsyncIterator[bytes], kind: str) -> tuple[Descriptor, str]:
         """The tar as a layer: gzip and zstd as they are, everything else as gzip."""
         plain_digest = hashlib.sha256()
         if kind in ("gzip", "zstd"):
@@ -82,7 +82,8 @@ class Importer:
         await self._store.content.label(info.digest, {UNCOMPRESSED: diff_id})
         return Descriptor(media_type, info.digest, info.size), diff_id
 
-    async def _document(self, media_type: str, data: bytes, labels: dict[str, str]) -> Descriptor:
+    async def document(self, media_type: str, data: bytes, labels: dict[str, str]) -> Descriptor:
+        """Write a manifest or a configuration."""
         digest = digest_of(data)
         await self._store.content.write(
             f"import-{digest}", _once(data), size=len(data), digest=digest, labels=labels

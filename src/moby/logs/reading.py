@@ -6,7 +6,8 @@ import asyncio
 import gzip
 import io
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +18,7 @@ import msgspec
 
 from moby.core.logs import LogEntry, LogQuery, LogReader
 from moby.host.inotify import Changes
-from moby.host.threads import blocking, finishing
+from moby.host.threads import begin, blocking, settle
 
 # A block's entries fit into the processor's cache; a stretch of them is worth the way to a thread and back.
 _BLOCK = 1 << 16
@@ -66,10 +67,11 @@ class JsonFileReader(LogReader):
             while parts:
                 last = len(parts) == 1
                 over = False
-                async for stretch in _ahead(partial(self._stretch, parts[0], window, shape)):
-                    for shaped in stretch.shaped:
-                        yield shaped
-                    over = stretch.over
+                async with aclosing(_ahead(partial(self._stretch, parts[0], window, shape))) as stretches:
+                    async for stretch in stretches:
+                        for shaped in stretch.shaped:
+                            yield shaped
+                        over = stretch.over
                 if over:
                     return
                 if not last:
@@ -183,16 +185,18 @@ class JsonFileReader(LogReader):
         return found
 
 
-async def _ahead(step: Callable[[], _Stretch[T] | None]) -> AsyncIterator[_Stretch[T]]:
+async def _ahead(step: Callable[[], _Stretch[T] | None]) -> AsyncGenerator[_Stretch[T], None]:
     """Stretch after stretch until one is the last; each is read while the one before it is on its way."""
-    async with asyncio.TaskGroup() as group:
-        reading = group.create_task(finishing(step))
-        while (stretch := await reading) is not None:
+    reading = begin(step)
+    try:
+        while (stretch := await asyncio.shield(reading)) is not None:
             if not stretch.over:
-                reading = group.create_task(finishing(step))
+                reading = begin(step)
             yield stretch
             if stretch.over:
                 return
+    finally:
+        await settle(reading)
 
 
 @dataclass(frozen=True, slots=True)

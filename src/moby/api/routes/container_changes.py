@@ -1,4 +1,4 @@
-"""This file is about looking into containers and changing their limits over HTTP: top, changes, update."""
+"""This file is about looking into containers and changing their limits over HTTP: top and update."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from moby.core.types.containers import (
     ContainerTopResponse,
     ContainerUpdateRequest,
     ContainerUpdateResponse,
-    FilesystemChange,
 )
 
 
@@ -30,10 +29,6 @@ class ContainerChanges(Protocol):
         """Raises InvalidParameter, Conflict."""
         ...
 
-    async def changes(self, name: str) -> Sequence[FilesystemChange]:
-        """What differs from its image."""
-        ...
-
 
 class ContainerChangeRoutes:
     """The handlers."""
@@ -45,15 +40,11 @@ class ContainerChangeRoutes:
         """What is served here."""
         return [
             Route("ContainerTop", self._top),
-            Route("ContainerChanges", self._changes),
             Route("ContainerUpdate", self._update, finishes=True),
         ]
 
     async def _top(self, request: Request) -> StreamResponse:
         return json_response(await self._backend.top(request.name, request.text("ps_args")))
-
-    async def _changes(self, request: Request) -> StreamResponse:
-        return json_response(list(await self._backend.changes(request.name)) or None)
 
     async def _update(self, request: Request) -> StreamResponse:
         wanted = await request.body(ContainerUpdateRequest)

@@ -21,7 +21,6 @@ from moby.core.types.containers import (
     ContainerTopResponse,
     ContainerUpdateRequest,
     ContainerUpdateResponse,
-    FilesystemChange,
 )
 from moby.core.types.requests import AttachRequest, ListRequest, LogsRequest, Takeover
 from moby.engine.containers.attach import Attacher
@@ -109,10 +108,6 @@ class Containers:
     async def update(self, name: str, request: ContainerUpdateRequest) -> ContainerUpdateResponse:
         """Raises NotImplemented."""
         raise NotImplemented("ContainerUpdate is not supported yet")
-
-    async def changes(self, name: str) -> Sequence[FilesystemChange]:
-        """Raises NotImplemented."""
-        raise NotImplemented("ContainerChanges is not supported yet")
 
     async def prune(self, filters: Filters) -> ContainerPruneResponse:
         """See `Remover.prune`."""

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from moby.engine.components import Components
+from moby.engine.containers.archive import Archiver
 from moby.engine.containers.attach import Attacher
 from moby.engine.containers.change import Changer
+from moby.engine.containers.commit import CommitService, Images
 from moby.engine.containers.create import Creator
 from moby.engine.containers.exits import Exits
 from moby.engine.containers.inspect import Inspector
@@ -24,6 +26,7 @@ from moby.engine.containers.service import Containers, ContainerStreams, Verbs
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.start import Starter
 from moby.engine.containers.stop import Stopper
+from moby.engine.containers.tree import Trees
 from moby.engine.containers.volumes import MountPlanner
 from moby.engine.execs.ends import ExecEnds
 from moby.engine.execs.health import HealthChecks
@@ -43,6 +46,8 @@ class ContainerServices:
     containers: Containers
     streams: ContainerStreams
     execs: Execs
+    archives: Archiver
+    commits: CommitService
     lister: Lister
     stopper: Stopper
     restarts: Restarts
@@ -51,7 +56,7 @@ class ContainerServices:
 
 
 def container_services(
-    parts: Components, shelf: Shelf, volumes: Volumes, runnable: RunnableImages
+    parts: Components, shelf: Shelf, volumes: Volumes, runnable: RunnableImages, commits: Images
 ) -> ContainerServices:
     """The services; nothing runs yet."""
     config, runtime, networks = parts.config, parts.runtime, parts.networks
@@ -63,6 +68,7 @@ def container_services(
     planner = MountPlanner(shelf.index, volumes, snapshotter)
     execs = ExecShelf(shelf.index, run)
     exec_ends = ExecEnds(shelf, execs, runtime)
+    trees = Trees(snapshotter, volumes)
     exits = Exits(shelf, runtime, networks, volumes, exec_ends)
     stopper = Stopper(shelf, runtime, config)
     remover = Remover(shelf, stopper, exits, planner, snapshotter, directory)
@@ -90,6 +96,8 @@ def container_services(
         containers=Containers(verbs),
         streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
         execs=services,
+        archives=Archiver(shelf, trees),
+        commits=CommitService(shelf, trees, changer, commits),
         lister=lister,
         stopper=stopper,
         restarts=restarts,

@@ -17,6 +17,7 @@ from moby.core.types.jsonstream import JSONMessage
 from moby.core.types.registries import AuthConfig, AuthResponse
 from moby.engine.images.lookup import no_such_image, short_id, shown
 from moby.engine.images.service import ImageService
+from moby.images.archive_commit import CommitRequest, Committer
 from moby.images.archive_import import Importer, ImportRequest
 from moby.images.archive_load import Loaded, Loader
 from moby.images.archive_save import Saved, Saver
@@ -44,6 +45,7 @@ class ImageTransfers:
         self._pusher = Pusher(store, registries)
         self._loader = Loader(store)
         self._importer = Importer(store, self._chains)
+        self._committer = Committer(store, self._chains, self._importer)
         self._saver = Saver(store)
 
     async def __aenter__(self) -> Self:
@@ -225,6 +227,16 @@ class ImageTransfers:
         labels = await self._images.naming.labels(image)
         self._images.naming.tell("import", target.digest, target.digest, labels)
         report.status(target.digest)
+
+    async def commit(
+        self, layer: AsyncIterator[bytes], request: CommitRequest, reference: Reference | None
+    ) -> str:
+        """An image made of another one and a plain tar of what has changed; its ID."""
+        async with self._store.leases.hold():
+            target = await self._committer.commit(layer, request)
+            name = str(reference) if reference is not None else dangling_name(target.digest)
+            await self._images.naming.name(StoredImage(name, target))
+        return target.digest
 
     async def save(self, names: Sequence[str], *, platforms: Sequence[Platform] = ()) -> AsyncIterator[bytes]:
         """An archive of images, in chunks. Raises NotFound before the first."""
