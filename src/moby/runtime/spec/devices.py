@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from moby.core.errors import InvalidParameter
@@ -41,28 +42,26 @@ def devices(host: HostConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]
 
 
 def _node(mapping: DeviceMapping) -> list[dict[str, Any]]:
-    source, target = mapping.path_on_host, mapping.path_in_container or mapping.path_on_host
+    """A device, or every device below a directory; links are followed to `path_on_host` and not below it."""
+    asked, target = mapping.path_on_host, mapping.path_in_container or mapping.path_on_host
+    failure = f'error gathering device information while adding custom device "{asked}": '
+    source = os.path.realpath(asked)
     try:
-        found = os.stat(source)
+        found = os.lstat(source)
     except OSError as error:
-        raise InvalidParameter(
-            f'error gathering device information while adding custom device "{source}": '
-            f"{(error.strerror or '').lower()}"
-        ) from error
-    if stat.S_ISDIR(found.st_mode):
-        return [
-            node
-            for name in sorted(os.listdir(source))
-            if _is_device(f"{source}/{name}")
-            for node in _node(
-                DeviceMapping(f"{source}/{name}", f"{target}/{name}", mapping.cgroup_permissions)
-            )
-        ]
-    if not (stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)):
-        raise InvalidParameter(
-            f'error gathering device information while adding custom device "{source}": not a device node'
-        )
-    return [_described(target, found)]
+        raise InvalidParameter(f"{failure}{(error.strerror or '').lower()}") from error
+    if _is_device(found.st_mode):
+        return [_described(target, found)]
+    nodes = []
+    for directory, _, names in os.walk(source):
+        for name in sorted(names):
+            with contextlib.suppress(OSError):
+                found = os.lstat(f"{directory}/{name}")
+                if _is_device(found.st_mode):
+                    nodes.append(_described(f"{target}{directory[len(source) :]}/{name}", found))
+    if not nodes:
+        raise InvalidParameter(f"{failure}not a device node")
+    return nodes
 
 
 def _described(path: str, found: os.stat_result) -> dict[str, Any]:
@@ -77,12 +76,8 @@ def _described(path: str, found: os.stat_result) -> dict[str, Any]:
     }
 
 
-def _is_device(path: str) -> bool:
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return False
-    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISDIR(mode)
+def _is_device(mode: int) -> bool:
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
 def _every_device(directory: str = "/dev") -> Iterator[dict[str, Any]]:
@@ -94,7 +89,7 @@ def _every_device(directory: str = "/dev") -> Iterator[dict[str, Any]]:
                 yield from _every_device(entry.path)
                 continue
             found = entry.stat(follow_symlinks=False)
-            if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
+            if _is_device(found.st_mode):
                 yield _described(entry.path, found)
 
 
@@ -109,9 +104,3 @@ def _cgroup_rule(text: str) -> dict[str, Any]:
     if minor != "*":
         rule["minor"] = int(minor)
     return rule
-
-
-def check_devices(rules: Sequence[str] | None) -> None:
-    """Raises InvalidParameter for a malformed `--device-cgroup-rule`."""
-    for rule in rules or ():
-        _cgroup_rule(rule)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from moby.core.errors import InvalidParameter
 from moby.core.types.containers import ContainerConfig, HostConfig, Ulimit
 from moby.runtime.spec.capabilities import effective
 from moby.runtime.spec.defaults import DEFAULT_PATH, OCI_VERSION
@@ -15,6 +14,13 @@ from moby.runtime.spec.devices import devices
 from moby.runtime.spec.mounts import Bind, mounts, root_propagation
 from moby.runtime.spec.resources import resources, rlimits
 from moby.runtime.spec.seccomp import default_seccomp, parse_profile
+from moby.runtime.spec.security import (
+    BUILTIN,
+    UNCONFINED,
+    SecurityOptions,
+    apparmor_profile,
+    parse_security_options,
+)
 from moby.runtime.spec.users import User
 
 
@@ -23,7 +29,8 @@ class SpecInput:
     """What a spec is made of.
 
     `network` is a namespace's path, empty for the host's, None for a new one; `ipc` and `pid` are paths of
-    namespaces to join, used only if the host configuration's modes name a container.
+    namespaces to join, used only if the host configuration's modes name a container. `environment` is what
+    the engine adds; `seccomp` is the daemon's profile: its text, `builtin`, `unconfined`, or empty.
     """
 
     id: str
@@ -40,19 +47,13 @@ class SpecInput:
     default_ulimits: Sequence[Ulimit] = ()
     no_new_privileges: bool = False
     seccomp: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Security:
-    seccomp: str = "default"
-    no_new_privileges: bool = False
-    masks: bool = True
+    environment: Sequence[str] = ()
 
 
 def build_spec(given: SpecInput) -> dict[str, Any]:
     """The spec. Raises InvalidParameter for what cannot be said in one."""
     host, config = given.host, given.config
-    security = parse_security_options(host.security_opt or (), given.no_new_privileges)
+    security = parse_security_options(host.security_opt, no_new_privileges=given.no_new_privileges)
     capabilities = effective(host.cap_add or (), host.cap_drop or (), privileged=host.privileged)
     nodes, rules = devices(host)
     linux: dict[str, Any] = {
@@ -64,17 +65,18 @@ def build_spec(given: SpecInput) -> dict[str, Any]:
     }
     if nodes:
         linux["devices"] = nodes
-    if not host.privileged and security.masks:
-        linux["maskedPaths"] = list(host.masked_paths or ())
-        linux["readonlyPaths"] = list(host.readonly_paths or ())
+    if host.masked_paths:
+        linux["maskedPaths"] = list(host.masked_paths)
+    if host.readonly_paths:
+        linux["readonlyPaths"] = list(host.readonly_paths)
     seccomp = _seccomp(given, security, capabilities)
     if seccomp is not None:
         linux["seccomp"] = seccomp
     spec: dict[str, Any] = {
         "ociVersion": OCI_VERSION,
-        "process": _process(given, capabilities, no_new_privileges=security.no_new_privileges),
+        "process": _process(given, capabilities, security),
         "root": {"path": "rootfs", "readonly": host.readonly_rootfs},
-        "mounts": mounts(host, given.binds, given.tmpfs),
+        "mounts": mounts(host, given.binds, given.tmpfs, writable_cgroups=security.writable_cgroups),
         "linux": linux,
     }
     if host.uts_mode != "host":
@@ -89,23 +91,27 @@ def build_spec(given: SpecInput) -> dict[str, Any]:
 def build_process(given: SpecInput, *, privileged: bool = False) -> dict[str, Any]:
     """One more process in a container: the program, environment and user of `given`."""
     host = given.host
-    security = parse_security_options(host.security_opt or (), given.no_new_privileges)
+    security = parse_security_options(host.security_opt, no_new_privileges=given.no_new_privileges)
     granted = effective(host.cap_add or (), host.cap_drop or (), privileged=host.privileged or privileged)
-    process = _process(given, granted, no_new_privileges=security.no_new_privileges)
+    process = _process(given, granted, security)
     if privileged:
         process["capabilities"] = {name: list(granted) for name in ("bounding", "effective", "permitted")}
     return process
 
 
-def _process(given: SpecInput, capabilities: Sequence[str], *, no_new_privileges: bool) -> dict[str, Any]:
+def _process(given: SpecInput, capabilities: Sequence[str], security: SecurityOptions) -> dict[str, Any]:
     config, host, user = given.config, given.host, given.user
     names = list(capabilities)
     # Only what is in these three sets: a set-uid program cannot inherit more (CVE-2022-24769).
     process: dict[str, Any] = {
         "terminal": config.tty,
-        "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
+        "user": {
+            "uid": user.uid,
+            "gid": user.gid,
+            "additionalGids": list(dict.fromkeys((user.gid, *user.groups))),
+        },
         "args": list(given.args),
-        "env": _environment(config, user),
+        "env": _environment(given),
         "cwd": config.working_dir or "/",
         "capabilities": {
             "bounding": names,
@@ -113,8 +119,10 @@ def _process(given: SpecInput, capabilities: Sequence[str], *, no_new_privileges
             "permitted": names if user.uid == 0 else [],
         },
         "oomScoreAdj": host.oom_score_adj,
-        "noNewPrivileges": no_new_privileges,
+        "noNewPrivileges": security.no_new_privileges,
     }
+    if profile := apparmor_profile(security.apparmor, privileged=host.privileged):
+        process["apparmorProfile"] = profile
     if limits := rlimits(host.ulimits or (), given.default_ulimits):
         process["rlimits"] = limits
     if config.tty and any(host.console_size):
@@ -123,7 +131,8 @@ def _process(given: SpecInput, capabilities: Sequence[str], *, no_new_privileges
     return process
 
 
-def _environment(config: ContainerConfig, user: User) -> list[str]:
+def _environment(given: SpecInput) -> list[str]:
+    config = given.config
     own = list(config.env or ())
     names = {variable.partition("=")[0] for variable in own}
     found = [] if "PATH" in names else [f"PATH={DEFAULT_PATH}"]
@@ -131,10 +140,11 @@ def _environment(config: ContainerConfig, user: User) -> list[str]:
         found.append(f"HOSTNAME={config.hostname}")
     if config.tty and "TERM" not in names:
         found.append("TERM=xterm")
+    found += [variable for variable in given.environment if variable.partition("=")[0] not in names]
     # A name without a value takes a variable away.
     found += [variable for variable in own if "=" in variable]
     if "HOME" not in names:
-        found.append(f"HOME={user.home}")
+        found.append(f"HOME={given.user.home}")
     return found
 
 
@@ -176,33 +186,13 @@ def _has_sysctl(name: str) -> bool:
     return known
 
 
-def parse_security_options(options: Sequence[str], no_new_privileges: bool) -> _Security:
-    """`--security-opt`. Raises InvalidParameter for an unknown one."""
-    seccomp, masks = "default", True
-    for option in options:
-        key, separator, value = option.partition("=")
-        if not separator:
-            key, separator, value = option.partition(":")
-        match key:
-            case "no-new-privileges" if not separator or value in ("true", "false"):
-                no_new_privileges = value != "false"
-            case "seccomp" if separator:
-                seccomp = value
-            case "systempaths" if value == "unconfined":
-                masks = False
-            case "apparmor" | "label" if value in ("unconfined", "disable"):
-                continue
-            case "apparmor" | "label" if separator:
-                raise InvalidParameter(f"invalid --security-opt: {key} is not enabled on this host")
-            case _:
-                raise InvalidParameter(f'invalid --security-opt 2: "{option}"')
-    return _Security(seccomp, no_new_privileges, masks)
-
-
-def _seccomp(given: SpecInput, security: _Security, capabilities: Sequence[str]) -> Mapping[str, Any] | None:
-    profile = security.seccomp if security.seccomp != "default" else given.seccomp
-    if profile == "unconfined" or (given.host.privileged and not profile):
+def _seccomp(
+    given: SpecInput, security: SecurityOptions, capabilities: Sequence[str]
+) -> Mapping[str, Any] | None:
+    """A privileged container has a filter only if it asks for one itself."""
+    profile = security.seccomp or ("" if given.host.privileged else given.seccomp or BUILTIN)
+    if profile in ("", UNCONFINED):
         return None
-    if profile in ("", "builtin"):
+    if profile == BUILTIN:
         return default_seccomp(frozenset(capabilities))
     return parse_profile(profile, frozenset(capabilities))

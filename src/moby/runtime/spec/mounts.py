@@ -6,33 +6,63 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from moby.core.errors import InvalidParameter
 from moby.core.types.containers import HostConfig
 from moby.runtime.spec.defaults import default_mounts
 
 _TMPFS = ("noexec", "nosuid", "nodev", "rprivate")
-_OPPOSITES = {"exec": "noexec", "suid": "nosuid", "dev": "nodev", "rw": "ro"}
+_TMPFS_VALUES = frozenset({"", "size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"})
+# Words of which the last one counts; every other flag is a group by itself.
+_GROUPS = (
+    frozenset({"ro", "rw"}),
+    frozenset({"suid", "nosuid"}),
+    frozenset({"dev", "nodev"}),
+    frozenset({"exec", "noexec"}),
+    frozenset({"sync", "async"}),
+    frozenset({"mand", "nomand"}),
+    frozenset({"atime", "noatime"}),
+    frozenset({"diratime", "nodiratime"}),
+    frozenset({"relatime", "norelatime"}),
+    frozenset({"strictatime", "nostrictatime"}),
+    frozenset({"dirsync"}),
+    frozenset({"remount"}),
+    frozenset({"bind", "rbind", "unbindable", "runbindable", "private", "rprivate", "shared", "rshared",
+               "slave", "rslave"}),
+)  # fmt: skip
 _KEPT_WRITABLE = frozenset({"/proc", "/dev/pts", "/dev/shm", "/dev/mqueue", "/dev"})  # noqa: S108 - a mount point
 
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A path of the host's inside the container."""
+    """A path of the host's inside the container.
+
+    `recursive` takes along what is mounted below the source; `deep`, for one that is not writable, makes that
+    read-only too.
+    """
 
     source: str
     target: str
     writable: bool = True
     propagation: str = "rprivate"
+    recursive: bool = True
+    deep: bool = False
 
 
 def mounts(
-    host: HostConfig, binds: Sequence[Bind], tmpfs: Mapping[str, Sequence[str]]
+    host: HostConfig,
+    binds: Sequence[Bind],
+    tmpfs: Mapping[str, Sequence[str]],
+    *,
+    writable_cgroups: bool | None = None,
 ) -> list[dict[str, Any]]:
     """Every mount, parents before children; the user's own take the place of the usual ones."""
     targets = {bind.target for bind in binds} | tmpfs.keys()
     usual = [
         mount
         for mount in default_mounts(
-            shm_size=host.shm_size, cgroup_writable=host.privileged, sys_writable=host.privileged
+            shm_size=host.shm_size,
+            cgroup_writable=host.privileged if writable_cgroups is None else writable_cgroups,
+            sys_writable=host.privileged,
         )
         if mount["destination"] not in targets
         and not ("/dev" in targets and mount["destination"].startswith("/dev/"))
@@ -48,23 +78,34 @@ def mounts(
 
 
 def _bind(bind: Bind) -> dict[str, Any]:
-    options = ["rbind", *(() if bind.writable else ("ro",)), bind.propagation]
+    options = ["rbind" if bind.recursive else "bind"]
+    if not bind.writable:
+        options.append("rro" if bind.deep else "ro")
+    options.append(bind.propagation)
     return {"destination": bind.target, "type": "bind", "source": bind.source, "options": options}
 
 
 def _tmpfs(target: str, asked: Sequence[str]) -> dict[str, Any]:
     """docker's options, each replaced by its opposite or its new value if that was asked for."""
-    options = list(_TMPFS)
-    for option in asked:
-        if not option:
-            continue
-        opposite = _OPPOSITES.get(option)
-        if opposite in options:
-            options.remove(opposite)
-        key = option.partition("=")[0]
-        options = [known for known in options if known.partition("=")[0] != key]
-        options.append(option)
+    options = merged_tmpfs_options([*_TMPFS, *asked])
     return {"destination": target, "type": "tmpfs", "source": "tmpfs", "options": options}
+
+
+def merged_tmpfs_options(options: Sequence[str]) -> list[str]:
+    """Of options that contradict each other the last one. Raises InvalidParameter for an unknown one."""
+    found: dict[str | frozenset[str], str] = {}
+    for option in options:
+        if option in ("", "defaults"):
+            continue
+        group: str | frozenset[str] | None = next((group for group in _GROUPS if option in group), None)
+        if group is None:
+            key, separator, _ = option.partition("=")
+            if not separator or key not in _TMPFS_VALUES:
+                raise InvalidParameter(f'invalid tmpfs option "{key}"')
+            group = key
+        found.pop(group, None)
+        found[group] = option
+    return list(found.values())
 
 
 def root_propagation(binds: Sequence[Bind]) -> str:

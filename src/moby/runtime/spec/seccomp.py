@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import msgspec
 
@@ -25,6 +25,47 @@ _ARCHITECTURES = {
 }
 
 
+class _Conditions(TypedDict, total=False):
+    """When a rule applies."""
+
+    arches: list[str] | None
+    caps: list[str] | None
+    minKernel: str
+
+
+class _Rule(TypedDict, total=False):
+    """What happens at some system calls."""
+
+    name: str
+    names: list[str] | None
+    action: Required[str]
+    errnoRet: int | None
+    args: list[dict[str, Any] | None] | None
+    comment: str
+    includes: _Conditions | None
+    excludes: _Conditions | None
+
+
+class _Architecture(TypedDict, total=False):
+    """An architecture, with those that it can run too."""
+
+    architecture: Required[str]
+    subArchitectures: list[str] | None
+
+
+class _Profile(TypedDict, total=False):
+    """docker's profile format."""
+
+    defaultAction: str
+    defaultErrnoRet: int | None
+    architectures: list[str] | None
+    archMap: list[_Architecture] | None
+    flags: list[str] | None
+    listenerPath: str
+    listenerMetadata: str
+    syscalls: list[_Rule] | None
+
+
 @cache
 def _default_profile() -> Mapping[str, Any]:
     data = files("moby.runtime.spec").joinpath("seccomp-default.json").read_bytes()
@@ -37,12 +78,24 @@ def default_seccomp(capabilities: frozenset[str]) -> Mapping[str, Any]:
     return compile_profile(_default_profile(), capabilities)
 
 
-def parse_profile(text: str, capabilities: frozenset[str]) -> Mapping[str, Any]:
-    """A profile that the user gave as JSON. Raises InvalidParameter."""
+@lru_cache(maxsize=64)
+def parse_profile(text: str, capabilities: frozenset[str]) -> Mapping[str, Any] | None:
+    """A profile that the user gave as JSON; None for one that filters nothing. Raises InvalidParameter."""
     try:
-        profile = msgspec.json.decode(text, type=dict[str, Any])
+        profile = msgspec.json.decode(text, type=_Profile)
     except msgspec.MsgspecError as error:
         raise InvalidParameter(f"Decoding seccomp profile failed: {error}") from error
+    if not profile.get("defaultAction") and not profile.get("syscalls"):
+        return None
+    if profile.get("architectures") and profile.get("archMap"):
+        raise InvalidParameter(
+            "both 'architectures' and 'archMap' are specified in the seccomp profile, "
+            "use either 'architectures' or 'archMap'"
+        )
+    if any(rule.get("name") and rule.get("names") for rule in profile.get("syscalls") or ()):
+        raise InvalidParameter(
+            "both 'name' and 'names' are specified in the seccomp profile, use either 'name' or 'names'"
+        )
     return compile_profile(profile, capabilities)
 
 
