@@ -8,6 +8,7 @@ from moby.core.errors import NotFound, no_such
 from moby.core.types.archives import PathStat
 from moby.core.types.commits import CommitOptions
 from moby.core.types.containers import FilesystemChange
+from moby.core.types.stats import ContainerStats
 
 
 def _known(name: str, path: str = "/there") -> None:
@@ -19,6 +20,11 @@ def _known(name: str, path: str = "/there") -> None:
 
 async def _chunks() -> AsyncIterator[bytes]:
     yield b"tar"
+
+
+async def _samples() -> AsyncIterator[ContainerStats]:
+    yield ContainerStats("f" * 64, "/box")
+    yield ContainerStats("f" * 64, "/box")
 
 
 class FakeArchives:
@@ -53,6 +59,10 @@ class FakeArchives:
     async def changes(self, name: str) -> Sequence[FilesystemChange]:
         _known(name)
         return [FilesystemChange(1, "/new")]
+
+    async def stats(self, name: str, *, stream: bool, one_shot: bool) -> AsyncIterator[ContainerStats]:
+        _known(name)
+        return _samples()
 
     async def commit(self, name: str, options: CommitOptions) -> str:
         _known(name)

@@ -466,11 +466,13 @@ class FakeEngine:
         self.volumes = FakeVolumes()
         self.system = FakeSystem()
 
-    def backends(self, *, complete: bool = True) -> Backends:
-        """As the API sees it; not complete, with the services alone that our engine has."""
+    def backends(self) -> Backends:
+        """As the API sees it."""
         return Backends(
             containers=self.containers,
             container_streams=self.streams,
+            container_changes=self.containers,
+            stats=self.archives,
             execs=self.execs,
             archives=self.archives,
             commits=self.archives,
@@ -479,5 +481,4 @@ class FakeEngine:
             networks=self.networks,
             volumes=self.volumes,
             system=self.system,
-            container_changes=self.containers if complete else None,
         )

@@ -11,9 +11,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
 
 
 async def test_page_is_up_to_date() -> None:
-    expected = page(FakeEngine().backends(complete=False).routes())
+    expected = page(FakeEngine().backends().routes())
     assert PAGE.read_text() == expected, "write it anew: python -m tests.contract.test_compatibility"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(FakeEngine().backends(complete=False).routes()))
+    PAGE.write_text(page(FakeEngine().backends().routes()))

@@ -70,6 +70,8 @@ CASES = [
     Case("ContainerExport", "/containers/box/export"),
     Case("ImageCommit", "/commit?container=box&repo=new", 201, {"Env": ["A=b"]}),
     Case("ImageCommit", "/commit?container=none", 404),
+    Case("ContainerStats", "/containers/box/stats", lines=True),
+    Case("ContainerStats", "/containers/none/stats", 404),
     Case("ContainerExec", "/containers/box/exec", 201, {"Cmd": ["sh"]}),
     Case("ContainerExec", "/containers/none/exec", 404, {"Cmd": ["sh"]}),
     Case("ExecStart", "/exec/made/start", body={"Detach": True}),

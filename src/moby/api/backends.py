@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from moby.api.routes.archives import ArchiveRoutes, Archives
 from moby.api.routes.commits import CommitRoutes, Commits
 from moby.api.routes.container_changes import ContainerChangeRoutes, ContainerChanges
+from moby.api.routes.container_stats import ContainerStatsRoutes, Statistics
 from moby.api.routes.container_streams import ContainerStreamRoutes, ContainerStreams
 from moby.api.routes.containers import ContainerRoutes, Containers
 from moby.api.routes.execs import ExecRoutes, Execs
@@ -21,10 +22,12 @@ from moby.api.routing import Route
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """An engine, as the API sees it; the operations of a service that is None are not supported."""
+    """An engine, as the API sees it."""
 
     containers: Containers
     container_streams: ContainerStreams
+    container_changes: ContainerChanges
+    stats: Statistics
     execs: Execs
     archives: Archives
     commits: Commits
@@ -33,13 +36,13 @@ class Backends:
     networks: Networks
     volumes: Volumes
     system: System
-    container_changes: ContainerChanges | None = None
 
     def routes(self) -> Sequence[Route]:
         """Every route that is served."""
         return [
             *ContainerRoutes(self.containers).routes(),
-            *(ContainerChangeRoutes(self.container_changes).routes() if self.container_changes else ()),
+            *ContainerChangeRoutes(self.container_changes).routes(),
+            *ContainerStatsRoutes(self.stats).routes(),
             *ContainerStreamRoutes(self.container_streams).routes(),
             *ArchiveRoutes(self.archives).routes(),
             *CommitRoutes(self.commits).routes(),

@@ -88,6 +88,8 @@ def _backends(running: Engine) -> Backends:
     return Backends(
         containers=running.containers,
         container_streams=running.container_streams,
+        container_changes=running.container_changes,
+        stats=running.stats,
         execs=running.execs,
         archives=running.archives,
         commits=running.commits,

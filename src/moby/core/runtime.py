@@ -168,6 +168,10 @@ class Runtime(Protocol):
         """Nothing more will come on standard input."""
         ...
 
+    async def update(self, task: str, resources: Mapping[str, Any]) -> None:
+        """Set limits of a task that runs, in the OCI runtime spec's words (`linux.resources`)."""
+        ...
+
     async def pids(self, task: str) -> Sequence[int]:
         """Every process of the task, as the host numbers them."""
         ...

@@ -13,8 +13,9 @@ from moby.engine.containers.archive import Archiver
 from moby.engine.containers.commit import CommitService
 from moby.engine.containers.image_users import image_users
 from moby.engine.containers.restarts import Restarts
-from moby.engine.containers.service import Containers, ContainerStreams
+from moby.engine.containers.service import ContainerChanges, Containers, ContainerStreams
 from moby.engine.containers.shelf import Shelf
+from moby.engine.containers.stats import Stats
 from moby.engine.containers.stop import Stopper
 from moby.engine.containers.wiring import container_services
 from moby.engine.events import Events
@@ -39,6 +40,8 @@ class Engine:
 
     containers: Containers
     container_streams: ContainerStreams
+    container_changes: ContainerChanges
+    stats: Stats
     execs: Execs
     archives: Archiver
     commits: CommitService
@@ -71,6 +74,8 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
         yield Engine(
             containers=made.containers,
             container_streams=made.streams,
+            container_changes=made.changes,
+            stats=made.stats,
             execs=made.execs,
             archives=made.archives,
             commits=made.commits,

@@ -109,6 +109,13 @@ class ContainerdRuntime(Runtime):
         """See `Runtime.close_stdin`."""
         await self._tasks.close_stdin(task)
 
+    async def update(self, task: str, resources: Mapping[str, Any]) -> None:
+        """See `Runtime.update`."""
+        try:
+            await self._tasks.update(task, resources)
+        except MobyError as error:
+            raise reworded(error) from error
+
     async def pids(self, task: str) -> Sequence[int]:
         """See `Runtime.pids`."""
         return await self._tasks.pids(task)
@@ -167,8 +174,3 @@ class ContainerdRuntime(Runtime):
                 log.warning("containerd's events were interrupted", extra={"error": str(error)})
             await asyncio.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
             tries += 1
-
-    async def metrics(self, task: str) -> tuple[str, bytes]:
-        """What the task uses: the type and the bytes of its cgroup version's message. Raises NotFound."""
-        data = await self._tasks.metrics(task)
-        return data.type_url, data.value

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from moby.core.errors import NotImplemented
 from moby.core.filters import Filters
 from moby.core.types.containers import (
     ContainerCreateRequest,
@@ -33,6 +32,8 @@ from moby.engine.containers.remove import Remover
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.start import Starter
 from moby.engine.containers.stop import Stopper
+from moby.engine.containers.top import Top
+from moby.engine.containers.update import Updater
 from moby.engine.containers.waiting import Wait, wait
 
 
@@ -101,14 +102,6 @@ class Containers:
         """See `Inspector.inspect`."""
         return await self._verbs.inspector.inspect(name, size=size)
 
-    async def top(self, name: str, ps_args: str) -> ContainerTopResponse:
-        """Raises NotImplemented."""
-        raise NotImplemented("ContainerTop is not supported yet")
-
-    async def update(self, name: str, request: ContainerUpdateRequest) -> ContainerUpdateResponse:
-        """Raises NotImplemented."""
-        raise NotImplemented("ContainerUpdate is not supported yet")
-
     async def prune(self, filters: Filters) -> ContainerPruneResponse:
         """See `Remover.prune`."""
         return await self._verbs.remover.prune(filters)
@@ -116,6 +109,22 @@ class Containers:
     async def list(self, request: ListRequest) -> Sequence[ContainerSummary | msgspec.Raw]:
         """See `Lister.list`."""
         return await self._verbs.lister.list(request)
+
+
+class ContainerChanges:
+    """Looking into containers, and changing their limits."""
+
+    def __init__(self, top: Top, updater: Updater) -> None:
+        self._top = top
+        self._updater = updater
+
+    async def top(self, name: str, ps_args: str) -> ContainerTopResponse:
+        """See `Top.top`."""
+        return await self._top.top(name, ps_args)
+
+    async def update(self, name: str, request: ContainerUpdateRequest) -> ContainerUpdateResponse:
+        """See `Updater.update`."""
+        return await self._updater.update(name, request)
 
 
 class ContainerStreams:

@@ -22,11 +22,14 @@ from moby.engine.containers.logs import LogDrivers, LogService
 from moby.engine.containers.reconcile import Reconciler
 from moby.engine.containers.remove import Remover
 from moby.engine.containers.restarts import Restarts
-from moby.engine.containers.service import Containers, ContainerStreams, Verbs
+from moby.engine.containers.service import ContainerChanges, Containers, ContainerStreams, Verbs
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.start import Starter
+from moby.engine.containers.stats import Stats
 from moby.engine.containers.stop import Stopper
+from moby.engine.containers.top import Top
 from moby.engine.containers.tree import Trees
+from moby.engine.containers.update import Updater
 from moby.engine.containers.volumes import MountPlanner
 from moby.engine.execs.ends import ExecEnds
 from moby.engine.execs.health import HealthChecks
@@ -45,6 +48,8 @@ class ContainerServices:
 
     containers: Containers
     streams: ContainerStreams
+    changes: ContainerChanges
+    stats: Stats
     execs: Execs
     archives: Archiver
     commits: CommitService
@@ -94,6 +99,8 @@ def container_services(
     health = HealthChecks(shelf, Probes(services))
     return ContainerServices(
         containers=Containers(verbs),
+        changes=ContainerChanges(Top(shelf, runtime), Updater(shelf, runtime)),
+        stats=Stats(shelf),
         streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
         execs=services,
         archives=Archiver(shelf, trees),

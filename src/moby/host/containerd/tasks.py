@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _TASKS = "tasks.v1.Tasks"
 _CONTAINERS = "containers.v1.Containers"
 _SPEC = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
+_RESOURCES = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources"
 _CREATE_LIMIT_S = 120.0
 
 STATUSES: Mapping[int, Status] = {
@@ -163,6 +164,12 @@ class ContainerdTasks:
         request = tasks_pb2.CloseIORequest(container_id=container, stdin=True)
         await self._client.call(f"{_TASKS}/CloseIO", request)
 
+    async def update(self, container: str, resources: Mapping[str, Any]) -> None:
+        """Set limits of a running task, as an OCI runtime spec's `linux.resources` has them."""
+        value = AnyMessage(type_url=_RESOURCES, value=msgspec.json.encode(resources))
+        request = tasks_pb2.UpdateTaskRequest(container_id=container, resources=value)
+        await self._client.call(f"{_TASKS}/Update", request)
+
     async def pids(self, container: str) -> Sequence[int]:
         """Every process, as the host numbers them."""
         request = tasks_pb2.TaskRequest(container_id=container)
@@ -181,15 +188,6 @@ class ContainerdTasks:
             f"{_TASKS}/List", tasks_pb2.ListTasksRequest(), tasks_pb2.ListTasksResponse
         )
         return [task_state(process.container_id or process.id, process) for process in found.tasks]
-
-    async def metrics(self, container: str) -> AnyMessage:
-        """What the container uses; `type_url` says which version of cgroups it is of. Raises NotFound."""
-        request = tasks_pb2.MetricsRequest(filters=[f"id=={container}"])
-        found = await self._client.look(f"{_TASKS}/Metrics", request, tasks_pb2.MetricsResponse)
-        if not found.metrics:
-            raise NotFound(f"task {container}: not found")
-        data: AnyMessage = found.metrics[0].data
-        return data
 
 
 async def _to_its_end(call: Coroutine[Any, Any, Any]) -> Any:
