@@ -210,7 +210,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     builder: Annotated[Mapping[str, Any], _meta("the builder", works=False)] = msgspec.field(
         default_factory=dict
     )
-    cdi_spec_dirs: Annotated[Strings, _meta("device specifications", "cdi-spec-dir", works=False)] = ()
+    cdi_spec_dirs: Annotated[Strings, _meta("device specifications", "cdi-spec-dir")] = ()
     nri_opts: Annotated[Mapping[str, str], _meta("the Node Resource Interface", works=False)] = msgspec.field(
         default_factory=dict
     )

@@ -45,14 +45,6 @@ def check_config(config: ContainerConfig) -> None:
 
 def check_host_config(host: HostConfig) -> None:
     """Raises InvalidParameter for what dockerd refuses, NotImplemented for what we do."""
-    policy = host.restart_policy
-    if policy.name not in ("", "no", "always", "unless-stopped", "on-failure"):
-        raise InvalidParameter(
-            f"invalid restart policy: unknown policy '{policy.name}'; "
-            "use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
-        )
-    if host.auto_remove and policy.name not in ("", "no"):
-        raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
     _check_ports(host)
     _check_modes(host)
     _check_resources(host)
@@ -64,22 +56,12 @@ def check_host_config(host: HostConfig) -> None:
         raise InvalidParameter("SHM size can not be less than 0")
     if "" in (host.annotations or {}):
         raise InvalidParameter("invalid Annotations: the empty string is not permitted as an annotation key")
-    for entry in host.extra_hosts or ():
-        if ":" not in entry or entry.startswith(":"):
-            raise InvalidParameter(f'bad format for add-host: "{entry}"')
-    if host.isolation not in ("", "default"):
-        raise InvalidParameter(f"invalid isolation '{host.isolation}' on linux")
     check_supported(host)
 
 
 def check_supported(host: HostConfig) -> None:
     """Raises NotImplemented, naming the field."""
     unsupported = {
-        "Links": bool(host.links),
-        "DeviceRequests": bool(host.device_requests),
-        "UsernsMode": host.userns_mode not in ("", "host"),
-        "StorageOpt": bool(host.storage_opt),
-        "Cgroup": bool(host.cgroup),
         "CpuRealtimePeriod": bool(host.cpu_realtime_period),
         "CpuRealtimeRuntime": bool(host.cpu_realtime_runtime),
     }

@@ -21,7 +21,10 @@ from moby.core.types.containers import (
 from moby.core.undo import Undo
 from moby.engine.config import EngineConfig
 from moby.engine.containers.checks import check_config, check_host_config
+from moby.engine.containers.conflicts import check_conflicts
 from moby.engine.containers.container import Container
+from moby.engine.containers.joining import name_joined
+from moby.engine.containers.links import Links
 from moby.engine.containers.logs import LogDrivers
 from moby.engine.containers.merging import command_line, fill_defaults, merge_image
 from moby.engine.containers.names import check_name, random_name
@@ -87,6 +90,7 @@ class Creator:
         config, host = request.config(), request.host_config or HostConfig()
         check_config(config)
         check_host_config(host)
+        check_conflicts(config, host, settings)
         warnings = self._check_capabilities(host)
         async with Undo() as undo:
             container_id = os.urandom(32).hex()
@@ -96,6 +100,7 @@ class Creator:
             merge_image(config, image.config)
             path, args = command_line(config)
             fill_defaults(host, settings, unified_cgroups=cgroup_facts().version == 2)
+            name_joined(host, self._shelf.index)
             self._logs.check(host.log_config.type, host.log_config.config or {})
             _fill_identity(config, host, container_id)
             record = Record(
@@ -111,11 +116,12 @@ class Creator:
                 args=args,
                 manifest=image.manifest,
                 networks=dict(network_names(host, request.networking_config)),
+                links=Links(self._shelf.index, self._directory).resolve(host),
             )
             await self._find_networks(record)
             await self._snapshotter.prepare(container_id, image.chain, {"containerd.io/gc.root": timestamp()})
             undo.push(self._snapshotter.remove, container_id)
-            record.mounts = await self._mounts.plan(record, undo)
+            record.mounts = await self._mounts.plan(record, undo, settings.data_root)
             await self._mounts.fill(record)
             container = Container(record)
             self._shelf.index.add(container)
@@ -168,7 +174,7 @@ class Creator:
 
 
 def _fill_identity(config: ContainerConfig, host: HostConfig, container: str) -> None:
-    if not config.hostname and host.uts_mode != "host" and not host.network_mode.startswith("container:"):
+    if not config.hostname:
         config.hostname = os.uname().nodename if host.network_mode == "host" else container[:12]
     if host.masked_paths is None and not host.privileged:
         host.masked_paths = list(DEFAULT_MASKED_PATHS)

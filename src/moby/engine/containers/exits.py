@@ -12,6 +12,7 @@ from moby.core.networks import Networks
 from moby.core.runtime import Exited, OutOfMemory, Resync, Runtime
 from moby.engine.containers.container import Container
 from moby.engine.containers.networking import disconnected
+from moby.engine.containers.places import Places
 from moby.engine.containers.record import NEVER, timestamp
 from moby.engine.containers.shelf import Shelf
 from moby.engine.execs.ends import ExecEnds
@@ -30,8 +31,15 @@ class Exits:
     """Watches the runtime's events; the one place where a container goes from running to exited."""
 
     def __init__(
-        self, shelf: Shelf, runtime: Runtime, networks: Networks, volumes: Volumes, execs: ExecEnds
+        self,
+        shelf: Shelf,
+        runtime: Runtime,
+        networks: Networks,
+        volumes: Volumes,
+        execs: ExecEnds,
+        places: Places,
     ) -> None:
+        self._places = places
         self._shelf = shelf
         self._runtime = runtime
         self._networks = networks
@@ -116,6 +124,7 @@ class Exits:
         for mount in record.mounts:
             if mount.point.type == "volume":
                 await self._quietly(container, self._volumes.unmount(mount.volume, container.id))
+        await self._quietly(container, self._places.free(container.id))
         disconnected(record)
         container.freed = True
         await self._shelf.save(container)

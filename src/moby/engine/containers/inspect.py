@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from moby.core.snapshots import Snapshotter
 from moby.core.types.containers import (
     ContainerInspectResponse,
@@ -14,8 +16,10 @@ from moby.core.types.containers import (
     Storage,
 )
 from moby.engine.containers.container import Container
+from moby.engine.containers.links import Links
 from moby.engine.containers.shelf import Shelf
 from moby.engine.execs.record import ExecShelf
+from moby.runtime.spec import apparmor_profile, parse_security_options
 
 
 class Inspector:
@@ -40,6 +44,9 @@ class Inspector:
     def _describe(self, container: Container) -> ContainerInspectResponse:
         record = container.record
         own = self._directory / record.id
+        host = record.host_config
+        links = Links(self._shelf.index, self._directory).shown(record) if record.links else None
+        asked = parse_security_options(host.security_opt).apparmor
         log_path = own / f"{record.id}-json.log" if record.host_config.log_config.type == "json-file" else ""
         return ContainerInspectResponse(
             id=record.id,
@@ -57,7 +64,8 @@ class Inspector:
             driver=self._snapshotter.name,
             platform=record.platform.partition("/")[0],
             exec_ids=self._execs.running(record.id) or None,
-            host_config=record.host_config,
+            app_armor_profile=apparmor_profile(asked, privileged=host.privileged),
+            host_config=msgspec.structs.replace(host, links=links),
             config=record.config,
             network_settings=NetworkSettings(
                 sandbox_id=record.sandbox_id,

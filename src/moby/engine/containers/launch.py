@@ -9,23 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from moby.core.config import ConfigSource
-from moby.core.errors import Conflict, NotFound
+from moby.core.errors import MobyError, NotFound, System
 from moby.core.networks import Sandbox
 from moby.core.snapshots import Mount, Snapshotter
 from moby.core.undo import Undo
 from moby.engine.config import EngineConfig
 from moby.engine.containers.accounts import read_accounts
+from moby.engine.containers.binds import Binder
 from moby.engine.containers.index import Index
+from moby.engine.containers.joining import SHARED_MEMORY, Joiner
+from moby.engine.containers.links import Links
+from moby.engine.containers.places import Places
 from moby.engine.containers.record import Record
-from moby.host.files import make_mount_source, translation
-from moby.host.mounts import mounted, resolve_in_root
+from moby.host.mounts import mounted
 from moby.host.threads import blocking
 from moby.networks.names import HOST_RESOLV_CONF, hosts_file, resolv_conf, resolv_conf_source
-from moby.runtime.spec import Bind, SpecInput, User, build_spec, resolve_user
-from moby.volumes.service import Volumes
+from moby.runtime.cdi import CDI_DIRECTORIES, inject_devices
+from moby.runtime.spec import BUILTIN, UNCONFINED, Bind, SpecInput, User, build_spec, resolve_user
 
 _CACHED_IMAGES = 64
 _INIT = "/sbin/docker-init"
+
+
+class Unprepared(System):
+    """A container cannot be made: found before the runtime was asked to."""
 
 
 class Launcher:
@@ -34,14 +41,18 @@ class Launcher:
     def __init__(
         self,
         index: Index,
-        volumes: Volumes,
+        binder: Binder,
+        places: Places,
         snapshotter: Snapshotter,
         config: ConfigSource[EngineConfig],
         directory: Path,
         run_directory: Path,
     ) -> None:
         self._index = index
-        self._volumes = volumes
+        self._binder = binder
+        self._places = places
+        self._joiner = Joiner(index, places)
+        self._links = Links(index, directory)
         self._snapshotter = snapshotter
         self._config = config
         self._directory = directory
@@ -60,9 +71,31 @@ class Launcher:
     async def spec(
         self, record: Record, sandbox: Sandbox, rootfs: tuple[Mount, ...], undo: Undo
     ) -> Mapping[str, Any]:
-        """The container's runtime spec, its volumes mounted and its files written."""
+        """The container's runtime spec, its volumes mounted and its files written.
+
+        `release` has to be called when the runtime has taken over what the spec names. Raises Unprepared.
+        """
+        try:
+            return await self._spec(record, sandbox, rootfs, undo)
+        except MobyError as error:
+            raise Unprepared(error.message, hint=error.hint) from error
+
+    async def release(self, record: Record) -> None:
+        """The container has been made: let go of what was mounted for that alone."""
+        if record.mounts:
+            await self._places.release(record.id)
+        if not record.host_config.network_mode.startswith("container:"):
+            await blocking(self._links.moved, record)
+
+    async def _spec(
+        self, record: Record, sandbox: Sandbox, rootfs: tuple[Mount, ...], undo: Undo
+    ) -> Mapping[str, Any]:
         settings = self._config.current
-        binds = await self._binds(record, undo)
+        binds = await self._binder.binds(record, undo) if record.mounts else []
+        if (memory := await self._joiner.memory(record)) is not None:
+            undo.push(self._places.free, record.id)
+            binds.append(Bind(str(memory), SHARED_MEMORY))
+        self._take_name(record)
         user = await self._user(record, rootfs)
         own = await blocking(self._write_files, record, sandbox)
         args = [record.path, *record.args]
@@ -70,7 +103,7 @@ class Launcher:
             binds.append(Bind(path, _INIT, writable=False))
             args = [_INIT, "--", *args]
         taken = {bind.target for bind in binds}
-        return build_spec(
+        spec = build_spec(
             SpecInput(
                 id=record.id,
                 args=args,
@@ -80,47 +113,32 @@ class Launcher:
                 network=self._network(record, sandbox),
                 binds=[*(bind for bind in own if bind.target not in taken), *binds],
                 tmpfs=_tmpfs(record),
-                ipc=self._joined(record.host_config.ipc_mode, "ipc"),
-                pid=self._joined(record.host_config.pid_mode, "pid"),
+                ipc=self._joiner.ipc(record),
+                pid=self._joiner.pid(record),
                 cgroup_parent=settings.cgroup_parent or "/docker",
                 default_ulimits=list(settings.default_ulimits.values()),
                 no_new_privileges=settings.no_new_privileges,
-                seccomp=settings.seccomp_profile,
+                seccomp=await _daemon_profile(settings.seccomp_profile),
+                environment=self._links.environment(record),
             )
         )
+        if requests := record.host_config.device_requests:
+            await blocking(inject_devices, spec, requests, settings.cdi_spec_dirs or CDI_DIRECTORIES)
+        return spec
+
+    def _take_name(self, record: Record) -> None:
+        """A container on another one's network has that one's name."""
+        if record.host_config.network_mode.startswith("container:"):
+            other = self._index.find(record.host_config.network_mode.partition(":")[2]).record.config
+            record.config.hostname, record.config.domainname = other.hostname, other.domainname
 
     def _network(self, record: Record, sandbox: Sandbox) -> str | None:
+        if record.config.network_disabled:
+            return None
         if record.host_config.network_mode.startswith("container:"):
             other = self._index.find(record.host_config.network_mode.partition(":")[2])
             return f"/proc/{other.record.state.pid}/ns/net"
         return sandbox.path
-
-    def _joined(self, mode: str, kind: str) -> str:
-        """The namespace of another container that `mode` names, or nothing."""
-        word, _, name = mode.partition(":")
-        if word != "container":
-            return ""
-        other = self._index.find(name)
-        if not other.record.state.running:
-            raise Conflict(f"cannot join {kind.upper()} namespace of a non running container: {other.id}")
-        return f"/proc/{other.record.state.pid}/ns/{kind}"
-
-    async def _binds(self, record: Record, undo: Undo) -> list[Bind]:
-        found = []
-        for mount in record.mounts:
-            point = mount.point
-            if point.type == "tmpfs":
-                continue
-            source = point.source
-            if point.type == "volume":
-                undo.push(self._volumes.unmount, mount.volume, record.id)
-                source = str(await self._volumes.mount(mount.volume, record.id))
-                if mount.subpath:
-                    source = await blocking(_inside, source, mount.subpath)
-            elif mount.create_source:
-                await blocking(make_mount_source, source)
-            found.append(Bind(source, point.destination, point.rw, point.propagation or "rprivate"))
-        return found
 
     async def _user(self, record: Record, rootfs: tuple[Mount, ...]) -> User:
         passwd, group = await self._account_files(record, rootfs)
@@ -163,13 +181,24 @@ class Launcher:
         config, host = record.config, record.host_config
         if host.network_mode == "host":
             return Path("/etc/hosts").read_text()
-        return hosts_file(
+        own = hosts_file(
             config.hostname,
             config.domainname,
             [endpoint.ipv4 for endpoint in sandbox.endpoints],
             host.extra_hosts or (),
             self._config.current.host_gateway_ip or next((end.gateway for end in sandbox.endpoints), ""),
         )
+        return own + self._links.hosts(record)
+
+
+async def _daemon_profile(setting: str) -> str:
+    """The text of the seccomp profile that the settings name. Raises System."""
+    if setting in ("", BUILTIN, UNCONFINED):
+        return setting
+    try:
+        return await blocking(Path(setting).read_text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise System(f"opening seccomp profile ({setting}) failed: {error}") from error
 
 
 def _host_resolv_conf() -> str:
@@ -198,8 +227,3 @@ def _tmpfs(record: Record) -> dict[str, list[str]]:
         if mount.point.type == "tmpfs":
             found[mount.point.destination] = list(mount.tmpfs_options)
     return found
-
-
-def _inside(root: str, path: str) -> str:
-    with translation(f"cannot access path {path}"):
-        return str(resolve_in_root(Path(root), path))

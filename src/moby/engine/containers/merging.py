@@ -64,4 +64,7 @@ def fill_defaults(host: HostConfig, settings: EngineConfig, *, unified_cgroups: 
         host.log_config.type = settings.log_driver
         host.log_config.config = {**settings.log_opts, **(host.log_config.config or {})}
     host.log_config.config = host.log_config.config or {}
+    shares = host.privileged or "host" in (host.ipc_mode, host.pid_mode)
+    if shares and not any(option.partition("=")[0] == "label" for option in host.security_opt or ()):
+        host.security_opt = [*(host.security_opt or ()), "label=disable"]
     host.runtime = host.runtime or settings.default_runtime

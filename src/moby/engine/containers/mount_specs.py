@@ -9,7 +9,7 @@ import os
 import posixpath
 from typing import NamedTuple
 
-from moby.core.errors import InvalidParameter, NotImplemented
+from moby.core.errors import InvalidParameter
 from moby.core.types.containers import Mount, MountPoint
 from moby.engine.containers.record import Mounted
 
@@ -88,7 +88,7 @@ def parse_bind(raw: str, driver: str = "") -> Mounted:
 
 
 def parse_mount(mount: Mount) -> Mounted:
-    """One `--mount` object. Raises InvalidParameter; NotImplemented for what this engine cannot mount."""
+    """One `--mount` object. Raises InvalidParameter."""
     try:
         _check_mount(mount)
     except ValueError as error:
@@ -106,21 +106,21 @@ def parse_mount(mount: Mount) -> Mounted:
             return _bind(mount, point)
         case "volume":
             return _volume(mount, point)
-        case "tmpfs":
-            return Mounted(point=point, tmpfs_options=_tmpfs_options(mount))
+        case "image":
+            return _image(mount, point)
         case _:
-            raise NotImplemented(f"mounts of type {mount.type} are not supported yet")
+            return Mounted(point=point, tmpfs_options=_tmpfs_options(mount))
 
 
 def _bind(mount: Mount, point: MountPoint) -> Mounted:
     options = mount.bind_options or None
     point.source = posixpath.normpath(mount.source)
     point.propagation = (options.propagation if options else "") or DEFAULT_PROPAGATION
-    if options and options.non_recursive:
-        raise NotImplemented("BindOptions.NonRecursive is not supported yet")
     return Mounted(
         point=point,
         create_source=bool(options and options.create_mountpoint),
+        non_recursive=bool(options and options.non_recursive),
+        shallow_read_only=bool(options and options.read_only_non_recursive),
         recursive_read_only=bool(options and options.read_only_force_recursive),
     )
 
@@ -139,20 +139,51 @@ def _volume(mount: Mount, point: MountPoint) -> Mounted:
     )
 
 
+def _image(mount: Mount, point: MountPoint) -> Mounted:
+    point.name, point.rw, point.propagation = mount.source, False, DEFAULT_PROPAGATION
+    return Mounted(point=point, subpath=(mount.image_options.subpath if mount.image_options else "") or "")
+
+
+def in_daemon_root(written: Mount | None, mount: Mounted, root: str) -> None:
+    """A bind of the daemon's own mounts, or of what they are in, receives what is unmounted there.
+
+    Otherwise the container would hold mounts that the daemon cannot remove. Raises InvalidParameter for a
+    propagation that would.
+    """
+    point = mount.point
+    source = written.source if written else point.source
+    if point.type != "bind" or not (source.startswith(root) or root.startswith(source)):
+        return
+    if written is not None:
+        asked = written.bind_options.propagation if written.bind_options else ""
+    else:
+        asked = next((word for word in point.mode.split(",") if word in PROPAGATIONS), "")
+    if not asked:
+        point.propagation, mount.in_root = "rslave", True
+    elif asked not in ("rslave", "rshared"):
+        raise InvalidParameter(
+            'invalid mount config: must use either propagation mode "rslave" or "rshared" when mount source '
+            f'is within the daemon root, daemon root: "{root}", bind mount source: "{source}", '
+            f'propagation: "{asked}"'
+        )
+
+
 def _tmpfs_options(mount: Mount) -> tuple[str, ...]:
     options = mount.tmpfs_options
     words = ["ro"] if mount.read_only else []
     if options and options.mode:
         words.append(f"mode={options.mode:o}")
     if options and options.size_bytes:
-        words.append(f"size={options.size_bytes}")
-    for option in (options.options if options else None) or []:
-        if not 1 <= len(option) <= 2 or option[0] not in ("exec", "noexec"):
-            raise InvalidParameter(
-                f'invalid mount config for type "tmpfs": invalid option: {option[0] if option else ""}'
-            )
-        words.append("=".join(option))
+        words.append(f"size={_with_unit(options.size_bytes)}")
+    words += ["=".join(option) for option in (options.options if options else None) or []]
     return tuple(words)
+
+
+def _with_unit(size: int) -> str:
+    for unit, factor in (("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10)):
+        if size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)
 
 
 def check_target(target: str) -> None:
@@ -186,15 +217,30 @@ def _check_mount(mount: Mount) -> None:
             subpath = mount.volume_options.subpath if mount.volume_options else ""
             if subpath and not mount.source:
                 raise ValueError("must not set Subpath when using anonymous volumes")
-            if subpath and (subpath.startswith("/") or ".." in subpath.split("/")):
-                raise ValueError("subpath must be a relative path within the volume")
+            _check_subpath(subpath)
         case "tmpfs":
-            if mount.source:
-                raise ValueError("field Source must not be specified")
-        case "image" | "cluster" | "npipe":
-            pass
+            _check_tmpfs(mount)
+        case "image":
+            if not mount.source:
+                raise ValueError("field Source must not be empty")
+            _check_subpath(mount.image_options.subpath if mount.image_options else "")
         case _:
             raise ValueError("mount type unknown")
+
+
+def _check_subpath(path: str) -> None:
+    if path and (path.startswith("/") or posixpath.normpath(path).split("/")[0] == ".."):
+        raise ValueError("subpath must be a relative path within the volume")
+
+
+def _check_tmpfs(mount: Mount) -> None:
+    if mount.source:
+        raise ValueError("field Source must not be specified")
+    for option in (mount.tmpfs_options.options if mount.tmpfs_options else None) or []:
+        if not 1 <= len(option) <= 2:
+            raise ValueError("invalid option array length")
+        if option[0] not in ("exec", "noexec"):
+            raise ValueError(f"invalid option: {option[0]}")
 
 
 def _check_bind(mount: Mount) -> None:

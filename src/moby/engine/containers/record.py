@@ -57,6 +57,10 @@ class Mounted(msgspec.Struct):
     tmpfs_options: Sequence[str] = ()
     recursive_read_only: bool = False
     copied: bool = False
+    non_recursive: bool = False
+    shallow_read_only: bool = False
+    in_root: bool = False
+    snapshot: str = ""
 
 
 class Record(msgspec.Struct):
@@ -84,3 +88,4 @@ class Record(msgspec.Struct):
     removing: bool = False
     manually_stopped: bool = False
     started_before: bool = False
+    links: dict[str, str] = msgspec.field(default_factory=dict)

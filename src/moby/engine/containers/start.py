@@ -12,7 +12,7 @@ from moby.core.runtime import Runtime, TaskRequest
 from moby.core.snapshots import Mount, Snapshotter
 from moby.core.undo import Undo
 from moby.engine.containers.container import Container
-from moby.engine.containers.launch import Launcher
+from moby.engine.containers.launch import Launcher, Unprepared
 from moby.engine.containers.logs import log_info
 from moby.engine.containers.networking import attachments, connected, disconnected
 from moby.engine.containers.record import timestamp
@@ -110,11 +110,14 @@ class Starter:
             )
         )
         monitor.running()
+        await self._launcher.release(record)
         return pid
 
     async def _open_sandbox(self, container: Container, undo: Undo) -> Sandbox:
         record = container.record
         mode = record.host_config.network_mode
+        if record.config.network_disabled:
+            return Sandbox(container.id, "")
         if mode.startswith("container:"):
             return self._shared_sandbox(mode.partition(":")[2])
         wanted = attachments(record, self._launcher.default_ip)
@@ -162,7 +165,7 @@ class Starter:
         """Write down why it did not start, with the exit code that docker's clients look for."""
         state = container.record.state
         message, code = error.message, _UNKNOWN
-        text = message.lower()
+        text = "" if isinstance(error, Unprepared) else message.lower()
         if "permission denied" in text or "is a directory" in text:
             code = _NOT_EXECUTABLE
             if "permission denied" not in text:

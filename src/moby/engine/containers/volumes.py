@@ -3,36 +3,74 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
 
-from moby.core.errors import InvalidParameter
+import msgspec
+
+from moby.core.errors import InvalidParameter, NotFound
 from moby.core.snapshots import Snapshotter
 from moby.core.types.containers import ContainerConfig, HostConfig
 from moby.core.undo import Undo
 from moby.engine.containers.index import Index
-from moby.engine.containers.mount_specs import parse_bind, parse_mount, parse_volumes_from
-from moby.engine.containers.record import Mounted, Record
+from moby.engine.containers.mount_specs import (
+    in_daemon_root,
+    parse_bind,
+    parse_mount,
+    parse_volumes_from,
+)
+from moby.engine.containers.record import Mounted, Record, timestamp
 from moby.host.files import make_mount_source
-from moby.host.mounts import mounted
+from moby.host.mounts import mounted, opened_beneath
 from moby.host.threads import blocking
 from moby.volumes.copying import copy_up
 from moby.volumes.service import Volumes
 
 
-class MountPlanner:
-    """Turns what the user wrote into mounts, making the volumes they need."""
+class Unpacked(Protocol):
+    """An image that is there as a snapshot: `id` is its digest, `chain` the snapshot's name."""
 
-    def __init__(self, index: Index, volumes: Volumes, snapshotter: Snapshotter) -> None:
+    @property
+    def id(self) -> str:
+        """The digest of what its name points to."""
+        ...
+
+    @property
+    def chain(self) -> str:
+        """The snapshot with all of its layers."""
+        ...
+
+
+class MountedImages(Protocol):
+    """Where images that are mounted come from."""
+
+    async def runnable(self, name: str, platform: str | None) -> Unpacked:
+        """Raises NotFound (`No such image: NAME`)."""
+        ...
+
+
+class MountPlanner:
+    """Turns what the user wrote into mounts, making the volumes and snapshots they need."""
+
+    def __init__(
+        self, index: Index, volumes: Volumes, snapshotter: Snapshotter, images: MountedImages
+    ) -> None:
+        self._images = images
         self._index = index
         self._volumes = volumes
         self._snapshotter = snapshotter
 
-    async def plan(self, record: Record, undo: Undo) -> list[Mounted]:
-        """The mounts of a new container; the volumes it needs are made, in its name, and undone by `undo`."""
+    async def plan(self, record: Record, undo: Undo, root: str) -> list[Mounted]:
+        """The mounts of a new container; what they need is made, in its name, and undone by `undo`.
+
+        `root` is where the daemon keeps its own mounts.
+        """
         host = record.host_config
         planned = {mount.point.destination: mount for mount in self._inherited(host)}
         own: set[str] = {*(host.tmpfs or {})}
-        for mount in self._written(host):
+        for mount in self._written(host, root):
             destination = mount.point.destination
             if destination in own:
                 raise InvalidParameter(f"Duplicate mount point: {destination}")
@@ -43,6 +81,8 @@ class MountPlanner:
         for mount in mounts:
             if mount.point.type == "volume":
                 await self._make_volume(record, mount, undo)
+            if mount.point.type == "image":
+                await self._make_view(record, mount, undo)
             if mount.create_source and mount.point.type == "bind":
                 await blocking(make_mount_source, mount.point.source)
         return mounts
@@ -51,7 +91,11 @@ class MountPlanner:
         found = []
         for text in host.volumes_from or ():
             source, read_only = parse_volumes_from(text)
-            for mount in self._index.find(source).record.mounts:
+            try:
+                donor = self._index.find(source).record
+            except NotFound as error:
+                raise InvalidParameter(error.message) from error
+            for mount in donor.mounts:
                 if mount.point.type == "tmpfs":
                     continue
                 point = type(mount.point)(
@@ -64,12 +108,23 @@ class MountPlanner:
                     rw=mount.point.rw and not read_only,
                     propagation=mount.point.propagation,
                 )
-                found.append(Mounted(point=point, volume=mount.volume, subpath=mount.subpath, no_copy=True))
+                own = msgspec.structs.replace(
+                    mount, point=point, no_copy=True, anonymous=False, create_source=False, snapshot=""
+                )
+                found.append(own)
         return found
 
-    def _written(self, host: HostConfig) -> Sequence[Mounted]:
-        binds = [parse_bind(raw, host.volume_driver) for raw in host.binds or ()]
-        return [*binds, *(parse_mount(mount) for mount in host.mounts or ())]
+    def _written(self, host: HostConfig, root: str) -> Sequence[Mounted]:
+        found = []
+        for raw in host.binds or ():
+            mount = parse_bind(raw, host.volume_driver)
+            in_daemon_root(None, mount, root)
+            found.append(mount)
+        for written in host.mounts or ():
+            mount = parse_mount(written)
+            in_daemon_root(written, mount, root)
+            found.append(mount)
+        return found
 
     def _anonymous(self, config: ContainerConfig, host: HostConfig, taken: set[str]) -> dict[str, Mounted]:
         found = {}
@@ -99,6 +154,15 @@ class MountPlanner:
         mount.point.driver = volume.driver
         mount.point.source = str(volume.mountpoint)
 
+    async def _make_view(self, record: Record, mount: Mounted, undo: Undo) -> None:
+        """A snapshot of an image for one mount alone, which keeps the image's layers."""
+        image = await self._images.runnable(mount.point.name, None)
+        words = f"{record.id} {mount.point.destination}".encode()
+        key = f"{record.id}-{hashlib.sha256(words).hexdigest()[:12]}"
+        await self._snapshotter.view(key, image.chain, {"containerd.io/gc.root": timestamp()})
+        undo.push(self._snapshotter.remove, key)
+        mount.snapshot, mount.point.source = key, image.id
+
     async def fill(self, record: Record) -> None:
         """Copy what the image has under each new volume's mount point into the volume, if that is empty."""
         wanting = [mount for mount in record.mounts if mount.point.type == "volume" and not mount.no_copy]
@@ -108,12 +172,24 @@ class MountPlanner:
             for mount in wanting:
                 source = await self._volumes.mount(mount.volume, record.id)
                 try:
-                    await copy_up(root, mount.point.destination, source)
+                    await _fill_one(root, mount, source)
                 finally:
                     await asyncio.shield(self._volumes.unmount(mount.volume, record.id))
 
     async def free(self, record: Record, *, anonymous: bool) -> None:
         """Let go of every volume; with `anonymous`, remove the ones that were made for this container."""
         for mount in record.mounts:
+            if mount.snapshot:
+                await self._snapshotter.remove(mount.snapshot)
             if mount.point.type == "volume":
                 await self._volumes.release(mount.volume, record.id, anonymous and mount.anonymous)
+
+
+async def _fill_one(root: Path, mount: Mounted, volume: Path) -> None:
+    """Fill the part of the volume that is mounted; a single file is not filled."""
+    if not mount.subpath:
+        await copy_up(root, mount.point.destination, volume)
+        return
+    with opened_beneath(volume, mount.subpath) as part:
+        if part.is_dir():
+            await copy_up(root, mount.point.destination, part)

@@ -11,6 +11,7 @@ from typing import Any
 from moby.engine.components import Components
 from moby.engine.containers.archive import Archiver
 from moby.engine.containers.attach import Attacher
+from moby.engine.containers.binds import Binder
 from moby.engine.containers.change import Changer
 from moby.engine.containers.commit import CommitService, Images
 from moby.engine.containers.create import Creator
@@ -19,6 +20,7 @@ from moby.engine.containers.inspect import Inspector
 from moby.engine.containers.launch import Launcher
 from moby.engine.containers.listing import Lister
 from moby.engine.containers.logs import LogDrivers, LogService
+from moby.engine.containers.places import Places
 from moby.engine.containers.reconcile import Reconciler
 from moby.engine.containers.remove import Remover
 from moby.engine.containers.restarts import Restarts
@@ -70,16 +72,18 @@ def container_services(
     directory.mkdir(mode=0o710, parents=True, exist_ok=True)
     run = Path(config.current.exec_root, "containers")
     drivers = LogDrivers(parts.logs)
-    planner = MountPlanner(shelf.index, volumes, snapshotter)
+    planner = MountPlanner(shelf.index, volumes, snapshotter, runnable)
+    places = Places(Path(config.current.exec_root, "places"))
     execs = ExecShelf(shelf.index, run)
     exec_ends = ExecEnds(shelf, execs, runtime)
     trees = Trees(snapshotter, volumes)
-    exits = Exits(shelf, runtime, networks, volumes, exec_ends)
+    exits = Exits(shelf, runtime, networks, volumes, exec_ends, places)
     stopper = Stopper(shelf, runtime, config)
     remover = Remover(shelf, stopper, exits, planner, snapshotter, directory)
     changer = Changer(shelf, runtime)
     logs = LogService(shelf, drivers, directory)
-    launcher = Launcher(shelf.index, volumes, snapshotter, config, directory, run)
+    binder = Binder(volumes, snapshotter, places)
+    launcher = Launcher(shelf.index, binder, places, snapshotter, config, directory, run)
     lister = Lister(shelf, runnable, snapshotter)
     starter = Starter(
         shelf, runtime, networks, snapshotter, monitors, launcher, directory, remover.auto_remove

@@ -1,6 +1,6 @@
 """Mounting: mount(2) and its kin, the mount table, and paths that do not lead out of a root."""
 
-from moby.host.mounts.paths import open_beneath, open_without_links, resolve_in_root
+from moby.host.mounts.paths import open_beneath, open_without_links, opened_beneath, resolve_in_root
 from moby.host.mounts.syscalls import bind_mount, make_private, mount, move, set_attributes, unmount
 from moby.host.mounts.table import MountEntry, is_mount_point, mount_of, mount_table, parse_mountinfo
 from moby.host.mounts.temporary import free_abandoned, mounted
@@ -18,6 +18,7 @@ __all__ = [
     "move",
     "open_beneath",
     "open_without_links",
+    "opened_beneath",
     "parse_mountinfo",
     "resolve_in_root",
     "set_attributes",

@@ -5,7 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from moby.core.errors import InvalidParameter
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -45,6 +49,27 @@ def _openat2(root: int, path: str, flags: int, mode: int, resolve: int) -> int:
             break
     number = ctypes.get_errno()
     raise OSError(number, os.strerror(number), path)
+
+
+@contextmanager
+def opened_beneath(root: Path, path: str) -> Iterator[Path]:
+    """Inside this block, a path of ours to what `path` means in `root`, which nobody can exchange.
+
+    Links stay inside `root`, as with `open_beneath`. Raises InvalidParameter.
+    """
+    try:
+        directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            descriptor = open_beneath(directory, path, os.O_PATH)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        words = (error.strerror or "").lower()
+        raise InvalidParameter(f"cannot access path {root / path}: lstat {root / path}: {words}") from error
+    try:
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
 
 
 def resolve_in_root(root: Path, path: str) -> Path:

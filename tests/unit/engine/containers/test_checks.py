@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from moby.core.errors import InvalidParameter, NotImplemented
-from moby.core.types.containers import ContainerConfig, HealthConfig, HostConfig, PortBinding, RestartPolicy
+from moby.core.errors import InvalidParameter
+from moby.core.types.containers import ContainerConfig, HealthConfig, HostConfig, PortBinding
 from moby.engine.containers.checks import check_config, check_host_config
 
 
@@ -46,8 +46,6 @@ def test_working_directory_is_cleaned() -> None:
         (HostConfig(port_bindings={"0/tcp": []}), 'invalid port specification: "0/tcp"'),
         (HostConfig(port_bindings={"x": []}), 'invalid port specification: "x"'),
         (HostConfig(port_bindings={"80/tcp": [PortBinding(host_port="9-8")]}), 'invalid port specification: "9-8"'),
-        (HostConfig(auto_remove=True, restart_policy=RestartPolicy(name="always")),
-         "can't create 'AutoRemove' container with restart policy"),
         (HostConfig(pid_mode="odd"), "invalid PID mode: odd"),
         (HostConfig(ipc_mode="container:"), "invalid IPC mode: container:"),
         (HostConfig(oom_score_adj=2000), "Invalid value 2000, range for oom score adj is [-1000, 1000]"),
@@ -59,19 +57,6 @@ def test_bad_host_configuration(host: HostConfig, message: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
         check_host_config(host)
     assert caught.value.message == message
-
-
-@pytest.mark.parametrize(
-    ("host", "field"),
-    [
-        (HostConfig(links=["a:b"]), "Links"),
-        (HostConfig(userns_mode="private"), "UsernsMode"),
-        (HostConfig(storage_opt={"size": "1G"}), "StorageOpt"),
-    ],
-)
-def test_what_is_not_supported_is_refused_by_name(host: HostConfig, field: str) -> None:
-    with pytest.raises(NotImplemented, match=field):
-        check_host_config(host)
 
 
 def test_defaults_pass() -> None:

@@ -2,9 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from moby.core.errors import InvalidParameter, NotImplemented
-from moby.core.types.containers import BindOptions, Mount, MountDriver, TmpfsOptions, VolumeOptions
-from moby.engine.containers.mount_specs import parse_bind, parse_mount, parse_volumes_from
+from moby.core.errors import InvalidParameter
+from moby.core.types.containers import (
+    BindOptions,
+    ImageOptions,
+    Mount,
+    MountDriver,
+    TmpfsOptions,
+    VolumeOptions,
+)
+from moby.engine.containers.mount_specs import in_daemon_root, parse_bind, parse_mount, parse_volumes_from
 
 
 def test_host_path_is_a_bind() -> None:
@@ -89,12 +96,65 @@ def test_mount_objects() -> None:
     tmpfs = parse_mount(
         Mount(type="tmpfs", target="/t", tmpfs_options=TmpfsOptions(size_bytes=4096, mode=0o1777))
     )
-    assert tmpfs.tmpfs_options == ("mode=1777", "size=4096")
+    assert tmpfs.tmpfs_options == ("mode=1777", "size=4k")
 
 
-def test_what_is_not_supported_yet_says_so() -> None:
-    with pytest.raises(NotImplemented, match="image"):
-        parse_mount(Mount(type="image", source="busybox", target="/x"))
+def test_a_mount_of_an_image_is_read_only() -> None:
+    mount = parse_mount(
+        Mount(type="image", source="busybox", target="/x", image_options=ImageOptions(subpath="etc"))
+    )
+    assert (mount.point.name, mount.point.rw, mount.subpath) == ("busybox", False, "etc")
+
+
+@pytest.mark.parametrize(
+    ("mount", "message"),
+    [
+        (Mount(type="cluster", source="c", target="/x"), "mount type unknown"),
+        (Mount(type="npipe", source="c", target="/x"), "mount type unknown"),
+        (Mount(type="image", target="/x"), "field Source must not be empty"),
+        (
+            Mount(type="image", source="i", target="/x", image_options=ImageOptions(subpath="../etc")),
+            "subpath must be a relative path within the volume",
+        ),
+        (
+            Mount(type="volume", source="v", target="/x", volume_options=VolumeOptions(subpath="a/../../b")),
+            "subpath must be a relative path within the volume",
+        ),
+        (
+            Mount(type="tmpfs", target="/x", tmpfs_options=TmpfsOptions(options=[["suid"]])),
+            "invalid option: suid",
+        ),
+        (
+            Mount(type="tmpfs", target="/x", tmpfs_options=TmpfsOptions(options=[[]])),
+            "invalid option array length",
+        ),
+    ],
+)
+def test_what_cannot_be_mounted(mount: Mount, message: str) -> None:
+    with pytest.raises(InvalidParameter) as failure:
+        parse_mount(mount)
+    assert failure.value.message == f'invalid mount config for type "{mount.type}": {message}'
+
+
+def test_how_a_bind_is_made_read_only() -> None:
+    options = BindOptions(non_recursive=True, read_only_non_recursive=True)
+    mount = parse_mount(Mount(type="bind", source="/etc", target="/x", read_only=True, bind_options=options))
+    assert (mount.non_recursive, mount.shallow_read_only, mount.recursive_read_only) == (True, True, False)
+
+
+def test_a_bind_of_the_daemons_own_mounts_receives_what_is_unmounted() -> None:
+    mount = parse_bind("/:/host")
+    in_daemon_root(None, mount, "/var/lib/docker")
+    assert (mount.point.propagation, mount.in_root) == ("rslave", True)
+    mount = parse_bind("/var/lib/docker:/d:rshared")
+    in_daemon_root(None, mount, "/var/lib/docker")
+    assert (mount.point.propagation, mount.in_root) == ("rshared", False)
+    mount = parse_bind("/srv:/srv")
+    in_daemon_root(None, mount, "/var/lib/docker")
+    assert mount.point.propagation == "rprivate"
+    written = Mount(type="bind", source="/", target="/h", bind_options=BindOptions(propagation="rprivate"))
+    with pytest.raises(InvalidParameter, match='must use either propagation mode "rslave" or "rshared"'):
+        in_daemon_root(written, parse_mount(written), "/var/lib/docker")
 
 
 def test_volumes_from() -> None:
