@@ -37,8 +37,13 @@ def check_conflicts(config: ContainerConfig, host: HostConfig, settings: EngineC
     if host.storage_opt:
         unknown = next((key for key in host.storage_opt if key != "size"), "")
         raise System(f"Unknown option {unknown}" if unknown else _NEEDS_PQUOTA)
-    if host.cgroup:
-        raise NotImplemented("HostConfig.Cgroup is not supported yet")
+    for field, asked in (
+        ("Cgroup", host.cgroup),
+        ("CpuCount", host.cpu_count),
+        ("CpuPercent", host.cpu_percent),
+    ):
+        if asked:
+            raise NotImplemented(f"HostConfig.{field} is not supported on linux")
 
 
 def _check_network_mode(config: ContainerConfig, host: HostConfig) -> None:

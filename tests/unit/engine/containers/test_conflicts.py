@@ -71,7 +71,7 @@ def test_what_contradicts_itself(config: ContainerConfig, host: HostConfig, mess
             "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
         ),
         (HostConfig(storage_opt={"colour": "red"}), System, "Unknown option colour"),
-        (HostConfig(cgroup="container:x"), NotImplemented, "HostConfig.Cgroup is not supported yet"),
+        (HostConfig(cgroup="container:x"), NotImplemented, "HostConfig.Cgroup is not supported on linux"),
     ],
 )
 def test_what_no_container_of_ours_can_have(host: HostConfig, kind: type[MobyError], message: str) -> None:
