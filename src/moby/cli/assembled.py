@@ -14,7 +14,8 @@ from moby.core.store import Store
 from moby.engine.components import Components
 from moby.engine.config import EngineConfig
 from moby.engine.identity import engine_id
-from moby.engine.parts import ContainerdChild, default_runtime, oci_runtimes, snapshotter
+from moby.engine.parts import ContainerdChild, snapshotter
+from moby.engine.runtimes import default_runtime, oci_runtimes
 from moby.engine.system import Inventory
 from moby.engine.wiring import Engine, engine
 from moby.framework.assembly import Assembly

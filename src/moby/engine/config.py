@@ -33,12 +33,14 @@ def _meta(
     return msgspec.Meta(extra={"key": Key(about, flag, short, works, reloads)})
 
 
-class RuntimeEntry(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"runtime_type": "runtimeType"}
-):
-    """An OCI runtime by its path, or a containerd shim by its type."""
+Strings = tuple[str, ...]
+
+
+class RuntimeEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """An OCI runtime by its path, with arguments of its own, or a containerd shim by its type."""
 
     path: str = ""
+    runtime_args: Strings = ()
     runtime_type: str = ""
     options: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
@@ -49,9 +51,6 @@ class Proxies(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="k
     http_proxy: str = ""
     https_proxy: str = ""
     no_proxy: str = ""
-
-
-Strings = tuple[str, ...]
 
 
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from moby.core.errors import InvalidParameter, NotFound
 from moby.core.networks import NetworkDriver
 from moby.core.store import Store
 from moby.engine.config import EngineConfig
 from moby.engine.containerd_child import managed_containerd
-from moby.host.cgroups import cgroup_facts
+from moby.engine.runtimes import check_runtimes, default_runtime, oci_runtimes
 from moby.host.containerd.client import Containerd
-from moby.host.containerd.tasks import Shim
 from moby.host.nftables import Nftables
 from moby.host.store import SqliteStore
 from moby.host.threads import Threads
@@ -79,37 +76,9 @@ def snapshotter(config: EngineConfig) -> str:
 
 def containerd_runtime(client: Containerd, config: EngineConfig) -> ContainerdRuntime:
     """Tasks in containerd. Raises InvalidParameter for a default runtime that is not there."""
+    check_runtimes(config)
     shims = oci_runtimes(config)
     return ContainerdRuntime(client, shims, default_runtime(config, shims), snapshotter=snapshotter(config))
-
-
-def oci_runtimes(config: EngineConfig) -> Mapping[str, Shim]:
-    """The runtimes there are, by name: the ones found on this host, and the ones that the settings add."""
-    root = Path(config.exec_root)
-    found = {}
-    for name in ("runc", "crun"):
-        if path := shutil.which(name):
-            found[name] = Shim(binary=path, root=str(root / f"runtime-{name}"))
-    for name, entry in config.runtimes.items():
-        if entry.runtime_type and not entry.runtime_type.startswith("io.containerd.runc."):
-            found[name] = Shim(entry.runtime_type)
-        else:
-            binary = entry.path or str(entry.options.get("BinaryName", ""))
-            found[name] = Shim(binary=binary, root=str(root / f"runtime-{name}"))
-    return found
-
-
-def default_runtime(config: EngineConfig, shims: Mapping[str, Shim]) -> str:
-    """The runtime for containers that name none: crun where it can run, else runc."""
-    if name := config.default_runtime:
-        if name not in shims:
-            raise InvalidParameter(f"specified default runtime '{name}' does not exist")
-        return name
-    if "crun" in shims and not cgroup_facts().hybrid:
-        return "crun"
-    if "runc" in shims:
-        return "runc"
-    raise NotFound("no OCI runtime found", hint="install runc or crun, or add one with --add-runtime")
 
 
 def nftables() -> Nftables:

@@ -46,7 +46,7 @@ class ContainerdRuntime(Runtime):
         name = name or self._default
         if (shim := self._shims.get(name)) is not None:
             return shim
-        if name.startswith(("io.containerd.", "/")):
+        if "." in name and "/" not in name:
             return Shim(name)
         raise InvalidParameter(f"unknown or invalid runtime name: {name}")
 

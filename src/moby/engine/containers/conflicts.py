@@ -5,6 +5,7 @@ The checks and their words are dockerd's; nothing is looked up here but the sett
 
 from __future__ import annotations
 
+import shutil
 from ipaddress import ip_address
 
 from moby.core.errors import InvalidParameter, NotImplemented, System
@@ -14,7 +15,7 @@ from moby.engine.containers.mount_specs import check_target
 from moby.runtime.spec import parse_security_options
 
 _POLICIES = ("no", "always", "on-failure", "unless-stopped")
-_USUAL_RUNTIMES = frozenset({"runc", "crun", "io.containerd.runc.v2"})
+_USUAL_RUNTIMES = ("runc", "crun")
 _NEEDS_PQUOTA = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
 
 
@@ -121,7 +122,7 @@ def check_runtime(name: str, settings: EngineConfig) -> None:
 
     A path is no name: it would let any client of the API run any program of the host.
     """
-    if not name or name in settings.runtimes or name in _USUAL_RUNTIMES:
+    if not name or name in settings.runtimes or (name in _USUAL_RUNTIMES and shutil.which(name)):
         return
     prefix, dot, _ = name.partition(".")
     if "/" in name or not dot or not prefix:
