@@ -159,3 +159,25 @@ def test_events_tell_the_life_of_a_container(engine: Engine) -> None:
     for action in ("create", "start", "die", "destroy"):
         assert action in actions, actions
     assert actions.index("create") < actions.index("start") < actions.index("die") < actions.index("destroy")
+
+
+def test_what_is_about_to_start_again_is_never_found_stopped(engine: Engine) -> None:
+    name = engine.ok("run", "-d", "--restart", "always", "busybox", "sh", "-c", "sleep 0.2; exit 3")
+    try:
+        for _ in range(4):
+            assert engine.ok("wait", name) == "3"
+            words = engine.fails("rm", name)
+            assert "cannot remove container" in words
+            assert "stop the container before removing or force remove" in words
+    finally:
+        engine.ok("rm", "-f", name)
+
+
+def test_a_log_is_attached_to_whole(engine: Engine) -> None:
+    with engine.client() as client:
+        for _ in range(10):
+            name = client.api.create_container("busybox", ["echo", "hello"])["Id"]
+            client.api.start(name)
+            client.api.wait(name)
+            assert client.api.attach(name, stream=False, logs=True) == b"hello\n"
+            client.api.remove_container(name)

@@ -8,8 +8,11 @@ told to, the other end of a socket pair is handed over instead, and relayed.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
+import struct
+import termios
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -19,6 +22,7 @@ from moby.api.responses import MULTIPLEXED_STREAM, RAW_STREAM
 from moby.core.errors import System
 
 _CHUNK = 64 * 1024
+_HEAD_LIMIT_S, _HEAD_STEP_S = 0.05, 0.0005
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
@@ -50,6 +54,7 @@ async def take_over(request: BaseRequest, spawn: Spawn, *, multiplexed: bool, ty
     transport.abort()
     try:
         await asyncio.get_running_loop().sock_sendall(connection, head)
+        await _read_by_client(connection)
     except OSError as error:
         connection.close()
         raise System("the client has gone") from error
@@ -58,6 +63,22 @@ async def take_over(request: BaseRequest, spawn: Spawn, *, multiplexed: bool, ty
     ours, theirs = _pair()
     spawn(_relay_socket(connection, ours, early))
     return theirs
+
+
+async def _read_by_client(connection: socket.socket) -> None:
+    """Wait a little until the client has read the head.
+
+    Some clients take what comes together with it for a part of the answer, and lose it (docker-py). Only for
+    Unix sockets, where the kernel counts what the other side has not read yet (SIOCOUTQ).
+    """
+    if connection.family != socket.AF_UNIX:
+        return
+    deadline = asyncio.get_running_loop().time() + _HEAD_LIMIT_S
+    while asyncio.get_running_loop().time() < deadline:
+        (unread,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
+        if not unread:
+            return
+        await asyncio.sleep(_HEAD_STEP_S)
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
+from typing import Any
 
 from moby.core.errors import MobyError
 from moby.core.networks import Networks
@@ -24,7 +25,7 @@ _DRAIN_LIMIT_S = 10.0
 _SUBSCRIBED_S = 0.5
 
 Resynchronise = Callable[[], Awaitable[None]]
-AfterExit = Callable[[Container], Awaitable[None]]
+AfterExit = Callable[[Container], Coroutine[Any, Any, None]]
 
 
 class Exits:
@@ -45,14 +46,15 @@ class Exits:
         self._networks = networks
         self._volumes = volumes
         self._execs = execs
+        self.starts_again: Callable[[Container], bool] = lambda _: False
 
     async def watch(self, group: asyncio.TaskGroup, resynchronise: Resynchronise, after: AfterExit) -> None:
         """Handle events until cancelled; `after` runs for each container whose end was written down."""
         async for event in self._runtime.events():
             match event:
                 case Resync():
-                    await resynchronise()
-                    group.create_task(_again(resynchronise))
+                    await self._compare(group, resynchronise, after)
+                    group.create_task(self._again(group, resynchronise, after))
                 case Exited() if event.process:
                     group.create_task(self._exec_exited(event))
                 case Exited():
@@ -63,6 +65,22 @@ class Exits:
                     container = self._shelf.index.get(event.id)
                     if container is not None:
                         group.create_task(self._out_of_memory(container))
+
+    async def _compare(
+        self, group: asyncio.TaskGroup, resynchronise: Resynchronise, after: AfterExit
+    ) -> None:
+        await resynchronise()
+        for container in self._shelf.index:
+            if container.record.state.restarting:
+                group.create_task(after(container))
+
+    async def _again(self, group: asyncio.TaskGroup, resynchronise: Resynchronise, after: AfterExit) -> None:
+        """A second look: what ended between the first one and the moment of our subscription."""
+        await asyncio.sleep(_SUBSCRIBED_S)
+        try:
+            await self._compare(group, resynchronise, after)
+        except MobyError:
+            log.warning("cannot compare with the runtime", exc_info=True)
 
     async def _exited(self, container: Container, event: Exited, after: AfterExit) -> None:
         try:
@@ -98,10 +116,13 @@ class Exits:
         state = container.record.state
         await drained(container)
         started = state.started_at
-        state.running = state.paused = state.restarting = False
+        state.paused = False
         state.pid = 0
         state.exit_code = exit_status
         state.finished_at = timestamp(exited_at)
+        # Decided here, so that nobody finds it neither running nor about to.
+        state.running = state.restarting = self.starts_again(container)
+        container.record.restart_count += state.restarting
         await self._shelf.save(container)
         container.tell_stopped()
         attributes = {"exitCode": str(exit_status), "execDuration": str(_seconds(started, state.finished_at))}
@@ -134,15 +155,6 @@ class Exits:
             await step
         except MobyError:
             log.exception("cannot free a part of a container", extra={"container": container.id})
-
-
-async def _again(resynchronise: Resynchronise) -> None:
-    """A second look: what ended between the first one and the moment containerd took our subscription."""
-    await asyncio.sleep(_SUBSCRIBED_S)
-    try:
-        await resynchronise()
-    except MobyError:
-        log.warning("cannot compare with the runtime", exc_info=True)
 
 
 async def drained(container: Container) -> None:

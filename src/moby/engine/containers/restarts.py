@@ -28,24 +28,25 @@ class Restarts:
         self._starter = starter
         self._remover = remover
         self._pauses_s: dict[str, float] = {}
+        self._pausing: set[str] = set()
         self.stopping = False
+
+    def starts_again(self, container: Container) -> bool:
+        """Is a container that has just ended to be started again?"""
+        return not self.stopping and not container.removing and wants_restart(container)
 
     async def after_exit(self, container: Container) -> None:
         """What its end leads to: another start, its removal, or nothing."""
-        if self.stopping or not wants_restart(container):
+        if not container.record.state.restarting:
             self._pauses_s.pop(container.id, None)
             await self._remover.auto_remove(container)
-            return
-        pause_s = self._pause(container)
-        async with container.lock:
-            state = container.record.state
-            if state.running or container.removing:
-                return
-            container.record.restart_count += 1
-            state.running = state.restarting = True
-            await self._shelf.save(container)
-        await asyncio.sleep(pause_s)
-        await self._again(container)
+        elif container.id not in self._pausing:
+            self._pausing.add(container.id)
+            try:
+                await asyncio.sleep(self._pause(container))
+            finally:
+                self._pausing.discard(container.id)
+            await self._again(container)
 
     async def _again(self, container: Container) -> None:
         async with container.lock:

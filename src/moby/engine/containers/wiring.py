@@ -99,6 +99,7 @@ def container_services(
     )
     reconciler = Reconciler(shelf, runtime, networks, monitors, exits, exec_ends, remover)
     restarts = Restarts(shelf, starter, remover)
+    exits.starts_again = restarts.starts_again
     services = Execs(shelf, execs, runtime, monitors, config)
     health = HealthChecks(shelf, Probes(services))
     return ContainerServices(

@@ -40,8 +40,6 @@ class JsonFile(LogDriver):
             raise InvalidParameter(
                 "logger: max-buffer-size option is only supported with 'mode=non-blocking'"
             )
-        if files > 1 and not size:
-            raise InvalidParameter("max-file cannot be set without max-size")
         if parse_flag("compress", options.get("compress", "false")) and (files < 2 or not size):
             raise InvalidParameter(
                 "compress cannot be true when max-file is less than 2 or max-size is not set"
