@@ -81,7 +81,8 @@ def _bind(bind: Bind) -> dict[str, Any]:
     options = ["rbind" if bind.recursive else "bind"]
     if not bind.writable:
         options.append("rro" if bind.deep else "ro")
-    options.append(bind.propagation)
+    # Of one mount alone that is the same, and crun takes the other's `r` for the bind's.
+    options.append(bind.propagation if bind.recursive else bind.propagation.removeprefix("r"))
     return {"destination": bind.target, "type": "bind", "source": bind.source, "options": options}
 
 

@@ -19,7 +19,7 @@ def by_target(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         (Bind("/a", "/b"), ["rbind", "rprivate"]),
         (Bind("/a", "/b", writable=False), ["rbind", "ro", "rprivate"]),
         (Bind("/a", "/b", writable=False, deep=True), ["rbind", "rro", "rprivate"]),
-        (Bind("/a", "/b", recursive=False), ["bind", "rprivate"]),
+        (Bind("/a", "/b", recursive=False), ["bind", "private"]),
         (Bind("/a", "/b", propagation="rshared"), ["rbind", "rshared"]),
     ],
 )
