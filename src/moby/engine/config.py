@@ -224,6 +224,11 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     network_diagnostic_port: Annotated[int, _meta("network diagnosis", works=False)] = 0
     rootless: Annotated[bool, _meta("run without root", "rootless", works=False)] = False
 
+    def __post_init__(self) -> None:
+        """A limit's key is its name."""
+        for name, limit in self.default_ulimits.items():
+            limit.name = name
+
 
 def keys() -> dict[str, Key]:
     """What is known of each attribute, in order."""
