@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,9 @@ def test_settings_are_every_containers_defaults(make_engine: Callable[..., Engin
     donor = engine.ok("run", "-d", "busybox", "sleep", "60")
     engine.ok("run", "--rm", "--ipc", f"container:{donor}", "busybox", "touch", "/dev/shm/x")
     assert engine.ok("exec", donor, "ls", "/dev/shm") == "x"
+    limits = engine.ok("inspect", "-f", "{{json .HostConfig.Ulimits}}", donor)
+    assert json.loads(limits) == [{"Name": "nofile", "Soft": 99, "Hard": 100}]
+    assert "name=no-new-privileges" in engine.ok("info", "-f", "{{.SecurityOptions}}")
     engine.ok("run", "--rm", "--security-opt", "seccomp=unconfined", "busybox", "chmod", "700", "/etc")
 
 

@@ -43,6 +43,7 @@ def test_a_described_device_is_there(make_engine: Callable[..., Engine], tmp_pat
         )
     )
     engine = make_engine(f"--cdi-spec-dir={tmp_path}/cdi")
+    assert "vendor.com/dev=one" in engine.ok("info", "-f", "{{json .DiscoveredDevices}}")
     script = "echo $DEV; head -c1 /dev/one | wc -c; cat /lib/dev/version"
     out = engine.ok("run", "--rm", "--device", "vendor.com/dev=one", "busybox", "sh", "-c", script)
     assert out.split() == ["one", "1", "7"]

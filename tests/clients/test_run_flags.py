@@ -262,6 +262,10 @@ def test_a_linked_container_is_known_by_its_alias(engine: Engine) -> None:
     engine.ok("start", "child")
     address = engine.ok("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "child")
     assert f"{address}\talias" in engine.ok("exec", "owner", "cat", "/etc/hosts")
+    if KIND != "dockerd":  # 20.10 shows it still
+        engine.ok("rm", "--link", "owner/alias")
+        assert engine.ok("inspect", "-f", "{{json .HostConfig.Links}}", "owner") == "null"
+        assert "cannot remove the default link name" in engine.fails("rm", "--link", "owner")
     engine.ok("rm", "-f", taker, "owner", "child")
 
 

@@ -20,6 +20,7 @@ from moby.core.types.system import (
     ComponentVersion,
     ContainerdInfo,
     ContainerdNamespaces,
+    DeviceInfo,
     DiskUsage,
     FirewallInfo,
     Info,
@@ -34,6 +35,8 @@ from moby.engine.events import Events
 from moby.engine.machine_facts import machine_facts
 from moby.engine.usage import DiskUsageService
 from moby.host.cgroups import CgroupFacts
+from moby.host.threads import blocking
+from moby.runtime.cdi import CDI_DIRECTORIES, device_names
 
 _EVENT_FILTERS = frozenset(
     {"config", "container", "daemon", "event", "id", "image", "label", "network", "node", "plugin", "scope",
@@ -130,12 +133,11 @@ class SystemService:
             live_restore_enabled=config.live_restore,
             containerd_commit=Commit(id=parts.versions.get("containerd", "")),
             runc_commit=Commit(id=parts.versions.get(parts.default_runtime, "")),
-            security_options=["name=seccomp,profile=builtin"],
+            security_options=_security_options(config, unified=cgroups.version == 2),
+            cdi_spec_dirs=list(config.cdi_spec_dirs or CDI_DIRECTORIES),
+            discovered_devices=await blocking(_devices, config),
             firewall_backend=FirewallInfo(driver="nftables"),
-            containerd=ContainerdInfo(
-                address=parts.containerd,
-                namespaces=ContainerdNamespaces(config.containerd_namespace, "plugins.moby"),
-            ),
+            containerd=_containerd(parts, config),
             warnings=list(parts.warnings) or None,
         )
 
@@ -225,3 +227,21 @@ def _forwarding() -> bool:
             return file.read().strip() == b"1"
     except OSError:
         return False
+
+
+def _devices(config: EngineConfig) -> list[DeviceInfo]:
+    return [DeviceInfo(source="cdi", id=name) for name in device_names(config.cdi_spec_dirs)]
+
+
+def _containerd(parts: Inventory, config: EngineConfig) -> ContainerdInfo:
+    namespaces = ContainerdNamespaces(config.containerd_namespace, "plugins.moby")
+    return ContainerdInfo(address=parts.containerd, namespaces=namespaces)
+
+
+def _security_options(config: EngineConfig, *, unified: bool) -> list[str]:
+    found = [f"name=seccomp,profile={config.seccomp_profile or 'builtin'}"]
+    if config.default_cgroupns_mode == "private" or (unified and not config.default_cgroupns_mode):
+        found.append("name=cgroupns")
+    if config.no_new_privileges:
+        found.append("name=no-new-privileges")
+    return found

@@ -6,15 +6,19 @@ from pathlib import Path
 
 import msgspec
 
+from moby.core.config import ConfigSource
 from moby.core.snapshots import Snapshotter
 from moby.core.types.containers import (
     ContainerInspectResponse,
     ContainerState,
+    HostConfig,
     NetworkSettings,
     RootFSStorage,
     RootFSStorageSnapshot,
     Storage,
+    Ulimit,
 )
+from moby.engine.config import EngineConfig
 from moby.engine.containers.container import Container
 from moby.engine.containers.links import Links
 from moby.engine.containers.shelf import Shelf
@@ -25,7 +29,15 @@ from moby.runtime.spec import apparmor_profile, parse_security_options
 class Inspector:
     """Describes one container."""
 
-    def __init__(self, shelf: Shelf, snapshotter: Snapshotter, directory: Path, execs: ExecShelf) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        snapshotter: Snapshotter,
+        directory: Path,
+        execs: ExecShelf,
+        config: ConfigSource[EngineConfig],
+    ) -> None:
+        self._config = config
         self._shelf = shelf
         self._snapshotter = snapshotter
         self._directory = directory
@@ -65,7 +77,7 @@ class Inspector:
             platform=record.platform.partition("/")[0],
             exec_ids=self._execs.running(record.id) or None,
             app_armor_profile=apparmor_profile(asked, privileged=host.privileged),
-            host_config=msgspec.structs.replace(host, links=links),
+            host_config=msgspec.structs.replace(host, links=links, ulimits=self._ulimits(host)),
             config=record.config,
             network_settings=NetworkSettings(
                 sandbox_id=record.sandbox_id,
@@ -79,6 +91,13 @@ class Inspector:
                 root_fs=RootFSStorage(snapshot=RootFSStorageSnapshot(name=self._snapshotter.name))
             ),
         )
+
+    def _ulimits(self, host: HostConfig) -> list[Ulimit] | None:
+        """The container's own limits, and the daemon's beside them."""
+        own = list(host.ulimits or ())
+        names = {limit.name for limit in own}
+        usual = self._config.current.default_ulimits
+        return [*own, *(usual[name] for name in usual if name not in names)] or host.ulimits
 
     async def _image_size(self, chain: str) -> int:
         total = 0

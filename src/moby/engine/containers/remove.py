@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound
+from moby.core.errors import Conflict, MobyError, NotFound, no_such
 from moby.core.filters import Filters
 from moby.core.snapshots import Snapshotter
 from moby.core.types.containers import ContainerPruneResponse
@@ -43,9 +43,10 @@ class Remover:
         self, name: str, *, force: bool = False, volumes: bool = False, link: bool = False
     ) -> None:
         """Remove a container. Raises Conflict while it runs, unless forced."""
-        container = self._shelf.find(name)
         if link:
-            raise InvalidParameter("Conflict, cannot remove the default link name of the container")
+            await self._remove_link(name)
+            return
+        container = self._shelf.find(name)
         if container.removing:
             raise Conflict(f"removal of container {name} is already in progress")
         state = container.record.state
@@ -65,6 +66,18 @@ class Remover:
             await self.finish(container, volumes=volumes)
         finally:
             container.removing = False
+
+    async def _remove_link(self, name: str) -> None:
+        """`OWNER/ALIAS` is a link from now on no more. Raises Conflict, NotFound."""
+        owner, separator, alias = name.removeprefix("/").partition("/")
+        if not separator:
+            raise Conflict("Conflict, cannot remove the default link name of the container")
+        container = self._shelf.find(owner)
+        if alias not in container.record.links:
+            raise no_such("container", name)
+        async with container.lock:
+            container.record.links.pop(alias, None)
+            await self._shelf.save(container)
 
     async def auto_remove(self, container: Container) -> None:
         """What `--rm` asks for, after the container ended."""

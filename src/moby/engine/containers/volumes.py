@@ -146,9 +146,13 @@ class MountPlanner:
                 driver = written.volume_options.driver_config
                 options = dict((driver.options if driver else None) or {})
                 labels = dict(written.volume_options.labels or {})
-        volume = await self._volumes.acquire(
-            mount.volume, driver=mount.point.driver, options=options, labels=labels, user=record.id
-        )
+        try:
+            volume = await self._volumes.acquire(
+                mount.volume, driver=mount.point.driver, options=options, labels=labels, user=record.id
+            )
+        except NotFound as error:
+            # Of a container that is made, what was not found is its image: clients would fetch that.
+            raise InvalidParameter(error.message) from error
         undo.push(self._volumes.release, volume.name, record.id, mount.anonymous)
         mount.volume = mount.point.name = volume.name
         mount.point.driver = volume.driver

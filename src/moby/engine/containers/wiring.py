@@ -94,7 +94,7 @@ def container_services(
         stopper=stopper,
         remover=remover,
         changer=changer,
-        inspector=Inspector(shelf, snapshotter, directory, execs),
+        inspector=Inspector(shelf, snapshotter, directory, execs, config),
         lister=lister,
     )
     reconciler = Reconciler(shelf, runtime, networks, monitors, exits, exec_ends, remover)
