@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.clients.conftest import KIND
 from tests.clients.engine import Engine
 
 
@@ -52,6 +54,21 @@ def test_shared_memory_outlives_a_crash_and_not_its_container(make_engine: Calla
     engine.ok("wait", donor)
     engine.ok("rm", donor)
     assert list((engine.root / "exec/places").iterdir()) == []
+
+
+def test_who_needs_another_is_started_after_it(make_engine: Callable[..., Engine]) -> None:
+    engine = make_engine("--live-restore=false") if KIND == "mobyd" else make_engine()
+    always = ("run", "-d", "--restart", "always")
+    engine.ok(*always, "--name", "donor", "--ipc", "shareable", "busybox", "sleep", "600")
+    engine.ok(*always, "--name", "linked", "--link", "donor:d", "busybox", "sleep", "600")
+    engine.ok(*always, "--name", "joined", "--network", "container:linked", "busybox", "sleep", "600")
+    engine.stop()
+    engine.start()
+    deadline = time.monotonic() + 30
+    while len(engine.ok("ps", "-q").split()) < 3 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert sorted(engine.ok("ps", "--format", "{{.Names}}").split()) == ["donor", "joined", "linked"]
+    assert " d " in engine.ok("exec", "joined", "cat", "/etc/hosts").replace("\t", " ")
 
 
 def _pid(container: str) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from moby.core.errors import Conflict, InvalidParameter, NotFound
 from moby.core.types.containers import HostConfig
+from moby.engine.containers.container import Container
 from moby.engine.containers.index import Index
 from moby.engine.containers.places import Places
 from moby.engine.containers.record import Record
@@ -24,6 +26,31 @@ def name_joined(host: HostConfig, index: Index) -> None:
     for attribute in ("pid_mode", "ipc_mode"):
         if (name := target(getattr(host, attribute))) and index.has(name):
             setattr(host, attribute, f"container:{index.find(name).id}")
+
+
+def donors_first(index: Index) -> Sequence[Container]:
+    """Every container, each after those whose namespaces it joins or that it is linked to."""
+    found: dict[str, Container] = {}
+    seen: set[str] = set()
+
+    def take(container: Container) -> None:
+        if container.id in seen:
+            return
+        seen.add(container.id)
+        for other in _donors(container.record):
+            if index.has(other):
+                take(index.find(other))
+        found[container.id] = container
+
+    for container in index:
+        take(container)
+    return list(found.values())
+
+
+def _donors(record: Record) -> Iterator[str]:
+    host = record.host_config
+    yield from filter(None, map(target, (host.network_mode, host.ipc_mode, host.pid_mode)))
+    yield from record.links.values()
 
 
 class Joiner:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from moby.core.errors import MobyError
 from moby.engine.containers.container import Container
+from moby.engine.containers.joining import donors_first
 from moby.engine.containers.record import NEVER
 from moby.engine.containers.remove import Remover
 from moby.engine.containers.shelf import Shelf
@@ -76,7 +77,7 @@ class Restarts:
 
     async def at_start(self) -> None:
         """Start what was running, or is always to run, when the daemon comes up."""
-        for container in self._shelf.index:
+        for container in donors_first(self._shelf.index):
             state = container.record.state
             if state.restarting:
                 await self._again(container)
