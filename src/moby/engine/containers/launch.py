@@ -84,8 +84,8 @@ class Launcher:
         """The container has been made: let go of what was mounted for that alone."""
         if record.mounts:
             await self._places.release(record.id)
-        if not record.host_config.network_mode.startswith("container:"):
-            await blocking(self._links.moved, record)
+        if owners := self._links.owners(record):
+            await blocking(self._links.moved, record, owners)
 
     async def _spec(
         self, record: Record, sandbox: Sandbox, rootfs: tuple[Mount, ...], undo: Undo

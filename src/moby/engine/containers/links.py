@@ -117,15 +117,22 @@ class Links:
             return []
         return [variable for alias, other in linked.items() for variable in _variables(record, alias, other)]
 
-    def moved(self, record: Record) -> None:
-        """Write the container's new address into the hosts files of those that are linked to it. Blocks."""
+    def owners(self, record: Record) -> Mapping[str, Sequence[str]]:
+        """Who runs and is linked to a container that has an address, with the aliases for it."""
         settings = record.networks.get(NETWORK)
         if settings is None or not settings.ip_address:
-            return
-        for container in self._index:
-            aliases = [alias for alias, other in container.record.links.items() if other == record.id]
-            if aliases and container.record.state.running:
-                _rewrite(self._directory / container.id / "hosts", aliases, settings.ip_address)
+            return {}
+        return {
+            container.id: [alias for alias, other in container.record.links.items() if other == record.id]
+            for container in self._index
+            if record.id in container.record.links.values() and container.record.state.running
+        }
+
+    def moved(self, record: Record, owners: Mapping[str, Sequence[str]]) -> None:
+        """Write the container's new address into the hosts files of the owners of links to it. Blocks."""
+        address = record.networks[NETWORK].ip_address
+        for container, aliases in owners.items():
+            _rewrite(self._directory / container / "hosts", aliases, address)
 
 
 def _rewrite(path: Path, aliases: Sequence[str], address: str) -> None:

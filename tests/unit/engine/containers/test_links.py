@@ -72,7 +72,9 @@ def test_a_linked_container_is_in_the_hosts_file_and_moves_in_it(tmp_path: Path)
     path.parent.mkdir()
     path.write_text("127.0.0.1\tlocalhost\n10.0.0.2\talias child-host child\n10.0.0.2\tother\n")
     child.record.networks["bridge"].ip_address = "10.0.0.7"
-    links.moved(child.record)
+    owners = links.owners(child.record)
+    assert owners == {owner.id: ["alias"]}
+    links.moved(child.record, owners)
     assert path.read_text() == "127.0.0.1\tlocalhost\n10.0.0.7\talias child-host child\n10.0.0.2\tother\n"
 
 
