@@ -47,7 +47,6 @@ from moby.core.types.images import (
     RootFS,
 )
 from moby.core.types.jsonstream import JSONMessage
-from moby.core.types.networks import IPAM, IPAMPool, NetworkInspect, NetworkSummary
 from moby.core.types.registries import AuthConfig, AuthResponse, RegistryConfig
 from moby.core.types.requests import AttachRequest, ListRequest, LogsRequest, Takeover
 from moby.core.types.system import (
@@ -69,6 +68,7 @@ from moby.core.types.volumes import (
 )
 from tests.contract.fake_archives import FakeArchives
 from tests.contract.fake_execs import FakeExecs
+from tests.contract.fake_networks import FakeNetworks
 
 ID = "f" * 64
 DIGEST = "sha256:" + "a" * 64
@@ -355,27 +355,6 @@ class FakeTransfers:
     async def authenticate(self, auth: AuthConfig) -> AuthResponse:
         self.auth = auth
         return AuthResponse(status="Login Succeeded")
-
-
-class FakeNetworks:
-    """One network, the bridge."""
-
-    async def inspect(self, name: str, *, scope: str = "", verbose: bool = False) -> NetworkInspect:
-        if name != "bridge":
-            raise NotFound(f"network {name} not found")
-        return NetworkInspect(
-            name="bridge",
-            id=ID,
-            created=NOW,
-            scope="local",
-            driver="bridge",
-            enable_ipv4=True,
-            ipam=IPAM(driver="default", config=[IPAMPool(subnet="172.17.0.0/16", gateway="172.17.0.1")]),
-        )
-
-    async def list(self, filters: Filters) -> Sequence[NetworkSummary]:
-        filters.check({"driver", "id", "name", "scope", "type", "label", "dangling"})
-        return [NetworkSummary(name="bridge", id=ID, created=NOW, scope="local", driver="bridge")]
 
 
 VOLUME = Volume(name="data", driver="local", mountpoint="/x", created_at=NOW, labels={}, options=None)

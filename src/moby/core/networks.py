@@ -72,11 +72,31 @@ class Endpoint(msgspec.Struct, frozen=True):
     aliases: tuple[str, ...] = ()
     ports: tuple[PortMapping, ...] = ()
     name: str = ""
+    default_route: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRequest:
+    """A network to make; without subnets it gets one of the pools'."""
+
+    name: str
+    driver: str = ""
+    enable_ipv4: bool = True
+    enable_ipv6: bool = False
+    internal: bool = False
+    attachable: bool = False
+    subnets: Sequence[Subnet] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One network that a sandbox is to join; `network` is a name, an ID or its unique beginning."""
+    """One network that a sandbox is to join; `network` is a name, an ID or its unique beginning.
+
+    Of several networks the one with the highest `priority` gives the default route, the first by name if
+    there are several.
+    """
 
     network: str
     aliases: tuple[str, ...] = ()
@@ -84,24 +104,30 @@ class Attachment:
     ipv6: str = ""
     mac_address: str = ""
     ports: tuple[PortMapping, ...] = ()
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxRequest:
-    """A sandbox to make: `id` is the container's ID; `sysctls` are set inside; the name is for errors."""
+    """A sandbox to make: `id` is the container's ID; `sysctls` are set inside; the name is for errors.
+
+    `dns` are the name servers that are asked for what is not on its networks; empty means the host's.
+    """
 
     id: str
     attachments: tuple[Attachment, ...]
     sysctls: Mapping[str, str] = field(default_factory=dict)
     container_name: str = ""
+    dns: tuple[str, ...] = ()
 
 
 class Sandbox(msgspec.Struct, frozen=True):
-    """A sandbox as it stands: `path` is its namespace file, empty for the host's own."""
+    """A sandbox as it stands: `path` is its namespace file, empty for the host's own; `dns` as asked."""
 
     id: str
     path: str
     endpoints: tuple[Endpoint, ...] = ()
+    dns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +142,9 @@ class Address:
 
 class NetworkDriver(Protocol):
     """Makes networks of one kind.
+
+    An endpoint's `default_route` says whether its network's gateway is the sandbox's; `reroute` makes it so
+    for one that has joined before.
 
     Life: at each start `predefined` says which network of this kind is always there, then `create` makes
     every stored network's parts in the kernel; it takes what is already there as it is and mends it.
@@ -158,6 +187,10 @@ class NetworkDriver(Protocol):
         """Disconnect: free ports, and the interface too unless the whole sandbox is `closing`."""
         ...
 
+    async def reroute(self, network: Network, endpoint: Endpoint, sandbox: str) -> None:
+        """Have the sandbox's default route lead to this network, if it has a gateway."""
+        ...
+
     async def close(self) -> None:
         """We end: give back what ends with us; what containers use stays."""
         ...
@@ -185,6 +218,22 @@ class Networks(Protocol):
 
     async def close(self, sandbox: str) -> None:
         """Free a sandbox and all it holds; no error if it is not there."""
+        ...
+
+    async def make(self, request: NetworkRequest) -> Network:
+        """A new network, on disk and in the kernel. Raises Conflict, NotFound, Forbidden."""
+        ...
+
+    async def remove(self, name: str) -> Network:
+        """Take a network apart. Raises NotFound, Forbidden while somebody is on it."""
+        ...
+
+    async def connect(self, sandbox: str, attachment: Attachment, container_name: str = "") -> Sandbox:
+        """Have a sandbox that is open join one network more. Raises as `open`, Forbidden if it is on it."""
+        ...
+
+    async def disconnect(self, sandbox: str, network: str) -> Sandbox:
+        """Have a sandbox leave a network. Raises NotFound if it is not on it."""
         ...
 
     async def restore(self, live: Sequence[str]) -> None:

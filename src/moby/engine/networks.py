@@ -2,25 +2,109 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
-from moby.core.errors import InvalidParameter
+from moby.core.errors import Forbidden, InvalidParameter, NotFound, NotImplemented
+from moby.core.events import Bus
 from moby.core.filters import Filters
-from moby.core.networks import Network, Networks
-from moby.core.types.networks import IPAM, EndpointResource, IPAMPool, NetworkInspect, NetworkSummary
+from moby.core.networks import Network, NetworkRequest, Networks, Subnet
+from moby.core.types.networks import (
+    IPAM,
+    EndpointResource,
+    IPAMPool,
+    NetworkConnectRequest,
+    NetworkCreateRequest,
+    NetworkCreateResponse,
+    NetworkDisconnectRequest,
+    NetworkInspect,
+    NetworkPruneResponse,
+    NetworkSummary,
+)
+from moby.engine.containers.connecting import Connections
 from moby.engine.containers.index import Index
 
 _FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _PREDEFINED = frozenset({"bridge", "host", "none"})
 
 
 class NetworkService:
-    """Shows networks and who is on them."""
+    """Networks: made, shown with who is on them, connected, removed."""
 
-    def __init__(self, networks: Networks, index: Index) -> None:
+    def __init__(self, networks: Networks, index: Index, connections: Connections, bus: Bus) -> None:
         self._networks = networks
         self._index = index
+        self._connections = connections
+        self._bus = bus
+
+    async def create(self, request: NetworkCreateRequest) -> NetworkCreateResponse:
+        """Raises InvalidParameter, Conflict, Forbidden, NotFound, NotImplemented."""
+        _check_request(request)
+        network = await self._networks.make(
+            NetworkRequest(
+                name=request.name,
+                driver=request.driver,
+                enable_ipv4=request.enable_ipv4 is not False,
+                enable_ipv6=bool(request.enable_ipv6),
+                internal=request.internal,
+                attachable=request.attachable,
+                subnets=[_subnet(pool) for pool in (request.ipam and request.ipam.config) or ()],
+                options=request.options or {},
+                labels=request.labels or {},
+            )
+        )
+        self._tell("create", network)
+        return NetworkCreateResponse(network.id)
+
+    async def remove(self, name: str) -> None:
+        """Raises NotFound, Forbidden for a predefined one or while somebody is on it."""
+        network = await self._networks.find(name)
+        if network.name in _PREDEFINED:
+            raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
+        await self._networks.remove(network.id)
+        self._tell("destroy", network)
+
+    async def prune(self, filters: Filters) -> NetworkPruneResponse:
+        """Remove every network of a user's own that nobody is on, as the filters allow."""
+        filters.check({"label", "label!", "until"})
+        removed = []
+        for network in await self._networks.list():
+            if network.name in _PREDEFINED or self._used(network) or not _prunable(network, filters):
+                continue
+            try:
+                await self._networks.remove(network.id)
+            except (Forbidden, NotFound):
+                continue
+            self._tell("destroy", network)
+            removed.append(network.name)
+        return NetworkPruneResponse(removed or None)
+
+    async def connect(self, name: str, request: NetworkConnectRequest) -> None:
+        """Raises NotFound, Forbidden, Conflict, InvalidParameter."""
+        network = await self._networks.find(name)
+        container = await self._connections.connect(network, request.container, request.endpoint_config)
+        self._tell("connect", network, container=container.id)
+
+    async def disconnect(self, name: str, request: NetworkDisconnectRequest) -> None:
+        """Raises NotFound, Forbidden, Conflict."""
+        network = await self._networks.find(name)
+        container = await self._connections.disconnect(network, request.container, force=request.force)
+        if container is not None:
+            self._tell("disconnect", network, container=container.id)
+
+    def _used(self, network: Network) -> bool:
+        return any(
+            settings.network_id == network.id
+            for container in self._index
+            for settings in container.record.networks.values()
+        )
+
+    def _tell(self, action: str, network: Network, **attributes: str) -> None:
+        told = {**attributes, "name": network.name, "type": network.driver}
+        self._bus.publish("network", action, network.id, told)
 
     async def inspect(self, name: str, *, scope: str = "", verbose: bool = False) -> NetworkInspect:
         """By name, ID or unique beginning of an ID. Raises NotFound."""
@@ -45,6 +129,36 @@ class NetworkService:
             network for network in await self._networks.list() if all(check(network) for check in checks)
         ]
         return [NetworkSummary(**_fields(network)) for network in sorted(networks, key=lambda n: n.name)]
+
+
+def _check_request(request: NetworkCreateRequest) -> None:
+    if not request.name.strip():
+        raise InvalidParameter("invalid network name: name is empty")
+    if not _NAME.fullmatch(request.name):
+        raise InvalidParameter(
+            f"invalid network name: {request.name}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        )
+    if request.name in _PREDEFINED:
+        raise Forbidden(f"operation is not permitted on predefined {request.name} network")
+    if request.config_only or (request.config_from and request.config_from.network):
+        raise NotImplemented("networks that are only a configuration are not supported yet")
+    if request.ingress or request.scope not in ("", "local"):
+        raise NotImplemented("networks of a swarm are not supported yet")
+    if request.ipam is not None and (request.ipam.driver not in ("", "default") or request.ipam.options):
+        raise NotImplemented(f"the IPAM driver {request.ipam.driver} and its options are not supported yet")
+
+
+def _prunable(network: Network, filters: Filters) -> bool:
+    created = datetime.fromisoformat(network.created)
+    if any(created >= Filters.moment(text) for text in filters.values("until")):
+        return False
+    if "label!" in filters and filters.labels_match("label!", network.labels):
+        return False
+    return filters.labels_match("label", network.labels)
+
+
+def _subnet(pool: IPAMPool) -> Subnet:
+    return Subnet(pool.subnet, pool.gateway, pool.ip_range, dict(pool.auxiliary_addresses))
 
 
 def _fields(network: Network) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from moby.engine.components import Components
 from moby.engine.containers.archive import Archiver
 from moby.engine.containers.commit import CommitService
+from moby.engine.containers.connecting import Connections
 from moby.engine.containers.image_users import image_users
 from moby.engine.containers.restarts import Restarts
 from moby.engine.containers.service import ContainerChanges, Containers, ContainerStreams
@@ -81,7 +82,7 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
             commits=made.commits,
             images=images,
             transfers=transfers,
-            networks=NetworkService(parts.networks, shelf.index),
+            networks=NetworkService(parts.networks, shelf.index, Connections(shelf, parts.networks), events),
             volumes=VolumeService(volumes, events),
             system=SystemService(config, parts.inventory, shelf.index, events, images.count, usage),
             stopper=made.stopper,

@@ -126,9 +126,19 @@ def _configuration(endpoint: Endpoint, index: int) -> list[netlink.Request]:
         netlink.add_address(index, ip_interface(endpoint.ipv4)),
         netlink.set_link(index=index, up=True),
     ]
-    if endpoint.gateway:
+    if endpoint.gateway and endpoint.default_route:
         changes.append(netlink.add_route(_EVERYWHERE, IPv4Address(endpoint.gateway), index))
     return changes
+
+
+def reroute(endpoint: Endpoint, sandbox: str) -> None:
+    """Have the sandbox's default route lead out of this endpoint's interface."""
+    with translation(f"find {endpoint.interface}"):
+        routing, index = namespaces.inside(
+            sandbox, lambda: (netlink.RoutingSocket(), socket.if_nametoindex(endpoint.interface))
+        )
+    with routing:
+        routing.change([netlink.add_route(_EVERYWHERE, IPv4Address(endpoint.gateway), index)])
 
 
 def unplug(endpoint: Endpoint) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from moby.core.errors import InvalidParameter, MobyError, NotFound, NotImplemented
+import msgspec
+
+from moby.core.errors import Forbidden, InvalidParameter, MobyError, NotFound, NotImplemented
 from moby.core.networks import (
     Attachment,
     Endpoint,
     Network,
     NetworkDriver,
+    NetworkRequest,
     Networks,
     Sandbox,
     SandboxRequest,
@@ -24,6 +28,8 @@ from moby.host.threads import Threads
 from moby.networks import sandbox as kernel
 from moby.networks.identity import new_id
 from moby.networks.ipam import Ipam
+from moby.networks.making import made
+from moby.networks.resolver.resolvers import Resolvers
 from moby.networks.work import to_its_end
 
 log = logging.getLogger(__name__)
@@ -50,14 +56,16 @@ class Controller(Networks):
         self._directory = directory
         self._threads = Threads("sandbox", 4)
         self._spares = kernel.Spares()
+        self._making = asyncio.Lock()
         self._networks: dict[str, Network] = {}
         self._sandboxes: dict[str, Sandbox] = {}
+        self._resolvers = Resolvers(self._sandboxes)
 
     async def __aenter__(self) -> Self:
         """Raises as `NetworkDriver.predefined` and `NetworkDriver.create` do, and DataLoss."""
         self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         stored = await self._stored_networks.load()
-        self._sandboxes = await self._stored_sandboxes.load()
+        self._sandboxes.update(await self._stored_sandboxes.load())
         try:
             for driver in self._drivers.values():
                 await self._predefine(driver, stored)
@@ -70,6 +78,7 @@ class Controller(Networks):
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._resolvers.close()
         await self._close_drivers()
         await self._threads.run(self._spares.close)
         self._threads.close()
@@ -141,16 +150,21 @@ class Controller(Networks):
                 path = ""
             else:
                 path = str(await self._make(request, undo))
+            route = gateway_of(wanted)
             endpoints = [
-                await self._join(request, network, attachment, f"eth{number}", path, undo)
+                await self._join(
+                    request, network, attachment, f"eth{number}", path, undo, route=network.id == route
+                )
                 for number, (network, attachment) in enumerate(wanted)
             ]
             if request.sysctls and path:
                 await to_its_end(self._threads, lambda: kernel.configure(Path(path), request.sysctls))
-            sandbox = Sandbox(request.id, path, tuple(endpoints))
+            sandbox = Sandbox(request.id, path, tuple(endpoints), request.dns)
             undo.push(self._stored_sandboxes.delete, request.id)
             await self._stored_sandboxes.save(request.id, sandbox)
             self._sandboxes[request.id] = sandbox
+            undo.push(self._sandboxes.pop, request.id, None)
+            await self._resolvers.settle(sandbox)
             undo.keep()
         return sandbox
 
@@ -173,6 +187,8 @@ class Controller(Networks):
         interface: str,
         path: str,
         undo: Undo,
+        *,
+        route: bool,
     ) -> Endpoint:
         address = self._ipam.grant(network, attachment.ipv4)
         ipv4 = str(address.ipv4) if address.ipv4 else ""
@@ -185,7 +201,8 @@ class Controller(Networks):
             interface=interface if ipv4 else "",
             mac_address=attachment.mac_address,
             ipv4=ipv4,
-            gateway=address.gateway,
+            gateway="" if network.internal else address.gateway,
+            default_route=route,
             aliases=attachment.aliases,
             ports=attachment.ports if ipv4 else (),
             name=request.container_name,
@@ -195,11 +212,98 @@ class Controller(Networks):
         undo.push(_leave, driver, network, joined)
         return joined
 
+    async def make(self, request: NetworkRequest) -> Network:
+        """See `Networks.make`."""
+        async with self._making, Undo() as undo:
+            network = await made(request, self._networks.values(), self._drivers, self._ipam)
+            undo.push(self._networks.pop, network.id, None)
+            undo.push(self._ipam.drop, network)
+            undo.push(self._drivers[network.driver].delete, network)
+            await self._create(network)
+            await self._stored_networks.save(network.id, network)
+            undo.keep()
+        return network
+
+    async def remove(self, name: str) -> Network:
+        """See `Networks.remove`."""
+        async with self._making:
+            network = await self.find(name)
+            if users := await self.endpoints(network.id):
+                shown = ", ".join(f'name:"{user.name}" id:"{user.id[:12]}"' for user in users)
+                raise Forbidden(
+                    f"error while removing network: network {network.name} has active endpoints ({shown})"
+                )
+            await self._stored_networks.delete(network.id)
+            del self._networks[network.id]
+            await self._drivers[network.driver].delete(network)
+            self._ipam.drop(network)
+        return network
+
+    async def connect(self, sandbox: str, attachment: Attachment, container_name: str = "") -> Sandbox:
+        """See `Networks.connect`."""
+        network = await self.find(attachment.network)
+        found = self._open_sandbox(sandbox)
+        if any(endpoint.network_id == network.id for endpoint in found.endpoints):
+            raise Forbidden(f"endpoint with name {container_name} already exists in network {network.name}")
+        request = SandboxRequest(sandbox, (attachment,), container_name=container_name)
+        _check(request, [(network, attachment)])
+        routed = any(endpoint.gateway and endpoint.default_route for endpoint in found.endpoints)
+        interface = _free_interface(found)
+        async with Undo() as undo:
+            endpoint = await self._join(
+                request, network, attachment, interface, found.path, undo, route=not routed
+            )
+            changed = await self._changed(found, (*found.endpoints, endpoint))
+            undo.keep()
+        return changed
+
+    async def disconnect(self, sandbox: str, network: str) -> Sandbox:
+        """See `Networks.disconnect`."""
+        found, left = self._open_sandbox(sandbox), await self.find(network)
+        gone = next((one for one in found.endpoints if one.network_id == left.id), None)
+        if gone is None:
+            raise NotFound(f"container {sandbox} is not connected to the network {left.name}")
+        await self._drivers[left.driver].leave(left, gone, closing=False)
+        self._ipam.free(left.id, gone.ipv4)
+        rest = tuple(endpoint for endpoint in found.endpoints if endpoint is not gone)
+        if gone.gateway and gone.default_route:
+            rest = await self._rerouted(rest, found.path)
+        return await self._changed(found, rest)
+
+    async def _rerouted(self, endpoints: tuple[Endpoint, ...], path: str) -> tuple[Endpoint, ...]:
+        """The default route has gone with its network: another one gives it."""
+        heir = min((one for one in endpoints if one.gateway), key=lambda one: one.network_name, default=None)
+        if heir is None:
+            return endpoints
+        network = self._networks[heir.network_id]
+        await self._drivers[network.driver].reroute(network, heir, path)
+        routed = msgspec.structs.replace(heir, default_route=True)
+        return tuple(routed if one is heir else one for one in endpoints)
+
+    def _open_sandbox(self, sandbox: str) -> Sandbox:
+        found = self._sandboxes.get(sandbox)
+        if found is None:
+            raise NotFound(f"sandbox {sandbox} not found")
+        if not found.path:
+            raise Forbidden(
+                "container sharing network namespace with another container or host cannot be "
+                "connected to any other network"
+            )
+        return found
+
+    async def _changed(self, sandbox: Sandbox, endpoints: tuple[Endpoint, ...]) -> Sandbox:
+        changed = msgspec.structs.replace(sandbox, endpoints=endpoints)
+        await self._stored_sandboxes.save(sandbox.id, changed)
+        self._sandboxes[sandbox.id] = changed
+        await self._resolvers.settle(changed)
+        return changed
+
     async def close(self, sandbox: str) -> None:
         """See `Networks.close`."""
         found = self._sandboxes.pop(sandbox, None)
         if found is None:
             return
+        self._resolvers.stop(sandbox)
         try:
             for endpoint in found.endpoints:
                 await self._leave(endpoint)
@@ -238,6 +342,8 @@ class Controller(Networks):
             await self._drivers[network.driver].restore(network, endpoints)
         known = frozenset(Path(sandbox.path) for sandbox in self._sandboxes.values() if sandbox.path)
         await to_its_end(self._threads, lambda: kernel.sweep(self._directory, known))
+        for sandbox in tuple(self._sandboxes.values()):
+            await self._resolvers.settle(sandbox)
 
     def _claim(self, network: Network, endpoint: Endpoint) -> None:
         if not endpoint.ipv4:
@@ -250,6 +356,18 @@ class Controller(Networks):
     async def list(self) -> Sequence[Network]:
         """See `Networks.list`."""
         return list(self._networks.values())
+
+
+def gateway_of(wanted: Sequence[tuple[Network, Attachment]]) -> str:
+    """The ID of the network that gives the default route; empty if none does."""
+    candidates = [pair for pair in wanted if not pair[0].internal and pair[0].subnets]
+    candidates.sort(key=lambda pair: (-pair[1].priority, pair[0].name))
+    return candidates[0][0].id if candidates else ""
+
+
+def _free_interface(sandbox: Sandbox) -> str:
+    taken = {endpoint.interface for endpoint in sandbox.endpoints}
+    return next(name for number in range(1000) if (name := f"eth{number}") not in taken)
 
 
 def _check(request: SandboxRequest, wanted: Sequence[tuple[Network, Attachment]]) -> None:

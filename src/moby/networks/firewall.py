@@ -37,6 +37,7 @@ class Rules:
     subnet: str
     icc: bool = True
     masquerade: bool = True
+    internal: bool = False
 
     @property
     def table(self) -> str:
@@ -78,7 +79,10 @@ def install_text(rules: Rules) -> str:
         ("postrouting", f"ip saddr 127.0.0.0/8 oifname {br} masquerade"),
         ("postrouting", f"ip saddr {rules.subnet} oifname {br} ct status dnat masquerade"),
     ]
-    if rules.masquerade:
+    if rules.internal:
+        rows = [row for row in rows if row[0] not in ("dispatch", "prerouting", "output")]
+        rows += [("forward", f"iifname {br} oifname != {br} drop")]
+    elif rules.masquerade:
         rows.append(("postrouting", f"ip saddr {rules.subnet} oifname != {br} masquerade"))
     lines += [f"add rule ip {t} {chain} {rule}" for chain, rule in rows]
     return "\n".join(lines)

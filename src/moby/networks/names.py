@@ -67,6 +67,28 @@ def resolv_conf_source(text: str) -> Path:
     return _SYSTEMD_RESOLV_CONF if servers == [_SYSTEMD_STUB] else HOST_RESOLV_CONF
 
 
+def name_servers(text: str) -> list[str]:
+    """The servers that a resolv.conf(5) names."""
+    return [
+        fields[1]
+        for fields in _fields(text)
+        if fields[0] == "nameserver" and len(fields) > 1 and _is_address(fields[1])
+    ]
+
+
+def resolv_conf_inside(host: str, *, search: Sequence[str] = (), options: Sequence[str] = ()) -> str:
+    """What stands in /etc/resolv.conf where the name server is ours, at 127.0.0.11.
+
+    Names without a dot are asked for as they are (`ndots:0`), unless an option says otherwise.
+    """
+    chosen = list(options) or [
+        word for fields in _fields(host) if fields[0] == "options" for word in fields[1:]
+    ]
+    if not any(option.startswith("ndots:") for option in chosen):
+        chosen.append("ndots:0")
+    return resolv_conf(host, servers=["127.0.0.11"], search=search, options=chosen)
+
+
 def resolv_conf(
     host: str,
     *,

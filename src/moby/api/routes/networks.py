@@ -8,11 +8,19 @@ from typing import Protocol
 from aiohttp.web import StreamResponse
 
 from moby.api.request import Request
-from moby.api.responses import json_response
+from moby.api.responses import empty_response, json_response
 from moby.api.routing import Route
 from moby.core import errors
 from moby.core.filters import Filters
-from moby.core.types.networks import NetworkInspect, NetworkSummary
+from moby.core.types.networks import (
+    NetworkConnectRequest,
+    NetworkCreateRequest,
+    NetworkCreateResponse,
+    NetworkDisconnectRequest,
+    NetworkInspect,
+    NetworkPruneResponse,
+    NetworkSummary,
+)
 
 
 class Networks(Protocol):
@@ -20,6 +28,26 @@ class Networks(Protocol):
 
     async def inspect(self, name: str, *, scope: str = "", verbose: bool = False) -> NetworkInspect:
         """By name, ID or unique beginning of an ID. Raises NotFound (`network NAME not found`)."""
+        ...
+
+    async def create(self, request: NetworkCreateRequest) -> NetworkCreateResponse:
+        """Raises InvalidParameter, Conflict, Forbidden, NotFound."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Raises NotFound, Forbidden."""
+        ...
+
+    async def prune(self, filters: Filters) -> NetworkPruneResponse:
+        """Remove what nobody uses."""
+        ...
+
+    async def connect(self, name: str, request: NetworkConnectRequest) -> None:
+        """Connect a container. Raises NotFound, Forbidden, Conflict."""
+        ...
+
+    async def disconnect(self, name: str, request: NetworkDisconnectRequest) -> None:
+        """Disconnect a container. Raises NotFound, Forbidden, Conflict."""
         ...
 
     async def list(self, filters: Filters) -> Sequence[NetworkSummary]:
@@ -35,7 +63,41 @@ class NetworkRoutes:
 
     def routes(self) -> Sequence[Route]:
         """What is served here."""
-        return [Route("NetworkList", self._list), Route("NetworkInspect", self._inspect)]
+        return [
+            Route("NetworkList", self._list),
+            Route("NetworkInspect", self._inspect),
+            Route(
+                "NetworkCreate",
+                self._create,
+                finishes=True,
+                partial="no IPv6, several subnets, or configurations alone",
+            ),
+            Route("NetworkDelete", self._remove, finishes=True),
+            Route("NetworkPrune", self._prune, finishes=True),
+            Route("NetworkConnect", self._connect, finishes=True),
+            Route("NetworkDisconnect", self._disconnect, finishes=True),
+        ]
+
+    async def _create(self, request: Request) -> StreamResponse:
+        wanted = await request.body(NetworkCreateRequest, required=True)
+        return json_response(await self._backend.create(wanted), 201)
+
+    async def _remove(self, request: Request) -> StreamResponse:
+        await self._backend.remove(request.name)
+        return empty_response()
+
+    async def _prune(self, request: Request) -> StreamResponse:
+        return json_response(await self._backend.prune(request.filters()))
+
+    async def _connect(self, request: Request) -> StreamResponse:
+        wanted = await request.body(NetworkConnectRequest, required=True)
+        await self._backend.connect(request.name, wanted)
+        return empty_response(200)
+
+    async def _disconnect(self, request: Request) -> StreamResponse:
+        wanted = await request.body(NetworkDisconnectRequest, required=True)
+        await self._backend.disconnect(request.name, wanted)
+        return empty_response(200)
 
     async def _list(self, request: Request) -> StreamResponse:
         return json_response(await self._backend.list(request.filters()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from moby.core.config import ConfigSource
 from moby.core.errors import MobyError, NotFound, System
 from moby.core.networks import Sandbox
 from moby.core.snapshots import Mount, Snapshotter
+from moby.core.types.containers import HostConfig
 from moby.core.undo import Undo
 from moby.engine.config import EngineConfig
 from moby.engine.containers.accounts import read_accounts
@@ -23,7 +24,14 @@ from moby.engine.containers.places import Places
 from moby.engine.containers.record import Record
 from moby.host.mounts import mounted
 from moby.host.threads import blocking
-from moby.networks.names import HOST_RESOLV_CONF, hosts_file, resolv_conf, resolv_conf_source
+from moby.networks.names import (
+    HOST_RESOLV_CONF,
+    hosts_file,
+    resolv_conf,
+    resolv_conf_inside,
+    resolv_conf_source,
+)
+from moby.networks.resolver.resolvers import has_resolver
 from moby.runtime.cdi import CDI_DIRECTORIES, inject_devices
 from moby.runtime.spec import BUILTIN, UNCONFINED, Bind, SpecInput, User, build_spec, resolve_user
 
@@ -63,6 +71,11 @@ class Launcher:
     def default_ip(self) -> str:
         """The host address that ports are published on when none is named."""
         return self._config.current.ip
+
+    @property
+    def dns(self) -> Sequence[str]:
+        """The name servers of containers that name none themselves; none means the host's."""
+        return self._config.current.dns
 
     def run_directory(self, container: str) -> Path:
         """Where a running container's FIFOs are."""
@@ -166,15 +179,7 @@ class Launcher:
             own.mkdir(mode=0o710, exist_ok=True)
             (own / "hostname").write_text(f"{record.config.hostname}\n")
             (own / "hosts").write_text(self._hosts(record, sandbox))
-            (own / "resolv.conf").write_text(
-                resolv_conf(
-                    _host_resolv_conf(),
-                    servers=host.dns or settings.dns,
-                    search=host.dns_search or settings.dns_search,
-                    options=host.dns_options or settings.dns_opts,
-                    own_namespace=host.network_mode != "host",
-                )
-            )
+            (own / "resolv.conf").write_text(_resolv_conf(host, settings, inside=has_resolver(sandbox)))
         return [Bind(str(own / name), f"/etc/{name}") for name in ("resolv.conf", "hostname", "hosts")]
 
     def _hosts(self, record: Record, sandbox: Sandbox) -> str:
@@ -199,6 +204,19 @@ async def _daemon_profile(setting: str) -> str:
         return await blocking(Path(setting).read_text)
     except (OSError, UnicodeDecodeError) as error:
         raise System(f"opening seccomp profile ({setting}) failed: {error}") from error
+
+
+def _resolv_conf(host: HostConfig, settings: EngineConfig, *, inside: bool) -> str:
+    search, options = host.dns_search or settings.dns_search, host.dns_options or settings.dns_opts
+    if inside:
+        return resolv_conf_inside(_host_resolv_conf(), search=search, options=options)
+    return resolv_conf(
+        _host_resolv_conf(),
+        servers=host.dns or settings.dns,
+        search=search,
+        options=options,
+        own_namespace=host.network_mode != "host",
+    )
 
 
 def _host_resolv_conf() -> str:

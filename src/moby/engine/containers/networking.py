@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from moby.core.errors import InvalidParameter, NotImplemented
+from moby.core.errors import InvalidParameter
 from moby.core.networks import Attachment, Endpoint, Network, PortMapping, Sandbox, Transport
 from moby.core.types.containers import (
     ContainerConfig,
@@ -15,11 +16,12 @@ from moby.core.types.containers import (
 )
 from moby.engine.containers.record import Record
 
+PREDEFINED = frozenset({"bridge", "host", "none"})
 ANY = "0.0.0.0"  # noqa: S104 - what docker shows for "every address"
 
 
 def network_names(host: HostConfig, networking: NetworkingConfig | None) -> Mapping[str, EndpointSettings]:
-    """The networks a container is to join, by the names its user gave. Raises NotImplemented for many."""
+    """The networks a container is to join, by the names its user gave; the one with its ports first."""
     mode = host.network_mode
     asked: dict[str, EndpointSettings] = {}
     for name, settings in ((networking.endpoints_config if networking else None) or {}).items():
@@ -34,10 +36,35 @@ def network_names(host: HostConfig, networking: NetworkingConfig | None) -> Mapp
                 "conflicting options: container type network can't be used with links or other networks"
             )
         return {}
-    names = {mode: asked.pop(mode, None) or EndpointSettings()}
-    if asked:
-        raise NotImplemented("connecting a container to several networks is not supported yet")
-    return names
+    if asked and mode in ("host", "none"):
+        asked.pop(mode, None)
+        if asked:
+            raise InvalidParameter(
+                "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
+            )
+    if mode == "bridge" and len(asked) == 1 and "bridge" not in asked:
+        # As some clients say it: the one network that is named is the one that is meant.
+        host.network_mode = mode = next(iter(asked))
+    first = {mode: asked.pop(mode, None) or EndpointSettings()}
+    return {**first, **dict(sorted(asked.items()))}
+
+
+def check_endpoint(name: str, settings: EndpointSettings, *, user_defined: bool) -> None:
+    """Raises InvalidParameter for what only networks of a user's own can do."""
+    if user_defined:
+        return
+    wanted = settings.ipam_config
+    if wanted is not None and (wanted.ipv4_address or wanted.ipv6_address):
+        raise InvalidParameter(
+            "invalid config for network "
+            f"{name}: invalid endpoint settings:\nuser specified IP address is supported on user defined "
+            "networks only"
+        )
+    if settings.aliases:
+        raise InvalidParameter(
+            f"invalid config for network {name}: invalid endpoint settings:\nnetwork-scoped alias is "
+            "supported only for containers in user defined networks"
+        )
 
 
 def attachments(record: Record, default_ip: str) -> tuple[Attachment, ...]:
@@ -47,19 +74,33 @@ def attachments(record: Record, default_ip: str) -> tuple[Attachment, ...]:
         return ()
     ports = () if host.network_mode in ("host", "none") else port_mappings(record.config, host, default_ip)
     found = []
-    for name, settings in record.networks.items():
-        wanted = settings.ipam_config or None
-        found.append(
-            Attachment(
-                network=name,
-                aliases=tuple(settings.aliases or ()),
-                ipv4=(wanted.ipv4_address if wanted else "") or "",
-                ipv6=(wanted.ipv6_address if wanted else "") or "",
-                mac_address=record.config.mac_address or "",
-                ports=ports,
-            )
-        )
+    for number, (name, settings) in enumerate(record.networks.items()):
+        # Ports are published where the default route leads, else by the first network.
+        attached = attachment(name, settings, ports if number == 0 else ())
+        if number == 0 and not attached.mac_address:
+            attached = replace(attached, mac_address=record.config.mac_address or "")
+        found.append(attached)
     return tuple(found)
+
+
+def attachment(name: str, settings: EndpointSettings, ports: tuple[PortMapping, ...] = ()) -> Attachment:
+    """What one network is asked for."""
+    wanted = settings.ipam_config
+    return Attachment(
+        network=name,
+        aliases=tuple(settings.dns_names or settings.aliases or ()),
+        ipv4=wanted.ipv4_address if wanted else "",
+        ipv6=wanted.ipv6_address if wanted else "",
+        mac_address=settings.mac_address if settings.endpoint_id == "" else "",
+        ports=ports,
+        priority=settings.gw_priority,
+    )
+
+
+def dns_names(record: Record, settings: EndpointSettings) -> list[str]:
+    """What a container is called on a network of a user's own."""
+    names = [record.name, *(settings.aliases or ()), record.id[:12], record.config.hostname]
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def port_mappings(config: ContainerConfig, host: HostConfig, default_ip: str) -> tuple[PortMapping, ...]:
@@ -133,7 +174,6 @@ def _fill(settings: EndpointSettings, endpoint: Endpoint) -> None:
     settings.global_ipv6_address = address
     settings.global_ipv6_prefix_len = int(length or 0)
     settings.mac_address = endpoint.mac_address
-    settings.dns_names = settings.dns_names or None
 
 
 def disconnected(record: Record) -> None:
@@ -147,6 +187,17 @@ def disconnected(record: Record) -> None:
 
 
 def named(record: Record, networks: Mapping[str, Network]) -> None:
-    """Write down the IDs of the networks that were found by name."""
-    for name, network in networks.items():
-        record.networks[name].network_id = network.id
+    """Write down the networks that were found, by their own names. Raises as `check_endpoint`."""
+    settled: dict[str, EndpointSettings] = {}
+    for name, settings in record.networks.items():
+        network = networks.get(name)
+        if network is None:
+            settled[name] = settings
+            continue
+        user_defined = network.name not in PREDEFINED
+        check_endpoint(network.name, settings, user_defined=user_defined)
+        settings.network_id = network.id
+        if user_defined:
+            settings.dns_names = dns_names(record, settings)
+        settled[network.name] = settings
+    record.networks = settled

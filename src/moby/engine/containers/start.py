@@ -123,7 +123,10 @@ class Starter:
         wanted = attachments(record, self._launcher.default_ip)
         undo.push(disconnected, record)
         undo.push(self._networks.close, container.id)
-        sandbox = await self._networks.open(SandboxRequest(container.id, wanted, container_name=record.name))
+        servers = tuple(record.host_config.dns or self._launcher.dns)
+        sandbox = await self._networks.open(
+            SandboxRequest(container.id, wanted, container_name=record.name, dns=servers)
+        )
         connected(record, sandbox)
         return sandbox
 

@@ -40,6 +40,13 @@ class Nftables:
             raise _error(said.decode(errors="replace"))
         return output.decode(errors="replace")
 
+    def close(self) -> None:
+        """Free what is bound to the network namespace that the first command ran in."""
+        with self._lock:
+            if self._library is not None:
+                self._library.nft_ctx_free(self._context)
+                self._library = None
+
     def _load(self) -> ctypes.CDLL:
         try:
             library = ctypes.CDLL("libnftables.so.1")
@@ -48,6 +55,7 @@ class Nftables:
         library.nft_ctx_new.restype = ctypes.c_void_p
         library.nft_ctx_new.argtypes = [ctypes.c_uint32]
         library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        library.nft_ctx_free.argtypes = [ctypes.c_void_p]
         for name in ("nft_ctx_get_error_buffer", "nft_ctx_get_output_buffer"):
             getattr(library, name).argtypes = [ctypes.c_void_p]
             getattr(library, name).restype = ctypes.c_char_p

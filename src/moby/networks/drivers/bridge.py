@@ -91,8 +91,8 @@ class Bridge(NetworkDriver):
         options = network.options
         if unknown := sorted(set(options) - _KNOWN):
             raise NotImplemented(f"bridge network option {unknown[0]} is not supported yet")
-        if network.internal or network.enable_ipv6 or not network.subnets:
-            raise NotImplemented("internal and IPv6 bridge networks are not supported yet")
+        if network.enable_ipv6 or not network.subnets:
+            raise NotImplemented("IPv6 bridge networks are not supported yet")
         name = check_device_name(options.get(choice.NAME) or f"br-{network.id[:12]}")
         subnet = network.subnets[0]
         address = IPv4Interface(f"{subnet.gateway}/{subnet.subnet.partition('/')[2]}")
@@ -110,7 +110,7 @@ class Bridge(NetworkDriver):
         if self._settings.firewall:
             sysctl.write(f"net/ipv4/conf/{name}/route_localnet", "1")
             firewall = (old and old.firewall) or Firewall(self._nftables)
-            firewall.install(Rules(name, subnet.subnet, icc, masquerade), strangers=routing)
+            firewall.install(Rules(name, subnet.subnet, icc, masquerade, network.internal), strangers=routing)
         if routing:
             device.route_packets()
         filtered = device.frames_are_filtered()
@@ -193,6 +193,11 @@ class Bridge(NetworkDriver):
 
     async def _disconnect(self, state: _State, endpoint: Endpoint) -> None:
         await self._threads.run(_disconnect, state, endpoint, closing=False)
+
+    async def reroute(self, network: Network, endpoint: Endpoint, sandbox: str) -> None:
+        """See `NetworkDriver.reroute`."""
+        if endpoint.gateway and not network.internal:
+            await to_its_end(self._threads, lambda: device.reroute(endpoint, sandbox))
 
     async def close(self) -> None:
         """See `NetworkDriver.close`; a bridge that nobody is on leaves no packet filter behind."""

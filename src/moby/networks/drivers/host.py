@@ -36,5 +36,8 @@ class Host(NetworkDriver):
     async def leave(self, network: Network, endpoint: Endpoint, *, closing: bool) -> None:
         """See `NetworkDriver.leave`."""
 
+    async def reroute(self, network: Network, endpoint: Endpoint, sandbox: str) -> None:
+        """See `NetworkDriver.reroute`; there is no route."""
+
     async def close(self) -> None:
         """See `NetworkDriver.close`."""

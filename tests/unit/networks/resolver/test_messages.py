@@ -1,0 +1,73 @@
+"""DNS messages: what is read and written, and that nothing hostile does harm."""
+
+from __future__ import annotations
+
+import struct
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moby.networks.resolver.messages import (
+    AAAA,
+    PTR,
+    SERVER_FAILURE,
+    A,
+    address_data,
+    answer,
+    answers,
+    name_data,
+    read_query,
+    reverse_address,
+    truncated,
+)
+
+
+def query(name: str, kind: int = A, number: int = 7, flags: int = 0x0100) -> bytes:
+    """A query as a client sends it."""
+    return struct.pack(">HHHHHH", number, flags, 1, 0, 0, 0) + name_data(name) + struct.pack(">HH", kind, 1)
+
+
+def test_a_question_is_read() -> None:
+    found = read_query(query("Web.Example", AAAA))
+    assert found is not None
+    assert (found.number, found.name, found.kind) == (7, "web.example", AAAA)
+
+
+def test_an_answer_has_its_question_and_records() -> None:
+    found = read_query(query("web"))
+    assert found is not None
+    data = answer(found, [address_data("10.0.0.1"), address_data("10.0.0.2")])
+    number, flags, questions, records, _, _ = struct.unpack_from(">HHHHHH", data)
+    assert (number, flags, questions, records) == (7, 0x8180, 1, 2)
+    assert data.endswith(b"\xc0\x0c\0\1\0\1" + struct.pack(">IH", 600, 4) + b"\x0a\0\0\2")
+    assert answers(data, query("web"))
+    assert not answers(data, query("web", number=8))
+    assert struct.unpack_from(">HH", answer(found, (), SERVER_FAILURE))[1] & 0xF == SERVER_FAILURE
+    assert struct.unpack_from(">HH", truncated(found))[1] & 0x0200
+
+
+def test_names_are_turned_round() -> None:
+    assert reverse_address("4.3.2.1.in-addr.arpa") == "1.2.3.4"
+    assert reverse_address("web.example") == ""
+    assert reverse_address("3.2.1.in-addr.arpa") == ""
+    found = read_query(query("4.3.2.1.in-addr.arpa", PTR))
+    assert found is not None
+    assert answer(found, [name_data("web.net")]).endswith(b"\x03web\x03net\0")
+
+
+def test_what_is_no_question_is_left_to_others() -> None:
+    assert read_query(b"") is None
+    assert read_query(query("web", flags=0x8180)) is None
+    assert read_query(query("web", flags=0x2800)) is None
+    assert read_query(query("web")[:-1]) is None
+    assert read_query(query("web")[:12] + b"\xc0\x0c\0\1\0\1") is None
+    assert read_query(query("web")[:-2] + b"\0\3") is None
+    assert read_query(struct.pack(">HHHHHH", 1, 0, 2, 0, 0, 0) + query("a")[12:] * 2) is None
+
+
+@given(st.binary(max_size=600))
+def test_no_bytes_do_harm(data: bytes) -> None:
+    found = read_query(data)
+    if found is not None:
+        assert len(found.name) <= 255
+        assert answer(found, ()).startswith(data[:2])
