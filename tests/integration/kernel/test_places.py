@@ -30,6 +30,7 @@ async def test_shared_memory_stays_until_the_end_and_the_rest_does_not(
 ) -> None:
     (tmp_path / "root/a").mkdir(parents=True)
     memory = await places.share_memory("c", 1 << 20)
+    assert memory.parent.stat().st_mode & 0o777 == 0o700
     (memory / "x").touch()
     part = await places.part("c", tmp_path / "root", "a")
     tree = await places.tree("c", [Mount("tmpfs", "tmpfs"), Mount("tmpfs", "tmpfs", ("ro",))])

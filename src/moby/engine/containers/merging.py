@@ -54,6 +54,8 @@ def fill_defaults(host: HostConfig, settings: EngineConfig, *, unified_cgroups: 
         host.network_mode = "bridge"
     if host.memory > 0 and host.memory_swap == 0:
         host.memory_swap = host.memory * 2
+    if host.memory_swappiness == -1:
+        host.memory_swappiness = None
     host.shm_size = host.shm_size or settings.default_shm_size
     host.ipc_mode = host.ipc_mode or settings.default_ipc_mode
     if not host.cgroupns_mode:

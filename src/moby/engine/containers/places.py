@@ -58,7 +58,9 @@ class Places:
 
 def _mount_memory(place: Path, size: int) -> None:
     with translation("cannot mount shared memory"):
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Nobody else on this host gets at the memory, which in the container everybody may write.
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place.mkdir(mode=0o700, exist_ok=True)
         unmount(place)
         mount(Mount("tmpfs", "shm", ("noexec", "nosuid", "nodev", "mode=1777", f"size={size}")), place)
         make_private(place)
