@@ -47,7 +47,10 @@ class Binder:
             writable=point.rw,
             propagation=propagation,
             recursive=not mount.non_recursive,
-            deep=not point.rw and _deep(mount, record.host_config.runtime),
+            # Below a file there is nothing, and some runtimes take it for a directory then.
+            deep=not point.rw
+            and _deep(mount, record.host_config.runtime)
+            and await blocking(os.path.isdir, source),
         )
 
     async def _source(self, record: Record, mount: Mounted, undo: Undo) -> str:
