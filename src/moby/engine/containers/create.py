@@ -23,6 +23,7 @@ from moby.engine.config import EngineConfig
 from moby.engine.containers.checks import check_config, check_host_config
 from moby.engine.containers.conflicts import check_conflicts
 from moby.engine.containers.container import Container
+from moby.engine.containers.forgotten import snapshot_labels
 from moby.engine.containers.joining import name_joined
 from moby.engine.containers.links import Links
 from moby.engine.containers.logs import LogDrivers
@@ -119,7 +120,7 @@ class Creator:
                 links=Links(self._shelf.index, self._directory).resolve(host),
             )
             await self._find_networks(record)
-            await self._snapshotter.prepare(container_id, image.chain, {"containerd.io/gc.root": timestamp()})
+            await self._snapshotter.prepare(container_id, image.chain, snapshot_labels(container_id))
             undo.push(self._snapshotter.remove, container_id)
             record.mounts = await self._mounts.plan(record, undo, settings.data_root)
             await self._mounts.fill(record)

@@ -14,6 +14,7 @@ from moby.core.errors import InvalidParameter, NotFound
 from moby.core.snapshots import Snapshotter
 from moby.core.types.containers import ContainerConfig, HostConfig
 from moby.core.undo import Undo
+from moby.engine.containers.forgotten import snapshot_labels
 from moby.engine.containers.index import Index
 from moby.engine.containers.mount_specs import (
     in_daemon_root,
@@ -21,7 +22,7 @@ from moby.engine.containers.mount_specs import (
     parse_mount,
     parse_volumes_from,
 )
-from moby.engine.containers.record import Mounted, Record, timestamp
+from moby.engine.containers.record import Mounted, Record
 from moby.host.files import make_mount_source
 from moby.host.mounts import mounted, opened_beneath
 from moby.host.threads import blocking
@@ -163,7 +164,7 @@ class MountPlanner:
         image = await self._images.runnable(mount.point.name, None)
         words = f"{record.id} {mount.point.destination}".encode()
         key = f"{record.id}-{hashlib.sha256(words).hexdigest()[:12]}"
-        await self._snapshotter.view(key, image.chain, {"containerd.io/gc.root": timestamp()})
+        await self._snapshotter.view(key, image.chain, snapshot_labels(record.id))
         undo.push(self._snapshotter.remove, key)
         mount.snapshot, mount.point.source = key, image.id
 

@@ -16,6 +16,7 @@ from moby.engine.containers.change import Changer
 from moby.engine.containers.commit import CommitService, Images
 from moby.engine.containers.create import Creator
 from moby.engine.containers.exits import Exits
+from moby.engine.containers.forgotten import Forgotten
 from moby.engine.containers.inspect import Inspector
 from moby.engine.containers.launch import Launcher
 from moby.engine.containers.listing import Lister
@@ -98,6 +99,7 @@ def container_services(
         lister=lister,
     )
     reconciler = Reconciler(shelf, runtime, networks, monitors, exits, exec_ends, remover)
+    forgotten = Forgotten(shelf.index, snapshotter)
     restarts = Restarts(shelf, starter, remover)
     exits.starts_again = restarts.starts_again
     services = Execs(shelf, execs, runtime, monitors, config)
@@ -117,6 +119,7 @@ def container_services(
         loops=[
             lambda group: exits.watch(group, reconciler.resynchronise, restarts.after_exit),
             lambda _: restarts.at_start(),
+            lambda _: forgotten.free(),
             lambda _: exec_ends.tidy(),
             lambda _: health.run(),
         ],
