@@ -115,7 +115,9 @@ def test_sys_and_cgroups_are_read_only(engine: Engine) -> None:
     result = engine.docker("run", "--rm", "busybox", "mkdir", "/sys/x")
     assert result.code != 0
     assert "Read-only file system" in result.err or "Operation not permitted" in result.err
-    found = engine.ok("run", "--rm", "busybox", "grep", "-E", "^[^ ]+ [^ ]+ (sysfs|cgroup2?) ", "/proc/mounts")
+    found = engine.ok(
+        "run", "--rm", "busybox", "grep", "-E", "^[^ ]+ [^ ]+ (sysfs|cgroup2?) ", "/proc/mounts"
+    )
     assert all(line.split()[3].startswith("ro") for line in found.splitlines())
     script = "for d in /sys/fs/cgroup/*/; do mkdir $d/x 2>/dev/null && echo $d; done; true"
     assert engine.ok("run", "--rm", "busybox", "sh", "-c", script) == ""
