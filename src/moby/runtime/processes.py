@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import signal
 
-from moby.core.errors import MobyError, NotFound, Unavailable
-from moby.core.runtime import Processes, ProcessRequest, TaskState
+from moby.core.errors import Conflict, MobyError, NotFound, Unavailable
+from moby.core.runtime import Processes, ProcessRequest, Status, TaskState
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.processes import ContainerdProcesses
-from moby.runtime.failures import reworded
+from moby.runtime.failures import reason, reworded
 
 _END_LIMIT_S = 10.0
 
@@ -29,7 +29,16 @@ class TaskProcesses(Processes):
         except MobyError as error:
             with contextlib.suppress(MobyError):
                 await asyncio.shield(self._processes.delete(request.task, request.id))
+            if reason(error.message) is None and not await self._lives(request.task):
+                raise Conflict(f"container {request.task} is not running") from error
             raise reworded(error) from error
+
+    async def _lives(self, task: str) -> bool:
+        """Has the task not ended meanwhile, which is then the reason for an error?"""
+        try:
+            return (await self._processes.get(task, "")).status is not Status.STOPPED
+        except MobyError:
+            return False
 
     async def kill(self, task: str, process: str, signal: int) -> None:
         """See `Processes.kill`."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from moby.core.errors import Conflict, InvalidParameter, System
-from moby.core.runtime import Runtime
+from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, System
+from moby.core.runtime import Runtime, Status
 from moby.engine.containers.container import Container
 from moby.engine.containers.names import check_name
 from moby.engine.containers.shelf import Shelf
@@ -42,7 +42,7 @@ class Changer:
     async def pause(self, name: str) -> None:
         """Freeze every process. Raises Conflict if it does not run or is paused already."""
         container = self._shelf.find(name)
-        async with container.lock:
+        async with container.gate.alone(), container.lock:
             state = container.record.state
             if not state.running:
                 raise Conflict(f"container {container.id} is not running")
@@ -50,7 +50,11 @@ class Changer:
                 raise Conflict(f"container {container.id} is already paused")
             if state.restarting:
                 raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
-            await self._runtime.pause(container.id)
+            try:
+                await self._runtime.pause(container.id)
+            except MobyError as error:
+                await self._still_running(container, error)
+                raise
             state.paused = True
             await self._shelf.save(container)
         self._shelf.publish(container, "pause")
@@ -61,10 +65,25 @@ class Changer:
         async with container.lock:
             if not container.record.state.paused:
                 raise Conflict(f"Container {container.id} is not paused")
-            await self._runtime.resume(container.id)
+            try:
+                await self._runtime.resume(container.id)
+            except MobyError as error:
+                if await self._still_running(container, error) is not Status.RUNNING:
+                    raise
+                # Somebody else has thawed it, to end it.
             container.record.state.paused = False
             await self._shelf.save(container)
         self._shelf.publish(container, "unpause")
+
+    async def _still_running(self, container: Container, error: MobyError) -> Status:
+        """How it is after an error. Raises Conflict if the reason is that the program has ended."""
+        try:
+            status = (await self._runtime.state(container.id)).status
+        except NotFound:
+            status = Status.STOPPED
+        if status is Status.STOPPED:
+            raise Conflict(f"container {container.id} is not running") from error
+        return status
 
     async def resize(self, name: str, *, height: int, width: int) -> None:
         """Set the terminal's size in characters. Raises Conflict if it does not run."""

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from moby.core.types.containers import Health
+from moby.engine.containers.gate import Gate
 from moby.engine.containers.record import NEVER, Record
 from moby.monitor.client import Monitor
 from moby.monitor.protocol import AttachOptions
@@ -36,6 +37,7 @@ class Container:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.lock = asyncio.Lock()
+        self.gate = Gate()
         self.monitor: Monitor | None = None
         self.pending: list[PendingAttachment] = []
         self.removed = False

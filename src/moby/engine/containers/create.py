@@ -125,12 +125,14 @@ class Creator:
             record.mounts = await self._mounts.plan(record, undo, settings.data_root)
             await self._mounts.fill(record)
             container = Container(record)
-            self._shelf.index.add(container)
-            undo.push(self._shelf.index.remove, container)
-            (self._directory / container_id).mkdir(mode=0o710)
-            undo.push(os.rmdir, self._directory / container_id)
-            await self._shelf.save(container)
-            undo.keep()
+            # Whoever finds it from now on waits until it is on disk: a removal must not come before that.
+            async with container.lock:
+                self._shelf.index.add(container)
+                undo.push(self._shelf.index.remove, container)
+                (self._directory / container_id).mkdir(mode=0o710)
+                undo.push(os.rmdir, self._directory / container_id)
+                await self._shelf.save(container)
+                undo.keep()
         self._shelf.publish(container, "create")
         return ContainerCreateResponse(id=container_id, warnings=list(warnings))
 

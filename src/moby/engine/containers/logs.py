@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from moby.core.errors import InvalidParameter, NotImplemented
+from moby.core.errors import Conflict, InvalidParameter, NotImplemented
 from moby.core.logs import LogDriver, LogInfo, LogQuery, LogReader
 from moby.core.types.requests import LogsRequest
 from moby.engine.containers.container import Container
@@ -72,7 +72,7 @@ class LogService:
         if not (request.query.stdout or request.query.stderr):
             raise InvalidParameter("you must choose at least one stream")
         if container.removing or container.record.state.dead:
-            raise NotImplemented("can not get logs from container which is dead or marked for removal")
+            raise Conflict("can not get logs from container which is dead or marked for removal")
         self._reader(container.record)
         return bool(container.record.config.tty), self.framed(
             container, request.query, timestamps=request.timestamps, details=request.details

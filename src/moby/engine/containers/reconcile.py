@@ -73,6 +73,8 @@ class Reconciler:
     def adopt_monitor(self, container: Container, monitor: Monitor) -> None:
         """Take a monitor that outlived us back."""
         container.monitor = monitor
+        # We may have died before we could say so.
+        monitor.running()
         monitor.stdin_closed = lambda: self._runtime.close_stdin(container.id)
 
     def _wanted(self, container: str) -> bool:
@@ -106,8 +108,11 @@ class Reconciler:
     async def _fresh(self, container: Container, task: TaskState | None) -> TaskState | None:
         """The list was taken before we had the lock: look again if the two disagree."""
         state = container.record.state
-        runs = task is not None and task.status in (Status.RUNNING, Status.PAUSED)
-        if runs == state.running:
+        if task is not None and task.status in (Status.RUNNING, Status.PAUSED):
+            seen = (True, task.status is Status.PAUSED, task.pid)
+        else:
+            seen = (False, False, 0)
+        if seen == (state.running, state.paused, state.pid):
             return task
         try:
             return await self._runtime.state(container.id)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 
+from moby.core.errors import Conflict
 from moby.core.events import Bus
 from moby.core.store import Store, Table
 from moby.engine.containers.container import Container
 from moby.engine.containers.index import Index
 from moby.engine.containers.record import Record
+
+log = logging.getLogger(__name__)
 
 
 class Shelf:
@@ -25,7 +29,16 @@ class Shelf:
         for record in (await self._table.load()).values():
             container = Container(record)
             container.removing = record.removing
-            self.index.add(container)
+            try:
+                self.index.add(container)
+            except Conflict as error:
+                # No reason not to start: it is found by its ID, and can be renamed.
+                log.warning(
+                    "a container loses its name", extra={"container": record.id, "why": error.message}
+                )
+                record.name = record.id[:12]
+                self.index.add(container)
+                await self._table.save(record.id, record)
 
     async def save(self, container: Container) -> None:
         """Write the record; it is on disk when this returns. The caller holds the container's lock."""

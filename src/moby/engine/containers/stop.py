@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 
@@ -119,7 +120,9 @@ class Stopper:
                 return
             await self._runtime.kill(container.id, number)
             if record.state.paused and stops:
-                await self._runtime.resume(container.id)
+                # A frozen process hears no signal; one that has ended meanwhile need not hear it.
+                with contextlib.suppress(MobyError):
+                    await self._runtime.resume(container.id)
         self._shelf.publish(container, "kill", {"signal": str(number)})
 
     async def end_all(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from moby.core.config import ConfigSource
+from moby.core.errors import Conflict
 from moby.core.types.execs import ExecCreateRequest
 from moby.engine.config import EngineConfig
 from moby.engine.containers.accounts import read_accounts
@@ -19,7 +20,10 @@ from moby.runtime.spec import SpecInput, User, build_process, resolve_user
 
 async def container_user(record: Record, text: str) -> User:
     """A user of a running container, by its own passwd and group. Raises InvalidParameter."""
-    passwd, group = await blocking(read_accounts, Path(f"/proc/{record.state.pid}/root"))
+    try:
+        passwd, group = await blocking(read_accounts, Path(f"/proc/{record.state.pid}/root"))
+    except OSError as error:
+        raise Conflict(f"container {record.id} is not running") from error
     return resolve_user(text, passwd, group, record.host_config.group_add or ())
 
 

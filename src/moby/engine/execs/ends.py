@@ -71,6 +71,8 @@ class ExecEnds:
                 continue
             if found.record.running:
                 connect(found, monitor, self._runtime.processes)
+                # We may have died before we could say so.
+                monitor.running()
             else:
                 await monitor.discard()
         await self.resynchronise()
@@ -93,6 +95,9 @@ class ExecEnds:
         else:
             if state.status is Status.STOPPED:
                 await self._end(found, state.exit_status)
+            elif state.status is Status.CREATED:
+                # Made, and never started: whoever would have done that is gone.
+                await self._end(found, _UNKNOWN)
             else:
                 record.pid = state.pid
                 found.started.set()

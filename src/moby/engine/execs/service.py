@@ -144,6 +144,12 @@ class Execs:
         self, found: Exec, request: ExecStartRequest, client: _Client | None
     ) -> asyncio.Future[AttachEnd] | None:
         """Run it, the client attached to it before it does anything."""
+        async with found.container.gate.shared():
+            return await self._run_now(found, request, client)
+
+    async def _run_now(
+        self, found: Exec, request: ExecStartRequest, client: _Client | None
+    ) -> asyncio.Future[AttachEnd] | None:
         record, asked = found.record, found.record.request
         check_running(found.container, record.container)
         size = request.console_size if request.tty else None
