@@ -9,7 +9,7 @@ ROOTED := $(SUDO) env MOBY_REQUIRE="$${MOBY_REQUIRE-containerd,kernel,registry,c
 PROTOS := $(shell find src -name '*.proto' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test unit contract integration clients check format bench lock clean
+.PHONY: help setup up down test unit contract integration clients storm check format bench lock clean
 
 help: ## Say what the targets do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ integration: setup ## Against the real kernel, containerd and registry (root)
 clients: setup ## A whole engine, driven by the docker CLI and docker-py (root)
 	@$(SUDO) scripts/cgroups.sh
 	$(ROOTED) tests/clients
+
+storm: setup ## Many clients who want opposite things, and crashes, for SECONDS=120 each (root)
+	@$(SUDO) scripts/cgroups.sh
+	$(SUDO) env MOBY_STORM_SECONDS=$(or $(SECONDS),120) $(PYTEST) -p no:cacheprovider tests/clients/test_storm.py
 
 check: setup ## Linters, formatting, layers, types, the house rules
 	$(BIN)/ruff check

@@ -29,7 +29,9 @@ class TaskProcesses(Processes):
         except MobyError as error:
             with contextlib.suppress(MobyError):
                 await asyncio.shield(self._processes.delete(request.task, request.id))
-            if reason(error.message) is None and not await self._lives(request.task):
+            # The OCI runtime itself is killed when the container ends around it.
+            killed = "did not terminate successfully" in error.message
+            if reason(error.message) is None and (killed or not await self._lives(request.task)):
                 raise Conflict(f"container {request.task} is not running") from error
             raise reworded(error) from error
 

@@ -127,8 +127,8 @@ class Exits:
         container.tell_stopped()
         attributes = {"exitCode": str(exit_status), "execDuration": str(_seconds(started, state.finished_at))}
         self._shelf.publish(container, "die", attributes)
-        await self._execs.container_ended(container)
         await self.free(container)
+        await self._execs.container_ended(container)
 
     async def removed(self, container: Container) -> None:
         """Nothing of its runs is kept."""

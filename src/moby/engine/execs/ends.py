@@ -37,9 +37,12 @@ class ExecEnds:
         await self._end(found, event.exit_status)
 
     async def container_ended(self, container: Container) -> None:
-        """What ran in it has ended with it, told of or not."""
+        """What ran in it has ended with it, told of or not.
+
+        What is being started right now finds that out by itself, and is not waited for.
+        """
         for found in self._execs.of(container.id):
-            if found.record.running:
+            if found.record.running and not found.lock.locked():
                 await self._end(found, _KILLED)
 
     async def removed(self, container: Container) -> None:

@@ -174,6 +174,8 @@ class Execs:
                 if client is not None:
                     client.tell(error.message)
                 raise
+            # Had it ended before, nobody would tell us of the end of this.
+            check_running(found.container, record.container)
             if monitor is not None:
                 connect(found, monitor, self._runtime.processes)
                 monitor.running()
