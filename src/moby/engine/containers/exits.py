@@ -92,13 +92,13 @@ class Exits:
                     ended = False
             if ended:
                 await after(container)
-        except MobyError:
+        except Exception:  # the owner of the task: one container's end must not be everybody's
             log.exception("cannot finish an exited container", extra={"container": container.id})
 
     async def _exec_exited(self, event: Exited) -> None:
         try:
             await self._execs.exited(event)
-        except MobyError:
+        except Exception:
             log.exception("cannot finish an exec instance", extra={"exec": event.process})
 
     async def _out_of_memory(self, container: Container) -> None:
@@ -128,7 +128,7 @@ class Exits:
         attributes = {"exitCode": str(exit_status), "execDuration": str(_seconds(started, state.finished_at))}
         self._shelf.publish(container, "die", attributes)
         await self.free(container)
-        await self._execs.container_ended(container)
+        await self._quietly(container, self._execs.container_ended(container))
 
     async def removed(self, container: Container) -> None:
         """Nothing of its runs is kept."""

@@ -79,6 +79,13 @@ class HealthChecks:
                 self._tasks[container.id] = (state.started_at, task)
 
     async def _check(self, container: Container) -> None:
+        try:
+            await self._check_again_and_again(container)
+        except Exception:
+            # One container's check must not end everybody's.
+            log.exception("health check ended", extra={"container": container.id})
+
+    async def _check_again_and_again(self, container: Container) -> None:
         began = datetime.fromisoformat(container.record.state.started_at)
         while True:
             await asyncio.sleep(self._pause_s(container, began))

@@ -109,7 +109,11 @@ class ExecShelf:
 
     async def save(self, exec_: Exec) -> None:
         """Write it down: it survives this process, not the machine."""
-        await blocking(self._write, exec_.record)
+        try:
+            await blocking(self._write, exec_.record)
+        except FileNotFoundError:
+            # Its container is being removed, and this with it.
+            log.debug("an exec instance is gone", extra={"exec": exec_.id})
 
     def _write(self, record: ExecRecord) -> None:
         directory = self.directory(record)
