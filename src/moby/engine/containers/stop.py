@@ -17,6 +17,7 @@ from moby.engine.containers.signals import parse_signal
 
 log = logging.getLogger(__name__)
 
+DEFAULT_STOP_TIMEOUT_S = 10
 _KILL_LIMIT_S = 10.0
 
 
@@ -61,7 +62,7 @@ class Stopper:
         if limit is None:
             limit = record.config.stop_timeout
         if limit is None:
-            limit = self._config.current.default_stop_timeout
+            limit = DEFAULT_STOP_TIMEOUT_S
         stopped = container.waiter("not-running")
         try:
             await self._signal(container, number)
