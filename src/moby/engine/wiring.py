@@ -26,6 +26,7 @@ from moby.engine.images.service import ImageService
 from moby.engine.images.settings import registry_config
 from moby.engine.images.transfers import ImageTransfers
 from moby.engine.networks import NetworkService
+from moby.engine.reloading import announce_reloads
 from moby.engine.system import SystemService
 from moby.engine.usage import DiskUsageService
 from moby.engine.volumes import VolumeService
@@ -60,6 +61,7 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
     """A running engine: what was stored is taken back in and agrees with what runs when this begins."""
     config = parts.config
     events = Events()
+    announce_reloads(config, events, parts.inventory)
     shelf = Shelf(parts.store, events)
     volumes = Volumes(parts.volumes, parts.store)
     images = ImageService(parts.images, events, lambda: image_users(shelf.index))
