@@ -52,7 +52,8 @@ def run(arguments: list[str]) -> int:
         return _serve(config, line)
     except MobyError as error:
         hint = f" ({error.hint})" if error.hint else ""
-        print(f"failed to start daemon: {error.message}{hint}", file=sys.stderr)
+        what = "" if error.message.startswith("failed to ") else "failed to start daemon: "
+        print(f"{what}{error.message}{hint}", file=sys.stderr)
         return _FAILED
 
 

@@ -20,7 +20,8 @@ def pidfile(path: str) -> Iterator[None]:
     other = _living(file)
     if other and other != os.getpid():
         raise Conflict(
-            f"process with PID {other} is still running", hint=f"if it is no daemon, remove {file}"
+            f"failed to start daemon, ensure docker is not running or delete {file}: "
+            f"process with PID {other} is still running"
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"{os.getpid()}")
