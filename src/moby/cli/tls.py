@@ -20,11 +20,22 @@ def server_context(config: EngineConfig) -> ssl.SSLContext | None:
     key = config.tlskey or f"{_DIRECTORY}/key.pem"
     try:
         context.load_cert_chain(certificate, key)
-        if config.tlsverify:
-            context.load_verify_locations(config.tlscacert or f"{_DIRECTORY}/ca.pem")
-            context.verify_mode = ssl.CERT_REQUIRED
     except OSError as error:
         raise InvalidParameter(
-            f"invalid TLS configuration: cannot use {certificate} and {key}: {error}"
+            "invalid TLS configuration: could not load X509 key pair "
+            f'(cert: "{certificate}", key: "{key}"): {_why(error)}'
         ) from error
+    if config.tlsverify:
+        authority = config.tlscacert or f"{_DIRECTORY}/ca.pem"
+        try:
+            context.load_verify_locations(authority)
+        except OSError as error:
+            raise InvalidParameter(
+                f'invalid TLS configuration: could not read CA certificate "{authority}": {_why(error)}'
+            ) from error
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def _why(error: OSError) -> str:
+    return str(error) if isinstance(error, ssl.SSLError) else (error.strerror or str(error)).lower()
