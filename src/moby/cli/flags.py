@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from moby.core.errors import InvalidParameter
 from moby.engine.config import EngineConfig, Key, keys
+from moby.logs.options import parse_size
 
 OWN_FLAGS = {
     "config-file": "the configuration file",
@@ -17,6 +18,7 @@ OWN_FLAGS = {
     "help": "print this and end",
 }
 _BARE = frozenset({"validate", "version", "help"})
+SIZES = frozenset({"default_shm_size"})
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ def parse(arguments: Sequence[str]) -> CommandLine:
             continue
         flag = known.get(name)
         if flag is None and not word.startswith("--") and len(word) > 2:
-            flag, name, equals, value = known.get(word[:2]), word[:2], "=", word[2:].removeprefix("=")
+            flag, name, equals, value = _shorthands(known, word, found.settings)
         if flag is None:
             kind = "flag" if word.startswith("--") else "shorthand flag"
             raise InvalidParameter(f"unknown {kind}: {name}")
@@ -78,6 +80,20 @@ def parse(arguments: Sequence[str]) -> CommandLine:
             value = _next(words, name)
         _set(found.settings, flag, name, value if equals or not flag.boolean else "true")
     return found
+
+
+def _shorthands(
+    known: Mapping[str, _Flag], word: str, settings: dict[str, Any]
+) -> tuple[_Flag | None, str, str, str]:
+    """`-DH ADDRESS`, `-Hunix://...`: sets what needs no value; the last flag, its name, `=` and its value."""
+    letters = word[1:]
+    while True:
+        name, rest = f"-{letters[0]}", letters[1:]
+        flag = known.get(name)
+        if flag is None or not rest or not flag.boolean or rest.startswith("="):
+            return flag, name, "=" if rest else "", rest.removeprefix("=")
+        settings[flag.attribute] = True
+        letters = rest
 
 
 def _own(found: CommandLine, name: str, value: str | None, words: Iterator[str]) -> None:
@@ -99,17 +115,35 @@ def _set(settings: dict[str, Any], flag: _Flag, name: str, text: str) -> None:
     if isinstance(default, bool):
         settings[attribute] = _boolean(name, text)
     elif isinstance(default, int):
-        settings[attribute] = _size(name, text) if attribute == "default_shm_size" else _integer(name, text)
+        settings[attribute] = _size(name, text) if attribute in SIZES else _integer(name, text)
     elif isinstance(default, str):
         settings[attribute] = text
     elif isinstance(default, tuple):
-        settings[attribute] = (*settings.get(attribute, ()), text)
+        item = _pool(name, text) if attribute == "default_address_pools" else text
+        settings[attribute] = (*settings.get(attribute, ()), item)
     else:
         key, equals, value = text.partition("=")
-        if not equals:
+        if not equals and attribute == "features":
+            value = "true"
+        elif not equals:
             raise InvalidParameter(f'invalid argument "{text}" for "{name}" flag: expected KEY=VALUE')
-        entry = _ENTRIES.get(attribute, _plain)(value)
-        settings[attribute] = {**settings.get(attribute, {}), key: entry}
+        before = settings.get(attribute, {})
+        if attribute == "default_network_opts":
+            option, _, wanted = value.partition("=")
+            settings[attribute] = {**before, key: {**before.get(key, {}), option: wanted}}
+        else:
+            settings[attribute] = {**before, key: _ENTRIES.get(attribute, _plain)(value)}
+
+
+def _pool(name: str, text: str) -> dict[str, Any]:
+    """`base=SUBNET,size=BITS`."""
+    found: dict[str, Any] = {}
+    for part in text.split(","):
+        key, _, value = part.partition("=")
+        if key not in ("base", "size") or not value:
+            raise InvalidParameter(f'invalid argument "{text}" for "{name}" flag: invalid field {part}')
+        found[key] = _integer(name, value) if key == "size" else value
+    return found
 
 
 def _plain(text: str) -> Any:
@@ -128,6 +162,7 @@ def _ulimit(text: str) -> Any:
 _ENTRIES: dict[str, Callable[[str], Any]] = {
     "default_ulimits": _ulimit,
     "runtimes": lambda text: {"path": text},
+    "features": lambda text: _boolean("--feature", text),
 }
 
 
@@ -151,9 +186,10 @@ def _integer(name: str, text: str) -> int:
 
 
 def _size(name: str, text: str) -> int:
-    units = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-    unit = text[-1:].lower()
-    return _integer(name, text[:-1]) * units[unit] if unit in units else _integer(name, text)
+    try:
+        return parse_size(text)
+    except InvalidParameter as error:
+        raise InvalidParameter(f'invalid argument "{text}" for "{name}" flag: {error.message}') from error
 
 
 def usage() -> str:

@@ -80,7 +80,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     raw_logs: Annotated[bool, _meta("time stamps in full, no colour", "raw-logs")] = False
     labels: Annotated[Strings, _meta("labels of this daemon", "label", reloads=True)] = ()
     experimental: Annotated[bool, _meta("experimental features", "experimental")] = False
-    features: Annotated[Mapping[str, bool], _meta("features by name", works=False)] = msgspec.field(
+    features: Annotated[Mapping[str, bool], _meta("features by name", "feature")] = msgspec.field(
         default_factory=dict
     )
 
@@ -165,9 +165,9 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
         int, _meta("tries for a layer", "max-download-attempts", reloads=True)
     ] = 5
     proxies: Annotated[Proxies, _meta("proxies for registries")] = Proxies()
-    http_proxy: Annotated[str, _meta("the proxy for http", "http-proxy", works=False)] = ""
-    https_proxy: Annotated[str, _meta("the proxy for https", "https-proxy", works=False)] = ""
-    no_proxy: Annotated[str, _meta("hosts without proxy", "no-proxy", works=False)] = ""
+    http_proxy: Annotated[str, _meta("the proxy for http", "http-proxy")] = ""
+    https_proxy: Annotated[str, _meta("the proxy for https", "https-proxy")] = ""
+    no_proxy: Annotated[str, _meta("hosts without proxy", "no-proxy")] = ""
     allow_nondistributable_artifacts: Annotated[
         Strings, _meta("registries to push such layers to", works=False)
     ] = ()
@@ -179,7 +179,9 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     shutdown_timeout: Annotated[
         int, _meta("seconds for containers to stop at shutdown", "shutdown-timeout", reloads=True)
     ] = 15
-    default_stop_timeout: Annotated[int, _meta("seconds between stop signal and kill", works=False)] = 10
+    default_stop_timeout: Annotated[
+        int, _meta("seconds between stop signal and kill", "default-stop-timeout", reloads=True)
+    ] = 10
     log_driver: Annotated[str, _meta("the default log driver", "log-driver")] = "json-file"
     log_opts: Annotated[Mapping[str, str], _meta("its options", "log-opt")] = msgspec.field(
         default_factory=dict
@@ -210,8 +212,8 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
         default_factory=dict
     )
     cdi_spec_dirs: Annotated[Strings, _meta("device specifications", "cdi-spec-dir")] = ()
-    nri_opts: Annotated[Mapping[str, str], _meta("the Node Resource Interface", works=False)] = msgspec.field(
-        default_factory=dict
+    nri_opts: Annotated[Mapping[str, Any], _meta("the Node Resource Interface", "nri-opts", works=False)] = (
+        msgspec.field(default_factory=dict)
     )
     node_generic_resources: Annotated[
         Strings, _meta("resources for services", "node-generic-resource", works=False)
@@ -221,7 +223,9 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     ] = ""
     swarm_raft_heartbeat_tick: Annotated[int, _meta("the cluster's heartbeat", works=False)] = 0
     swarm_raft_election_tick: Annotated[int, _meta("the cluster's election", works=False)] = 0
-    network_diagnostic_port: Annotated[int, _meta("network diagnosis", works=False)] = 0
+    network_diagnostic_port: Annotated[
+        int, _meta("network diagnosis", "network-diagnostic-port", works=False)
+    ] = 0
     rootless: Annotated[bool, _meta("run without root", "rootless", works=False)] = False
 
     def __post_init__(self) -> None:

@@ -32,7 +32,9 @@ from moby.core.types.system import (
 from moby.engine.config import EngineConfig
 from moby.engine.containers.index import Index
 from moby.engine.events import Events
+from moby.engine.images.settings import masked, registry_config
 from moby.engine.machine_facts import machine_facts
+from moby.engine.runtimes import usual_runtime
 from moby.engine.usage import DiskUsageService
 from moby.host.cgroups import CgroupFacts
 from moby.host.threads import blocking
@@ -83,16 +85,14 @@ class SystemService:
     async def info(self) -> Info:
         """The engine and its host; the answer is the caller's to change."""
         config, parts, machine = self._config.current, self._inventory, machine_facts()
-        states = [container.record.state for container in self._index]
-        paused = sum(state.paused for state in states)
-        running = sum(state.running for state in states) - paused
-        cgroups = parts.cgroups
+        proxies, cgroups = registry_config(config), parts.cgroups
+        running, paused = self._counts()
         return Info(
             id=parts.id,
-            containers=len(states),
+            containers=len(self._index),
             containers_running=running,
             containers_paused=paused,
-            containers_stopped=len(states) - running - paused,
+            containers_stopped=len(self._index) - running - paused,
             images=await self._count_images(),
             driver=parts.snapshotter,
             driver_status=[("driver-type", "io.containerd.snapshotter.v1")],
@@ -129,9 +129,12 @@ class SystemService:
             experimental_build=config.experimental,
             server_version=__version__,
             runtimes={name: RuntimeInfo(path=path) for name, path in parts.runtimes.items()},
-            default_runtime=parts.default_runtime,
+            default_runtime=config.default_runtime or usual_runtime(),
             live_restore_enabled=config.live_restore,
             containerd_commit=Commit(id=parts.versions.get("containerd", "")),
+            http_proxy=masked(proxies.http_proxy),
+            https_proxy=masked(proxies.https_proxy),
+            no_proxy=proxies.no_proxy,
             runc_commit=Commit(id=parts.versions.get(parts.default_runtime, "")),
             security_options=_security_options(config, unified=cgroups.version == 2),
             cdi_spec_dirs=list(config.cdi_spec_dirs or CDI_DIRECTORIES),
@@ -140,6 +143,12 @@ class SystemService:
             containerd=_containerd(parts, config),
             warnings=list(parts.warnings) or None,
         )
+
+    def _counts(self) -> tuple[int, int]:
+        """How many containers run, and how many are paused."""
+        states = [container.record.state for container in self._index]
+        paused = sum(state.paused for state in states)
+        return sum(state.running for state in states) - paused, paused
 
     async def version(self) -> Version:
         """What it is; the API fills its own versions in."""

@@ -17,7 +17,6 @@ from moby.engine.containers.signals import parse_signal
 
 log = logging.getLogger(__name__)
 
-DEFAULT_STOP_TIMEOUT_S = 10
 _KILL_LIMIT_S = 10.0
 
 
@@ -62,7 +61,7 @@ class Stopper:
         if limit is None:
             limit = record.config.stop_timeout
         if limit is None:
-            limit = DEFAULT_STOP_TIMEOUT_S
+            limit = self._config.current.default_stop_timeout
         stopped = container.waiter("not-running")
         try:
             await self._signal(container, number)

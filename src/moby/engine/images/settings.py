@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from moby.engine.config import EngineConfig
 from moby.images.registry.settings import RegistryConfig
 
@@ -14,7 +16,13 @@ def registry_config(engine: EngineConfig) -> RegistryConfig:
         max_concurrent_downloads=engine.max_concurrent_downloads,
         max_concurrent_uploads=engine.max_concurrent_uploads,
         max_download_attempts=engine.max_download_attempts,
-        http_proxy=engine.proxies.http_proxy,
-        https_proxy=engine.proxies.https_proxy,
-        no_proxy=engine.proxies.no_proxy,
+        http_proxy=engine.http_proxy or engine.proxies.http_proxy,
+        https_proxy=engine.https_proxy or engine.proxies.https_proxy,
+        no_proxy=engine.no_proxy or engine.proxies.no_proxy,
     )
+
+
+def masked(url: str) -> str:
+    """A proxy's address as others may see it: whoever it knows us as, and the password, left out."""
+    place = urlsplit(url).netloc
+    return url.replace(place, f"xxxxx:xxxxx@{place.rpartition('@')[2]}", 1) if "@" in place else url
