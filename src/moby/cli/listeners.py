@@ -56,6 +56,7 @@ def open_listener(address: str, group: str, *, named: bool) -> dict[str, socket.
 
 
 def _tcp(host: str, port: int, address: str) -> socket.socket:
+    listener = None
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family[0], socket.SOCK_STREAM)
@@ -63,6 +64,8 @@ def _tcp(host: str, port: int, address: str) -> socket.socket:
         listener.bind(family[4])
         listener.listen(_BACKLOG)
     except OSError as error:
+        if listener is not None:
+            listener.close()
         raise Conflict(
             f"failed to load listeners: listen {address}: {(error.strerror or str(error)).lower()}"
         ) from error
@@ -74,6 +77,7 @@ def _unix(path: Path, group: str, *, named: bool) -> socket.socket:
         raise Conflict(
             f"failed to load listeners: can't create unix socket {path}: another daemon listens there"
         )
+    number = _group(group, named=named)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     mask = os.umask(0o777)
     try:
@@ -90,7 +94,7 @@ def _unix(path: Path, group: str, *, named: bool) -> socket.socket:
         ) from error
     finally:
         os.umask(mask)
-    os.chown(path, 0, _group(group, named=named))
+    os.chown(path, 0, number)
     path.chmod(0o660)
     listener.listen(_BACKLOG)
     return listener
