@@ -217,7 +217,7 @@ def _lets_through(key: str, filters: Filters, event: Event) -> bool:
 
 
 def _registries(config: EngineConfig) -> RegistryConfig:
-    mirrors = list(config.registry_mirrors)
+    mirrors = [f"{mirror.rstrip('/')}/" for mirror in config.registry_mirrors]
     ranges = [entry for entry in config.insecure_registries if "/" in entry]
     official = IndexInfo(name="docker.io", mirrors=mirrors, official=True)
     named = {
