@@ -102,3 +102,5 @@ def _address(host: str) -> str:
         return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
     except OSError as error:
         raise System(f"error resolving passed in network volume address: {error.strerror}") from error
+    except UnicodeError as error:
+        raise System(f"error resolving passed in network volume address: {error}") from error

@@ -265,10 +265,14 @@ class Volumes:
         return await blocking(_size, (await self.get(name)).mountpoint)
 
     async def list(self) -> Sequence[StoredVolume]:
-        """Every volume; one whose driver lost it is left out."""
+        """Every volume; one whose driver lost it, or does not answer, is left out."""
         found = []
         for driver_name, driver in self._drivers.items():
-            known = {volume.name: volume for volume in await driver.list()}
+            try:
+                known = {volume.name: volume for volume in await driver.list()}
+            except MobyError:
+                log.exception("cannot list volumes", extra={"driver": driver_name})
+                continue
             found += [
                 _stored(record, driver, known[record.name])
                 for record in self._records.values()
