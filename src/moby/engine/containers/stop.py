@@ -32,7 +32,7 @@ class Stopper:
     async def stop(self, name: str, *, signal_: str = "", timeout_s: int | None = None) -> None:
         """Ask it to end, and kill it when it does not. Raises NotModified if it does not run."""
         container = self._shelf.find(name)
-        if not container.record.state.running:
+        if not await _running(container):
             raise NotModified("container is already stopped")
         number = parse_signal(signal_) if signal_ else None
         try:
@@ -79,7 +79,7 @@ class Stopper:
         """Send a signal; SIGKILL waits for the end."""
         number = parse_signal(signal_) if signal_ else int(signal.SIGKILL)
         container = self._shelf.find(name)
-        if not container.record.state.running:
+        if not await _running(container):
             raise Conflict(f"cannot kill container: {name}: container {container.id} is not running")
         if number == signal.SIGKILL:
             await self.kill_now(container)
@@ -141,6 +141,14 @@ class Stopper:
             await self.end(container)
         except MobyError:
             log.exception("cannot stop container at shutdown", extra={"container": container.id})
+
+
+async def _running(container: Container) -> bool:
+    """Does it run? Of one that is being started: as soon as that is known, its output may be seen before."""
+    if not container.record.state.running:
+        async with container.lock:
+            pass
+    return container.record.state.running
 
 
 async def _within(stopped: asyncio.Future[int], limit_s: float | None) -> bool:
