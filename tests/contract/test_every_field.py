@@ -26,6 +26,7 @@ from moby.core.types.containers import (
 from moby.engine.config import EngineConfig
 from moby.engine.containers.checks import check_config, check_host_config
 from moby.engine.containers.conflicts import check_conflicts
+from moby.host.cgroups import cgroup_facts
 from moby.runtime.spec import SpecInput, User, build_spec
 from tests.contract.schema import DEFINITION
 
@@ -53,6 +54,8 @@ IN_HOST_SPEC: dict[str, Any] = {
     "CgroupnsMode": "private",
     "CpuPeriod": 50_000,
     "CpuQuota": 50_000,
+    "CpuRealtimePeriod": 1_000_000,
+    "CpuRealtimeRuntime": 10_000,
     "CpuShares": 100,
     "CpusetCpus": "0",
     "CpusetMems": "0",
@@ -96,6 +99,7 @@ READ: dict[str, str] = {
     "AutoRemove": "engine/containers/remove.py",
     "Binds": "engine/containers/volumes.py",
     "ConsoleSize": "runtime/spec/document.py",
+    "CpuPercent": "engine/containers/limits.py",
     "DeviceRequests": "engine/containers/launch.py",
     "Dns": "engine/containers/launch.py",
     "DnsOptions": "engine/containers/launch.py",
@@ -119,15 +123,12 @@ READ: dict[str, str] = {
 REFUSED: dict[str, Any] = {
     "Cgroup": "container:other",
     "CpuCount": 1,
-    "CpuPercent": 1,
     "IOMaximumBandwidth": 1,
     "IOMaximumIOps": 1,
     "Isolation": "hyperv",
     "StorageOpt": {"size": "1G"},
     "UsernsMode": "other",
 }
-# Told by the kernel whether they can be had.
-BY_THE_KERNEL = frozenset({"CpuRealtimePeriod", "CpuRealtimeRuntime"})
 # For clients and builders: the engine keeps and shows them.
 KEPT = frozenset(
     {"ArgsEscaped", "AttachStderr", "AttachStdin", "AttachStdout", "ContainerIDFile", "OnBuild", "Shell"}
@@ -152,7 +153,7 @@ def attribute(struct: type[msgspec.Struct], name: str) -> str:
 
 
 def test_every_field_is_accounted_for_once() -> None:
-    tables = [IN_CONFIG_SPEC, IN_HOST_SPEC, READ, REFUSED, BY_THE_KERNEL, KEPT]
+    tables = [IN_CONFIG_SPEC, IN_HOST_SPEC, READ, REFUSED, KEPT]
     listed = [name for table in tables for name in table]
     assert sorted(listed) == sorted(set(listed))
     assert set(listed) == ALL
@@ -202,7 +203,7 @@ def test_what_is_only_kept_is_shown_again(name: str) -> None:
 
 def check(config: ContainerConfig, host: HostConfig) -> None:
     check_config(config)
-    check_host_config(host)
+    check_host_config(host, cgroup_facts())
     check_conflicts(config, host, EngineConfig())
 
 
@@ -211,7 +212,7 @@ def test_defaults_are_refused_by_nothing() -> None:
 
 
 def test_a_refusal_names_the_field() -> None:
-    for name in ("Cgroup", "CpuCount", "CpuPercent"):
+    for name in ("Cgroup", "CpuCount"):
         host = HostConfig(**{attribute(HostConfig, name): REFUSED[name]})
         with pytest.raises(MobyError, match=name):
             check(ContainerConfig(), host)

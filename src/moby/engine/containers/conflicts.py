@@ -10,6 +10,7 @@ from ipaddress import ip_address
 
 from moby.core.errors import InvalidParameter, NotImplemented, System
 from moby.core.types.containers import ContainerConfig, HostConfig
+from moby.core.types.host_config import RestartPolicy
 from moby.engine.config import EngineConfig
 from moby.engine.containers.mount_specs import check_target
 from moby.runtime.spec import parse_security_options
@@ -22,7 +23,9 @@ _NEEDS_PQUOTA = "--storage-opt is supported only for overlay over xfs with 'pquo
 def check_conflicts(config: ContainerConfig, host: HostConfig, settings: EngineConfig) -> None:
     """Raises InvalidParameter; System and NotImplemented for what no container of ours can have."""
     _check_network_mode(config, host)
-    _check_restart_policy(host)
+    if host.auto_remove and host.restart_policy.name not in ("", "no"):
+        raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
+    check_restart_policy(host.restart_policy)
     _check_names(host)
     parse_security_options(host.security_opt)
     check_runtime(host.runtime, settings)
@@ -41,7 +44,6 @@ def check_conflicts(config: ContainerConfig, host: HostConfig, settings: EngineC
     for field, asked in (
         ("Cgroup", host.cgroup),
         ("CpuCount", host.cpu_count),
-        ("CpuPercent", host.cpu_percent),
     ):
         if asked:
             raise NotImplemented(f"HostConfig.{field} is not supported on linux")
@@ -77,10 +79,8 @@ def _check_network_mode(config: ContainerConfig, host: HostConfig) -> None:
         )
 
 
-def _check_restart_policy(host: HostConfig) -> None:
-    policy = host.restart_policy
-    if host.auto_remove and policy.name not in ("", "no"):
-        raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
+def check_restart_policy(policy: RestartPolicy) -> None:
+    """Raises InvalidParameter."""
     if policy.name and policy.name not in _POLICIES:
         raise InvalidParameter(
             f"invalid restart policy: unknown policy '{policy.name}'; "

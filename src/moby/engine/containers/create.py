@@ -90,9 +90,9 @@ class Creator:
         settings = self._config.current
         config, host = request.config(), request.host_config or HostConfig()
         check_config(config)
-        check_host_config(host)
+        warnings = check_host_config(host, cgroup_facts())
         check_conflicts(config, host, settings)
-        warnings = self._check_capabilities(host)
+        warnings += self._check_capabilities(host)
         async with Undo() as undo:
             container_id = os.urandom(32).hex()
             chosen = self._reserve(name, container_id)

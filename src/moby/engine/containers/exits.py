@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from typing import Any
 
+from moby.core.config import ConfigSource
 from moby.core.errors import MobyError
 from moby.core.networks import Networks
 from moby.core.runtime import Exited, OutOfMemory, Resync, Runtime
+from moby.engine.config import EngineConfig
 from moby.engine.containers.container import Container
 from moby.engine.containers.networking import disconnected
 from moby.engine.containers.places import Places
 from moby.engine.containers.record import NEVER, timestamp
 from moby.engine.containers.shelf import Shelf
 from moby.engine.execs.ends import ExecEnds
+from moby.host.cgroups import killed_for_memory
+from moby.host.threads import blocking
 from moby.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
 
 _DRAIN_LIMIT_S = 10.0
 _SUBSCRIBED_S = 0.5
+_KILLED = 128 + signal.SIGKILL
 
 Resynchronise = Callable[[], Awaitable[None]]
 AfterExit = Callable[[Container], Coroutine[Any, Any, None]]
@@ -39,8 +45,10 @@ class Exits:
         volumes: Volumes,
         execs: ExecEnds,
         places: Places,
+        config: ConfigSource[EngineConfig],
     ) -> None:
         self._places = places
+        self._config = config
         self._shelf = shelf
         self._runtime = runtime
         self._networks = networks
@@ -103,9 +111,17 @@ class Exits:
 
     async def _out_of_memory(self, container: Container) -> None:
         async with container.lock:
-            container.record.state.oom_killed = True
+            state = container.record.state
+            if state.oom_killed and not state.running:
+                return  # found out when it ended
+            state.oom_killed = True
             await self._shelf.save(container)
         self._shelf.publish(container, "oom")
+
+    async def _killed_for_memory(self, container: Container) -> bool:
+        """Was it? The runtime's event may come after the container's end, or while no daemon ran."""
+        parent = container.record.host_config.cgroup_parent or self._config.current.cgroup_parent
+        return await blocking(killed_for_memory, f"{parent or '/docker'}/{container.id}")
 
     async def finish(self, container: Container, exit_status: int, exited_at: datetime | None) -> None:
         """Write down the end and free what the container held; the caller holds its lock.
@@ -115,6 +131,9 @@ class Exits:
         """
         state = container.record.state
         await drained(container)
+        if exit_status == _KILLED and not state.oom_killed and await self._killed_for_memory(container):
+            state.oom_killed = True
+            self._shelf.publish(container, "oom")
         started = state.started_at
         state.paused = False
         state.pid = 0

@@ -1,146 +1,193 @@
-"""This file is about `docker stats`: what containers use, sampled once however many ask."""
+"""This file is about `docker stats`: what containers use, sampled once a second however many watch."""
 
 from __future__ import annotations
 
 import asyncio
-import os
+import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
-from moby.core.types.stats import (
-    BlkioEntry,
-    BlkioStats,
-    ContainerStats,
-    CpuStats,
-    CpuUsage,
-    InterfaceStats,
-    MemoryStats,
-    PidsStats,
-    ThrottlingData,
-)
+import msgspec
+
+from moby.core.types.stats import ContainerStats
 from moby.engine.containers.container import Container
 from moby.engine.containers.record import timestamp
+from moby.engine.containers.sampling import Sampler
 from moby.engine.containers.shelf import Shelf
-from moby.host.cgroups.usage import BlockCount, CgroupUsage, cgroup_directories, cgroup_usage
 from moby.host.threads import blocking
 
+log = logging.getLogger(__name__)
+
 _EVERY_S = 1.0
-_FRESH_S = 0.5
-_NS = 1_000_000_000
+# What is due this soon is sampled together with what is due now.
+_TOGETHER_S = 0.1
+_KEPT_OPEN = 256
+
+
+class Feed:
+    """The samples of one container for all who watch it; there is one as long as anybody does."""
+
+    def __init__(self, container: Container) -> None:
+        self.container = container
+        self.watchers = 0
+        self.due = 0.0
+        self.latest: ContainerStats | None = None
+        self.count = 0
+        self.sampler: Sampler | None = None
+        self._news = asyncio.Event()
+
+    def publish(self, sample: ContainerStats | None) -> None:
+        """A new sample; None is the end."""
+        self.latest = sample
+        self.count += 1
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def after(self, seen: int) -> ContainerStats | None:
+        """The latest sample, when there is another than the first `seen`."""
+        while self.count == seen:
+            await self._news.wait()
+        return self.latest
+
+    def close(self) -> None:
+        """Let go of the files of the container's last run."""
+        if self.sampler is not None:
+            self.sampler.close()
+            self.sampler = None
 
 
 class Stats:
-    """Samples containers."""
+    """Samples containers; `run` has to run for those that are watched."""
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._latest: dict[str, tuple[float, ContainerStats]] = {}
+        self._feeds: dict[str, Feed] = {}
+        self._wake = asyncio.Event()
 
     async def stats(self, name: str, *, stream: bool, one_shot: bool) -> AsyncIterator[ContainerStats]:
         """Samples, one a second; without `stream` the first that knows the one before it. Raises NotFound."""
-        return self._stats(self._shelf.find(name), stream=stream, one_shot=one_shot)
+        container = self._shelf.find(name)
+        if not stream and (one_shot or not _runs(container)):
+            return self._once(container)
+        return self._watch(container, stream=stream)
 
-    async def _stats(
-        self, container: Container, *, stream: bool, one_shot: bool
-    ) -> AsyncGenerator[ContainerStats, None]:
-        state = container.record.state
-        if not stream and (one_shot or not state.running or state.restarting):
-            yield await self._sample(container)
-            return
-        previous = None
+    async def _once(self, container: Container) -> AsyncGenerator[ContainerStats, None]:
+        sampler = self._sampler(container, keep=False) if _runs(container) else None
+        found = await blocking(_sampled, [sampler]) if sampler else [None]
+        yield _named(container, found[0])
+
+    async def _watch(self, container: Container, *, stream: bool) -> AsyncGenerator[ContainerStats, None]:
+        feed = self._feeds.setdefault(container.id, Feed(container))
+        feed.watchers += 1
+        self._wake.set()
+        previous, seen = None, max(0, feed.count - 1)
         try:
-            while not container.removed:
-                sample = await self._sample(container)
-                if stream or previous is not None:
-                    yield _after(sample, previous)
+            while (sample := await feed.after(seen)) is not None:
+                seen = feed.count
+                if previous is not None:
+                    yield msgspec.structs.replace(
+                        sample, preread=previous.read, precpu_stats=previous.cpu_stats
+                    )
                     if not stream:
                         return
+                elif stream:
+                    yield sample
                 previous = sample
-                await asyncio.sleep(_EVERY_S)
         finally:
-            self._latest.pop(container.id, None)
+            feed.watchers -= 1
 
-    async def _sample(self, container: Container) -> ContainerStats:
-        """A sample that is fresh enough, or a new one; an empty one of what does not run."""
-        state, name = container.record.state, f"/{container.record.name}"
-        if not state.running or state.restarting:
-            return ContainerStats(container.id, name)
-        known = self._latest.get(container.id)
-        if known is not None and time.monotonic() - known[0] < _FRESH_S:
-            return known[1]
-        own_network = container.record.host_config.network_mode != "host"
+    async def run(self) -> None:
+        """Sample what is watched until cancelled."""
         try:
-            sample = await blocking(_read, state.pid, own_network)
-        except OSError:
-            # It has ended since.
-            return ContainerStats(container.id, name)
-        sample.id, sample.name, sample.read = container.id, name, timestamp()
-        self._latest[container.id] = (time.monotonic(), sample)
-        return sample
+            while True:
+                self._wake.clear()
+                self._drop()
+                now = time.monotonic()
+                due = [feed for feed in self._feeds.values() if feed.due <= now + _TOGETHER_S]
+                for feed in due:
+                    feed.due = now + _EVERY_S
+                if due:
+                    await self._sample(due)
+                elif self._feeds:
+                    await self._woken(min(feed.due for feed in self._feeds.values()) - now)
+                else:
+                    await self._wake.wait()
+        finally:
+            for feed in self._feeds.values():
+                feed.close()
+
+    async def _woken(self, within_s: float) -> None:
+        try:
+            async with asyncio.timeout(within_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _drop(self) -> None:
+        for name, feed in list(self._feeds.items()):
+            if feed.container.removed:
+                feed.publish(None)
+            if feed.container.removed or not feed.watchers:
+                feed.close()
+                del self._feeds[name]
+
+    async def _sample(self, feeds: Sequence[Feed]) -> None:
+        for feed in feeds:
+            self._follow(feed)
+        try:
+            found = await blocking(_sampled, [feed.sampler for feed in feeds])
+        except Exception:  # one second without samples must not be the end of all others
+            log.exception("cannot sample containers")
+            found = [None] * len(feeds)
+        for feed, sample in zip(feeds, found, strict=True):
+            feed.publish(_named(feed.container, sample))
+
+    def _follow(self, feed: Feed) -> None:
+        """Look at the container's present run, not at one before it."""
+        runs = _runs(feed.container)
+        if feed.sampler is not None and (not runs or feed.sampler.pid != feed.container.record.state.pid):
+            feed.close()
+        if feed.sampler is None and runs:
+            feed.sampler = self._sampler(feed.container, keep=len(self._feeds) <= _KEPT_OPEN)
+
+    def _sampler(self, container: Container, *, keep: bool) -> Sampler:
+        return Sampler(
+            container.id, container.record.state.pid, networked=self._networked(container), keep=keep
+        )
+
+    def _networked(self, container: Container) -> bool:
+        """Has it a network of its own, or does it share one that is a container's own?"""
+        owner: Container | None = container
+        while owner is not None and not owner.record.config.network_disabled:
+            mode = owner.record.host_config.network_mode
+            if not mode.startswith("container:"):
+                return mode not in ("host", "none")
+            owner = self._shelf.index.get(mode.partition(":")[2])
+        return False
 
 
-def _after(sample: ContainerStats, previous: ContainerStats | None) -> ContainerStats:
-    if previous is None:
-        return sample
-    return ContainerStats(
-        sample.id,
-        sample.name,
-        sample.os_type,
-        sample.read,
-        sample.cpu_stats,
-        sample.memory_stats,
-        sample.networks,
-        sample.pids_stats,
-        sample.blkio_stats,
-        preread=previous.read,
-        precpu_stats=previous.cpu_stats,
-    )
+def _runs(container: Container) -> bool:
+    state = container.record.state
+    return state.running and not state.restarting
 
 
-def _read(pid: int, own_network: bool) -> ContainerStats:
-    usage = cgroup_usage(cgroup_directories(pid))
-    total, processors = _machine()
-    return ContainerStats(
-        cpu_stats=CpuStats(
-            CpuUsage(usage.cpu_total, usage.cpu_each, usage.cpu_kernel, usage.cpu_user),
-            total,
-            processors,
-            ThrottlingData(usage.periods, usage.throttled_periods, usage.throttled_time),
-        ),
-        memory_stats=_memory(usage),
-        networks=_networks(pid) if own_network else {},
-        pids_stats=PidsStats(usage.processes, usage.processes_limit),
-        blkio_stats=BlkioStats(_entries(usage.block_bytes), _entries(usage.block_operations)),
-    )
-
-
-def _memory(usage: CgroupUsage) -> MemoryStats:
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = min(usage.memory_limit or machine, machine)
-    if usage.version == 2:
-        return MemoryStats(usage.memory, 0, usage.memory_details, 0, limit)
-    return MemoryStats(usage.memory, usage.memory_most, usage.memory_details, usage.memory_failures, limit)
-
-
-def _entries(counts: list[BlockCount]) -> list[BlkioEntry] | None:
-    return [BlkioEntry(count.major, count.minor, count.operation, count.value) for count in counts] or None
-
-
-def _machine() -> tuple[int, int]:
-    """The time that all processors have spent, in nanoseconds, and how many there are (proc_stat(5))."""
-    lines = Path("/proc/stat").read_text().splitlines()
-    ticks = sum(int(word) for word in lines[0].split()[1:9])
-    processors = sum(line.startswith("cpu") and line[3:4].isdigit() for line in lines)
-    return ticks * _NS // os.sysconf("SC_CLK_TCK"), processors
-
-
-def _networks(pid: int) -> dict[str, InterfaceStats]:
-    """The interfaces that a process sees, but for loopback (proc_pid_net(5), `dev`)."""
-    found = {}
-    for line in Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]:
-        name, _, rest = line.partition(":")
-        counts = [int(word) for word in rest.split()]
-        if (interface := name.strip()) != "lo" and len(counts) >= 12:
-            found[interface] = InterfaceStats(*counts[0:4], *counts[8:12])
+def _sampled(samplers: Sequence[Sampler | None]) -> list[ContainerStats | None]:
+    """In a thread; None for what does not run, or has ended since."""
+    found: list[ContainerStats | None] = []
+    for sampler in samplers:
+        sample = None
+        if sampler is not None:
+            try:
+                sample = sampler.sample()
+                sample.read = timestamp()
+            except OSError:
+                log.debug("a container ended before it was sampled")
+        found.append(sample)
     return found
+
+
+def _named(container: Container, sample: ContainerStats | None) -> ContainerStats:
+    """A sample of this container, an empty one if there is none."""
+    sample = sample or ContainerStats()
+    sample.id, sample.name = container.id, f"/{container.record.name}"
+    return sample

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from moby.core.errors import Conflict, InvalidParameter, System
+from moby.core.errors import Conflict, System
 from moby.core.runtime import Runtime
 from moby.core.types.containers import ContainerTopResponse
 from moby.engine.containers.change import running
@@ -28,7 +28,7 @@ class Top:
         arguments = ps_args or _DEFAULT
         for title, renamed in _RENAMED.findall(arguments):
             if title != "pid":
-                raise InvalidParameter(f'specifying "{title}={renamed}" is not allowed')
+                raise System(f'specifying "{title}={renamed}" is not allowed')
         container = self._shelf.find(name)
         running(container)
         if container.record.state.restarting:
@@ -61,10 +61,12 @@ def parse(text: str, pids: frozenset[int]) -> ContainerTopResponse:
         if not line:
             continue
         fields = _fields(line)
+        if len(fields) <= column:
+            continue
         pid = fields[column]
         if pid != "-":
             if not pid.isdigit():
-                raise System(f"Unexpected pid '{pid}'")
+                raise System(f"Unexpected pid '{pid}': strconv.Atoi: parsing \"{pid}\": invalid syntax")
             belongs = int(pid) in pids
         if belongs:
             last = len(titles) - 1

@@ -78,7 +78,7 @@ def container_services(
     execs = ExecShelf(shelf.index, run)
     exec_ends = ExecEnds(shelf, execs, runtime)
     trees = Trees(snapshotter, volumes)
-    exits = Exits(shelf, runtime, networks, volumes, exec_ends, places)
+    exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config)
     stopper = Stopper(shelf, runtime, config)
     remover = Remover(shelf, stopper, exits, planner, snapshotter, directory)
     changer = Changer(shelf, runtime)
@@ -104,10 +104,11 @@ def container_services(
     exits.starts_again = restarts.starts_again
     services = Execs(shelf, execs, runtime, monitors, config)
     health = HealthChecks(shelf, Probes(services))
+    stats = Stats(shelf)
     return ContainerServices(
         containers=Containers(verbs),
         changes=ContainerChanges(Top(shelf, runtime), Updater(shelf, runtime)),
-        stats=Stats(shelf),
+        stats=stats,
         streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
         execs=services,
         archives=Archiver(shelf, trees),
@@ -122,5 +123,6 @@ def container_services(
             lambda _: forgotten.free(),
             lambda _: exec_ends.tidy(),
             lambda _: health.run(),
+            lambda _: stats.run(),
         ],
     )

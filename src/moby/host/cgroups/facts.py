@@ -14,7 +14,10 @@ _NO_CONTROLLERS = frozenset({"unified", "systemd"})
 
 @dataclass(frozen=True, slots=True)
 class CgroupFacts:
-    """What `docker info` tells of control groups."""
+    """What `docker info` tells of control groups, and what decides which limits containers can have.
+
+    `cpus` and `memory_nodes` are lists as the kernel writes them, such as `0-3,8`.
+    """
 
     version: int
     controllers: frozenset[str]
@@ -27,6 +30,16 @@ class CgroupFacts:
     cpu_shares: bool
     cpuset: bool
     pids_limit: bool
+    memory_reservation: bool = False
+    swappiness: bool = False
+    block_weight: bool = False
+    block_weight_device: bool = False
+    block_read_rate: bool = False
+    block_write_rate: bool = False
+    block_read_operations: bool = False
+    block_write_operations: bool = False
+    cpus: str = ""
+    memory_nodes: str = ""
 
     @property
     def hybrid(self) -> bool:
@@ -44,7 +57,7 @@ def cgroup_facts(root: Path = _ROOT, own: Path = _SELF) -> CgroupFacts:
 
 def _unified(root: Path, own: Path) -> CgroupFacts:
     controllers = _words(root / "cgroup.controllers")
-    memory, cpu = "memory" in controllers, "cpu" in controllers
+    memory, cpu, block = "memory" in controllers, "cpu" in controllers, "io" in controllers
     return CgroupFacts(
         version=2,
         controllers=controllers,
@@ -57,6 +70,15 @@ def _unified(root: Path, own: Path) -> CgroupFacts:
         cpu_shares=cpu,
         cpuset="cpuset" in controllers,
         pids_limit="pids" in controllers,
+        memory_reservation=memory,
+        block_weight=block,
+        block_weight_device=block,
+        block_read_rate=block,
+        block_write_rate=block,
+        block_read_operations=block,
+        block_write_operations=block,
+        cpus=_text(root / "cpuset.cpus.effective"),
+        memory_nodes=_text(root / "cpuset.mems.effective"),
     )
 
 
@@ -87,11 +109,25 @@ def _legacy(root: Path) -> CgroupFacts:
         cpu_shares=(root / "cpu/cpu.shares").exists(),
         cpuset=(root / "cpuset/cpuset.cpus").exists(),
         pids_limit=(root / "pids").is_dir(),
+        memory_reservation=(root / "memory/memory.soft_limit_in_bytes").exists(),
+        swappiness=(root / "memory/memory.swappiness").exists(),
+        block_weight=(root / "blkio/blkio.weight").exists(),
+        block_weight_device=(root / "blkio/blkio.weight_device").exists(),
+        block_read_rate=(root / "blkio/blkio.throttle.read_bps_device").exists(),
+        block_write_rate=(root / "blkio/blkio.throttle.write_bps_device").exists(),
+        block_read_operations=(root / "blkio/blkio.throttle.read_iops_device").exists(),
+        block_write_operations=(root / "blkio/blkio.throttle.write_iops_device").exists(),
+        cpus=_text(root / "cpuset/cpuset.cpus"),
+        memory_nodes=_text(root / "cpuset/cpuset.mems"),
     )
 
 
 def _words(path: Path) -> frozenset[str]:
+    return frozenset(_text(path).split())
+
+
+def _text(path: Path) -> str:
     try:
-        return frozenset(path.read_text().split())
+        return path.read_text().strip()
     except OSError:
-        return frozenset()
+        return ""

@@ -10,10 +10,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from moby.host.cgroups.readings import Readings
+
 _ROOT = Path("/sys/fs/cgroup")
-_UNLIMITED = 1 << 62
-# The order of the fields of docker's answer; version 1 names its files after the first.
-_BLOCK_FILES = {
+_NO_LIMIT = (1 << 64) - 1
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+# What is counted of block devices, and the file of version 1 that has it: kernels before 5.0 have the first
+# of these tables for devices with their own scheduler (CFQ), all have the second.
+_SCHEDULED = {
+    "io_service_bytes": "blkio.io_service_bytes_recursive",
+    "io_serviced": "blkio.io_serviced_recursive",
+    "io_queue": "blkio.io_queued_recursive",
+    "io_service_time": "blkio.io_service_time_recursive",
+    "io_wait_time": "blkio.io_wait_time_recursive",
+    "io_merged": "blkio.io_merged_recursive",
+    "io_time": "blkio.time_recursive",
+    "sectors": "blkio.sectors_recursive",
+}
+_THROTTLED = {
     "io_service_bytes": "blkio.throttle.io_service_bytes_recursive",
     "io_serviced": "blkio.throttle.io_serviced_recursive",
 }
@@ -31,7 +45,10 @@ class BlockCount:
 
 @dataclass(slots=True)
 class CgroupUsage:
-    """What was read; None where there is no such number."""
+    """What was read; None where there is no such number. A limit of 2**64-1, or one near 2**63, is none.
+
+    `block` has the counts by their names, None without a controller of block devices.
+    """
 
     version: int
     cpu_total: int = 0
@@ -48,35 +65,44 @@ class CgroupUsage:
     memory_details: dict[str, int] = field(default_factory=dict)
     processes: int = 0
     processes_limit: int = 0
-    block_bytes: list[BlockCount] = field(default_factory=list)
-    block_operations: list[BlockCount] = field(default_factory=list)
+    block: dict[str, list[BlockCount]] | None = None
 
 
-def cgroup_directories(pid: int, root: Path = _ROOT, proc: Path = Path("/proc")) -> Mapping[str, Path]:
-    """Where the groups of a process are, by controller; version 2 has the empty name. Raises OSError."""
-    found: dict[str, Path] = {}
+def cgroup_directories(
+    pid: int, name: str = "", root: Path = _ROOT, proc: Path = Path("/proc")
+) -> Mapping[str, str]:
+    """Where the groups of a process are, by controller; version 2 has the empty name. Raises OSError.
+
+    If a group above a process's own has `name` in its name, that one is meant: an init system in a container
+    puts itself into a group of its own.
+    """
+    found: dict[str, str] = {}
     for line in (proc / str(pid) / "cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
+        if name and (at := path.find(name)) >= 0 and (end := path.find("/", at)) >= 0:
+            path = path[:end]
         if not controllers:
-            found[""] = Path(f"{root}{path}")
+            found[""] = f"{root}{path}"
             continue
         for controller in controllers.split(","):
             mounted = controllers if (root / controllers).exists() else controller
-            found[controller] = Path(f"{root / mounted}{path}")
+            found[controller] = f"{root / mounted}{path}"
     return found
 
 
-def cgroup_usage(directories: Mapping[str, Path]) -> CgroupUsage:
+def cgroup_usage(directories: Mapping[str, str], readings: Readings) -> CgroupUsage:
     """What a group uses now."""
-    unified = directories.get("")
-    if unified is not None and (unified / "cpu.stat").exists() and "memory" not in directories:
-        return _unified(unified)
-    return _legacy(directories)
+    if any(name and not name.startswith("name=") for name in directories):
+        return _legacy(directories, readings)
+    return _unified(directories.get("", ""), readings)
 
 
-def _unified(directory: Path) -> CgroupUsage:
-    cpu, events = _pairs(directory / "cpu.stat"), _pairs(directory / "memory.events")
-    found = CgroupUsage(
+def _unified(directory: str, readings: Readings) -> CgroupUsage:
+    def text(name: str) -> str:
+        return readings.text(f"{directory}/{name}")
+
+    cpu, events = _pairs(text("cpu.stat")), _pairs(text("memory.events"))
+    return CgroupUsage(
         version=2,
         cpu_total=cpu.get("usage_usec", 0) * 1000,
         cpu_user=cpu.get("user_usec", 0) * 1000,
@@ -84,77 +110,84 @@ def _unified(directory: Path) -> CgroupUsage:
         periods=cpu.get("nr_periods", 0),
         throttled_periods=cpu.get("nr_throttled", 0),
         throttled_time=cpu.get("throttled_usec", 0) * 1000,
-        memory=_number(directory / "memory.current"),
-        memory_most=_number(directory / "memory.peak"),
-        memory_failures=events.get("max", 0),
-        memory_limit=_number(directory / "memory.max"),
-        memory_details=_pairs(directory / "memory.stat"),
-        processes=_number(directory / "pids.current"),
-        processes_limit=_number(directory / "pids.max"),
+        memory=_number(text("memory.current")),
+        memory_most=_number(text("memory.peak")),
+        memory_failures=events.get("oom", 0),
+        memory_limit=_number(text("memory.max"), _NO_LIMIT),
+        memory_details=_pairs(text("memory.stat")),
+        processes=_number(text("pids.current")),
+        processes_limit=_number(text("pids.max"), _NO_LIMIT),
+        block={"io_service_bytes": _block_2(text("io.stat"))},
     )
-    for line in _lines(directory / "io.stat"):
+
+
+def _block_2(text: str) -> list[BlockCount]:
+    """Lines of `8:0 rbytes=4096 wbytes=0 rios=1`."""
+    found = []
+    for line in text.splitlines():
         device, _, rest = line.partition(" ")
-        major, _, minor = device.partition(":")
-        counts = dict(word.partition("=")[::2] for word in rest.split())
-        for key, operation in (("rbytes", "read"), ("wbytes", "write")):
-            if counts.get(key, "").isdigit():
-                found.block_bytes.append(BlockCount(int(major), int(minor), operation, int(counts[key])))
+        major, colon, minor = device.partition(":")
+        if colon and rest:
+            counts = dict(word.partition("=")[::2] for word in rest.split())
+            for key, operation in (("rbytes", "read"), ("wbytes", "write")):
+                value = counts.get(key, "")
+                found.append(
+                    BlockCount(int(major), int(minor), operation, int(value) if value.isdigit() else 0)
+                )
     return found
 
 
-def _legacy(directories: Mapping[str, Path]) -> CgroupUsage:
-    nowhere = Path("/nonexistent")
-    cpu, account = directories.get("cpu", nowhere), directories.get("cpuacct", nowhere)
-    memory, pids = directories.get("memory", nowhere), directories.get("pids", nowhere)
-    throttling, ticks = _pairs(cpu / "cpu.stat"), _pairs(account / "cpuacct.stat")
-    tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-    block = directories.get("blkio", nowhere)
+def _legacy(directories: Mapping[str, str], readings: Readings) -> CgroupUsage:
+    def text(controller: str, name: str) -> str:
+        directory = directories.get(controller)
+        return readings.text(f"{directory}/{name}") if directory else ""
+
+    throttling, ticks = _pairs(text("cpu", "cpu.stat")), _pairs(text("cpuacct", "cpuacct.stat"))
     return CgroupUsage(
         version=1,
-        cpu_total=_number(account / "cpuacct.usage"),
-        cpu_user=ticks.get("user", 0) * tick_ns,
-        cpu_kernel=ticks.get("system", 0) * tick_ns,
-        cpu_each=[int(word) for word in " ".join(_lines(account / "cpuacct.usage_percpu")).split()],
+        cpu_total=_number(text("cpuacct", "cpuacct.usage")),
+        cpu_user=ticks.get("user", 0) * _TICK_NS,
+        cpu_kernel=ticks.get("system", 0) * _TICK_NS,
+        cpu_each=[int(word) for word in text("cpuacct", "cpuacct.usage_percpu").split()],
         periods=throttling.get("nr_periods", 0),
         throttled_periods=throttling.get("nr_throttled", 0),
         throttled_time=throttling.get("throttled_time", 0),
-        memory=_number(memory / "memory.usage_in_bytes"),
-        memory_most=_number(memory / "memory.max_usage_in_bytes"),
-        memory_failures=_number(memory / "memory.failcnt"),
-        memory_limit=_number(memory / "memory.limit_in_bytes"),
-        memory_details=_pairs(memory / "memory.stat"),
-        processes=_number(pids / "pids.current"),
-        processes_limit=_number(pids / "pids.max"),
-        block_bytes=_block(block / _BLOCK_FILES["io_service_bytes"]),
-        block_operations=_block(block / _BLOCK_FILES["io_serviced"]),
+        memory=_number(text("memory", "memory.usage_in_bytes")),
+        memory_most=_number(text("memory", "memory.max_usage_in_bytes")),
+        memory_failures=_number(text("memory", "memory.failcnt")),
+        memory_limit=_number(text("memory", "memory.limit_in_bytes")),
+        memory_details=_pairs(text("memory", "memory.stat")),
+        processes=_number(text("pids", "pids.current")),
+        processes_limit=_number(text("pids", "pids.max")),
+        block=_block_1(directories["blkio"], readings) if "blkio" in directories else None,
     )
 
 
-def _block(path: Path) -> list[BlockCount]:
-    """Lines of `8:0 Read 4096`; the sum at the end is left out."""
+def _block_1(directory: str, readings: Readings) -> dict[str, list[BlockCount]]:
+    if readings.text(f"{directory}/{_SCHEDULED['io_serviced']}"):
+        found = {name: _counts(readings.text(f"{directory}/{file}")) for name, file in _SCHEDULED.items()}
+        if any(found.values()):
+            return found
+    return {name: _counts(readings.text(f"{directory}/{file}")) for name, file in _THROTTLED.items()}
+
+
+def _counts(text: str) -> list[BlockCount]:
+    """Lines of `8:0 Read 4096`, or `8:0 4096`; the sum of all, at the end, is left out."""
     found = []
-    for line in _lines(path):
+    for line in text.splitlines():
         words = line.split()
-        if len(words) == 3 and words[2].isdigit():
-            major, _, minor = words[0].partition(":")
-            found.append(BlockCount(int(major), int(minor), words[1], int(words[2])))
+        major, colon, minor = words[0].partition(":") if len(words) > 1 else ("", "", "")
+        if colon and words[-1].isdigit():
+            found.append(BlockCount(int(major), int(minor), "".join(words[1:-1]), int(words[-1])))
     return found
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []
+def _number(text: str, unlimited: int = 0) -> int:
+    """A number, 0 for one that is missing."""
+    word = text.strip()
+    return int(word) if word.isdigit() else unlimited if word == "max" else 0
 
 
-def _number(path: Path) -> int:
-    """A number; 0 for one that is missing, or stands for no limit."""
-    lines = _lines(path)
-    value = int(lines[0]) if lines and lines[0].strip().isdigit() else 0
-    return value if value < _UNLIMITED else 0
-
-
-def _pairs(path: Path) -> dict[str, int]:
-    words = (line.split() for line in _lines(path))
-    return {pair[0]: int(pair[1]) for pair in words if len(pair) == 2 and pair[1].isdigit()}
+def _pairs(text: str) -> dict[str, int]:
+    words = text.split()
+    return {name: int(value) for name, value in zip(words[::2], words[1::2], strict=False) if value.isdigit()}

@@ -7,69 +7,73 @@ from collections.abc import Sequence
 from typing import Any
 
 from moby.core.errors import InvalidParameter
-from moby.core.types.containers import HostConfig, ThrottleDevice, Ulimit, WeightDevice
+from moby.core.types.host_config import Resources, ThrottleDevice, Ulimit, WeightDevice
 
 _PERIOD_US = 100_000
 
 
-def resources(host: HostConfig) -> dict[str, Any]:
-    """The cgroup section, without devices."""
+def resources(limits: Resources) -> dict[str, Any]:
+    """The cgroup section, without devices; of changes to limits, what they change."""
     found: dict[str, Any] = {}
-    if memory := _memory(host):
+    if memory := _memory(limits):
         found["memory"] = memory
-    if cpu := _cpu(host):
+    if cpu := _cpu(limits):
         found["cpu"] = cpu
-    if host.pids_limit:
-        found["pids"] = {"limit": host.pids_limit if host.pids_limit > 0 else -1}
-    if block := _block(host):
+    if limits.pids_limit is not None:
+        found["pids"] = {"limit": limits.pids_limit if limits.pids_limit > 0 else -1}
+    if block := _block(limits):
         found["blockIO"] = block
     return found
 
 
-def _memory(host: HostConfig) -> dict[str, Any]:
+def _memory(limits: Resources) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if host.memory > 0:
-        found["limit"] = host.memory
-    if host.memory_reservation > 0:
-        found["reservation"] = host.memory_reservation
-    if host.memory_swap:
-        found["swap"] = host.memory_swap
-    if host.memory_swappiness is not None and host.memory_swappiness >= 0:
-        found["swappiness"] = host.memory_swappiness
-    if host.oom_kill_disable:
+    if limits.memory > 0:
+        found["limit"] = limits.memory
+    if limits.memory_reservation > 0:
+        found["reservation"] = limits.memory_reservation
+    if limits.memory_swap:
+        found["swap"] = limits.memory_swap
+    if limits.memory_swappiness is not None and limits.memory_swappiness >= 0:
+        found["swappiness"] = limits.memory_swappiness
+    if limits.oom_kill_disable:
         found["disableOOMKiller"] = True
     return found
 
 
-def _cpu(host: HostConfig) -> dict[str, Any]:
+def _cpu(limits: Resources) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if host.cpu_shares:
-        found["shares"] = max(0, host.cpu_shares)
-    if host.nano_cpus > 0:
+    if limits.cpu_shares:
+        found["shares"] = limits.cpu_shares
+    if limits.nano_cpus > 0:
         found["period"] = _PERIOD_US
-        found["quota"] = host.nano_cpus * _PERIOD_US // 1_000_000_000
-    if host.cpu_period:
-        found["period"] = host.cpu_period
-    if host.cpu_quota:
-        found["quota"] = host.cpu_quota
-    if host.cpuset_cpus:
-        found["cpus"] = host.cpuset_cpus
-    if host.cpuset_mems:
-        found["mems"] = host.cpuset_mems
+        found["quota"] = limits.nano_cpus * _PERIOD_US // 1_000_000_000
+    if limits.cpu_period:
+        found["period"] = limits.cpu_period
+    if limits.cpu_quota:
+        found["quota"] = limits.cpu_quota
+    if limits.cpu_realtime_period:
+        found["realtimePeriod"] = limits.cpu_realtime_period
+    if limits.cpu_realtime_runtime:
+        found["realtimeRuntime"] = limits.cpu_realtime_runtime
+    if limits.cpuset_cpus:
+        found["cpus"] = limits.cpuset_cpus
+    if limits.cpuset_mems:
+        found["mems"] = limits.cpuset_mems
     return found
 
 
-def _block(host: HostConfig) -> dict[str, Any]:
+def _block(limits: Resources) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if host.blkio_weight:
-        found["weight"] = host.blkio_weight
-    if host.blkio_weight_device:
-        found["weightDevice"] = [_weight(device) for device in host.blkio_weight_device]
+    if limits.blkio_weight:
+        found["weight"] = limits.blkio_weight
+    if limits.blkio_weight_device:
+        found["weightDevice"] = [_weight(device) for device in limits.blkio_weight_device]
     for key, listed in (
-        ("throttleReadBpsDevice", host.blkio_device_read_bps),
-        ("throttleWriteBpsDevice", host.blkio_device_write_bps),
-        ("throttleReadIOPSDevice", host.blkio_device_read_iops),
-        ("throttleWriteIOPSDevice", host.blkio_device_write_iops),
+        ("throttleReadBpsDevice", limits.blkio_device_read_bps),
+        ("throttleWriteBpsDevice", limits.blkio_device_write_bps),
+        ("throttleReadIOPSDevice", limits.blkio_device_read_iops),
+        ("throttleWriteIOPSDevice", limits.blkio_device_write_iops),
     ):
         if listed:
             found[key] = [_throttle(device) for device in listed]
@@ -80,7 +84,7 @@ def _numbers(path: str) -> dict[str, Any]:
     try:
         device = os.stat(path).st_rdev
     except OSError as error:
-        raise InvalidParameter(f"{path}: {(error.strerror or '').lower()}") from error
+        raise InvalidParameter(f"stat {path}: {(error.strerror or '').lower()}") from error
     return {"major": os.major(device), "minor": os.minor(device)}
 
 

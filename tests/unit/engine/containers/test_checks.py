@@ -7,6 +7,7 @@ import pytest
 from moby.core.errors import InvalidParameter
 from moby.core.types.containers import ContainerConfig, HealthConfig, HostConfig, PortBinding
 from moby.engine.containers.checks import check_config, check_host_config
+from moby.host.cgroups import cgroup_facts
 
 
 @pytest.mark.parametrize(
@@ -55,10 +56,10 @@ def test_working_directory_is_cleaned() -> None:
 )  # fmt: skip
 def test_bad_host_configuration(host: HostConfig, message: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
-        check_host_config(host)
+        check_host_config(host, cgroup_facts())
     assert caught.value.message == message
 
 
 def test_defaults_pass() -> None:
     check_config(ContainerConfig())
-    check_host_config(HostConfig())
+    assert check_host_config(HostConfig(), cgroup_facts()) == []
