@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 
 from moby.core.errors import Conflict
 from moby.core.types.containers import FilesystemChange
 from moby.engine.containers.record import Record
 from moby.engine.containers.shelf import Shelf
-from moby.engine.containers.tree import Trees, upper_directory
+from moby.engine.containers.tree import Trees
+from moby.host.files import translation
+from moby.host.mounts import open_without_links
 from moby.host.threads import blocking
 
 MODIFIED, ADDED, DELETED = 0, 1, 2
-_OPAQUE = "trusted.overlay.opaque"
 # What a container gets from us at every start, and whose mount points are made for that.
 _OURS = frozenset({
     "dev", "dev/console", "dev/mqueue", "dev/pts", "dev/shm", "etc/hostname", "etc/hosts", "etc/mtab",
@@ -35,8 +38,9 @@ class Changes:
         container = self._shelf.find(name)
         if container.removing or container.record.state.dead:
             raise Conflict(f"container is marked for removal: {container.id}")
-        upper, lower = upper_directory(await self._trees.mounts(container))
-        return await blocking(compare, upper, lower, not_its_own(container.record))
+        async with self._trees.upper(container) as upper, self._trees.image(container) as image:
+            with translation("cannot compare the container with its image"):
+                return await blocking(compare, upper, image, not_its_own(container.record))
 
 
 def not_its_own(record: Record) -> Callable[[str], bool]:
@@ -46,65 +50,70 @@ def not_its_own(record: Record) -> Callable[[str], bool]:
     return points.__contains__
 
 
-def compare(upper: Path, lower: Sequence[Path], skip: Callable[[str], bool]) -> list[FilesystemChange]:
-    """What an overlay's upper directory changes in those below it."""
-    return [FilesystemChange(kind, f"/{path}") for path, kind in _walk(upper, lower, "", skip)]
+@dataclass(slots=True)
+class _Directory:
+    descriptor: int
+    path: str
+    names: list[str]
+    left: Iterator[str]
+    changed: bool = False
 
 
-def _walk(
-    upper: Path, lower: Sequence[Path], path: str, skip: Callable[[str], bool]
-) -> Iterator[tuple[str, int]]:
-    for entry in sorted(os.scandir(upper / path), key=lambda entry: entry.name):
-        below = f"{path}/{entry.name}" if path else entry.name
-        found = entry.stat(follow_symlinks=False)
-        if stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
-            yield below, DELETED
-            continue
-        known = _exists(lower, below)
-        inside = list(_walk(upper, lower, below, skip)) if entry.is_dir(follow_symlinks=False) else []
-        if skip(below) or (not inside and _only_for_mounts(entry, below, skip)):
-            yield from inside
-            continue
-        yield below, MODIFIED if known else ADDED
-        yield from inside
+def compare(upper: int, image: int, skip: Callable[[str], bool]) -> list[FilesystemChange]:
+    """What an overlay's upper directory changes in the image's tree; both are descriptors.
+
+    Both trees are somebody else's, who may change the upper one meanwhile: no link is followed.
+    """
+    found: dict[str, int] = {}
+    with ExitStack() as stack:
+        opened = [_open(upper, ".", "")]
+        stack.callback(_close, opened)
+        while opened:
+            directory = opened[-1]
+            if (name := next(directory.left, None)) is None:
+                os.close(opened.pop().descriptor)
+                if opened:
+                    _leave(directory, opened[-1], image, skip, found)
+                continue
+            path = f"{directory.path}/{name}".lstrip("/")
+            with suppress(FileNotFoundError):
+                status = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    opened.append(_open(directory.descriptor, name, path))
+                elif stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
+                    found[path], directory.changed = DELETED, True
+                elif not skip(path):
+                    found[path], directory.changed = _kind(image, path), True
+    return [FilesystemChange(kind, f"/{path}") for path, kind in sorted(found.items())]
 
 
-def _only_for_mounts(entry: os.DirEntry[str], path: str, skip: Callable[[str], bool]) -> bool:
-    """Is a directory changed by nothing but mount points that were made in it?"""
-    if not entry.is_dir(follow_symlinks=False):
-        return False
-    names = os.listdir(entry.path)
-    return bool(names) and all(skip(f"{path}/{name}") for name in names)
+def _open(parent: int, name: str, path: str) -> _Directory:
+    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    names = os.listdir(descriptor)
+    return _Directory(descriptor, path, names, iter(names))
 
 
-def _exists(lower: Sequence[Path], path: str) -> bool:
-    """Is it in the image? The topmost directory that knows of it says so."""
-    for directory in lower:
-        try:
-            found = os.lstat(directory / path)
-        except FileNotFoundError:
-            if _hidden_above(directory, path):
-                return False
-            continue
-        except NotADirectoryError:
-            return False
-        return not (stat.S_ISCHR(found.st_mode) and found.st_rdev == 0)
-    return False
+def _close(opened: list[_Directory]) -> None:
+    while opened:
+        os.close(opened.pop().descriptor)
 
 
-def _hidden_above(directory: Path, path: str) -> bool:
-    """Does a directory above it hide what is further down: opaque, or a whiteout?"""
-    above = path
-    while "/" in above:
-        above = above.rpartition("/")[0]
-        try:
-            found = os.lstat(directory / above)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        if stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
-            return True
-        try:
-            return os.getxattr(directory / above, _OPAQUE, follow_symlinks=False) == b"y"
-        except OSError:
-            return False
-    return False
+def _leave(
+    directory: _Directory, above: _Directory, image: int, skip: Callable[[str], bool], found: dict[str, int]
+) -> None:
+    """A directory counts unless it changed only because mount points were made in it."""
+    path = directory.path
+    for_mounts = bool(directory.names) and all(skip(f"{path}/{name}") for name in directory.names)
+    if not skip(path) and (directory.changed or not for_mounts):
+        found[path], above.changed = _kind(image, path), True
+    above.changed |= directory.changed
+
+
+def _kind(image: int, path: str) -> int:
+    try:
+        os.close(open_without_links(image, path, os.O_PATH | os.O_NOFOLLOW))
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return ADDED
+        raise
+    return MODIFIED

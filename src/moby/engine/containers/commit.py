@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound
@@ -18,7 +16,7 @@ from moby.engine.containers.change import Changer
 from moby.engine.containers.changes import not_its_own
 from moby.engine.containers.merging import merge_image
 from moby.engine.containers.shelf import Shelf
-from moby.engine.containers.tree import Trees, upper_directory
+from moby.engine.containers.tree import Trees
 from moby.host.archives import Packer, PackOptions, piped
 from moby.images.archive_commit import CommitRequest
 from moby.images.changes import apply_changes
@@ -56,12 +54,12 @@ class CommitService:
         merged = _merged(config, record.config)
         if record.manifest is None:
             raise NotFound(f"the image of container {container.id} is not here")
-        upper, _ = upper_directory(await self._trees.mounts(container))
         request = CommitRequest(
             record.manifest, merged, " ".join(record.config.cmd or ()), options.author, options.comment
         )
-        pack = _packing(upper, not_its_own(record))
-        async with self._paused(container.id, wanted=options.pause and record.state.running):
+        pause = options.pause and record.state.running
+        async with self._trees.upper(container) as upper, self._paused(container.id, wanted=pause):
+            pack = _packing(upper, not_its_own(record))
             made = await self._images.commit(piped(pack), request, reference)
         shown = reference.familiar if reference is not None else ""
         told = {"comment": options.comment, "imageID": made, "imageRef": shown}
@@ -132,14 +130,10 @@ def _merged(config: ImageConfig, container: ContainerConfig) -> ImageConfig:
     return image_config(filled)
 
 
-def _packing(upper: Path, skip: Callable[[str], bool]) -> Callable[[BinaryIO], None]:
+def _packing(upper: int, skip: Callable[[str], bool]) -> Callable[[BinaryIO], None]:
     def pack(target: BinaryIO) -> None:
         packer = Packer(target, PackOptions(layer=True, skip=skip))
-        directory = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            packer.tree(directory, "", itself=False)
-        finally:
-            os.close(directory)
+        packer.tree(upper, "", itself=False)
         packer.close()
 
     return pack

@@ -1,21 +1,30 @@
-"""This file is about packing a tree into a tar archive, by descriptors: no link leads it anywhere."""
+"""This file is about packing a tree into a tar archive, by descriptors: no link leads it anywhere.
+
+The tree may be changed meanwhile, by somebody who means harm. What is in a directory is opened without being
+touched (O_PATH) and looked at before it is read: a device that took a file's place is never opened.
+"""
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
-import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
+
+from moby.host.archives.headers import END, header, marker, padding
+from moby.host.mounts import open_on_same_mount
 
 _BUFFER = 1 << 18
+_SMALL = 1 << 16
 _COPY = 1 << 20
+_LONGEST = 4096
 _CAPABILITY = "security.capability"
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 
@@ -34,174 +43,172 @@ class PackOptions:
     skip: Callable[[str], bool] = field(default=lambda _: False)
 
 
+class _Directory(NamedTuple):
+    descriptor: int
+    prefix: str
+    path: str
+    left: Iterator[str]
+
+
 class Packer:
-    """Writes members into one archive. Raises OSError; what vanishes while it is read is left out."""
+    """Writes members into one archive; `count` is how many. Raises OSError.
+
+    What vanishes while it is read is left out; what is deeper than any path can say is ENAMETOOLONG.
+    """
 
     def __init__(self, target: BinaryIO, options: PackOptions = PackOptions()) -> None:
         self._options = options
         self._target = io.BufferedWriter(cast("io.RawIOBase", target), _BUFFER)
-        self._archive = tarfile.TarFile(
-            fileobj=cast("Any", _Counted(cast("BinaryIO", self._target))),
-            mode="w",
-            format=tarfile.PAX_FORMAT,
-            errors="surrogateescape",
-            copybufsize=_COPY,
-        )
+        self._pipe = _descriptor(target)
         self._linked: dict[tuple[int, int], str] = {}
-        self._device = 0
+        self._open: list[_Directory] = []
+        self.count = 0
 
     def close(self) -> None:
         """Write the end."""
-        self._archive.close()
+        self._target.write(END)
         self._target.flush()
 
     def tree(self, directory: int, name: str, *, itself: bool = True) -> None:
         """A directory by its descriptor, and everything in it; `name` stands for it in the archive."""
-        found = os.fstat(directory)
-        self._device = found.st_dev
         if itself:
-            self._add(_info(name, found), None)
-        self._below(directory, f"{name}/" if name else "", "")
+            self._add(header(name, os.fstat(directory)))
+        self._below(os.dup(directory), f"{name.rstrip('/')}/" if name else "", "")
+        try:
+            while self._open:
+                parent, prefix, path, left = self._open[-1]
+                if (entry := next(left, None)) is None:
+                    os.close(self._open.pop().descriptor)
+                    continue
+                below = f"{path}/{entry}" if path else entry
+                if not self._options.skip(below):
+                    self._entry(parent, entry, f"{prefix}{entry}", below)
+        finally:
+            while self._open:
+                os.close(self._open.pop().descriptor)
 
     def one(self, parent: int, entry: str, name: str) -> None:
         """One entry of a directory that is none itself."""
         self._entry(parent, entry, name, entry)
 
     def _below(self, directory: int, prefix: str, path: str) -> None:
-        if self._options.layer and any(_attribute(directory, name) == b"y" for name in _OPAQUE):
-            self._add(_empty(f"{prefix}{OPAQUE}"), None)
-        for entry in sorted(os.listdir(directory)):
-            below = f"{path}/{entry}" if path else entry
-            if not self._options.skip(below):
-                self._entry(directory, entry, f"{prefix}{entry}", below)
+        """What is in a directory comes next; the descriptor is ours from here on."""
+        try:
+            _check_length(prefix)
+            if self._options.layer and any(_attribute(directory, name) == b"y" for name in _OPAQUE):
+                self._add(marker(f"{prefix}{OPAQUE}"))
+            # Its own open file: an inherited one would share its position with others.
+            with_position = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+            try:
+                entries = sorted(os.listdir(with_position))
+            finally:
+                os.close(with_position)
+            self._open.append(_Directory(directory, prefix, path, iter(entries)))
+        except BaseException:
+            os.close(directory)
+            raise
 
     def _entry(self, parent: int, entry: str, name: str, path: str) -> None:
+        found, foreign = -1, False
         try:
-            found = os.stat(entry, dir_fd=parent, follow_symlinks=False)
+            found, foreign = self._look(parent, entry)
+            status = os.fstat(found)
+            kind = stat.S_IFMT(status.st_mode)
+            if kind == stat.S_IFDIR:
+                self._add(header(name, status))
+                if not foreign:
+                    descriptor, found = found, -1
+                    self._below(descriptor, f"{name}/", path)
+            elif kind == stat.S_IFREG:
+                self._file(found, name, status, foreign=foreign)
+            elif self._options.layer and kind == stat.S_IFCHR and status.st_rdev == 0:
+                head, _, last = name.rpartition("/")
+                self._add(marker(f"{head}/{WHITEOUT}{last}" if head else f"{WHITEOUT}{last}"))
+            elif kind != stat.S_IFSOCK:
+                link = os.readlink("", dir_fd=found) if kind == stat.S_IFLNK else ""
+                self._add(header(name, status, link=link))
         except FileNotFoundError:
             return
-        kind = stat.S_IFMT(found.st_mode)
-        foreign = self._options.one_filesystem and found.st_dev != self._device
-        if kind == stat.S_IFDIR:
-            self._directory(parent, entry, name, path, foreign=foreign)
-        elif kind == stat.S_IFREG:
-            self._file(parent, entry, name, found, foreign=foreign)
-        elif kind == stat.S_IFSOCK:
-            return
-        elif self._options.layer and kind == stat.S_IFCHR and found.st_rdev == 0:
-            head, _, last = name.rpartition("/")
-            self._add(_empty(f"{head}/{WHITEOUT}{last}" if head else f"{WHITEOUT}{last}"), None)
-        else:
-            info = _info(name, found)
-            if kind == stat.S_IFLNK:
-                info.linkname = os.readlink(entry, dir_fd=parent)
-            self._add(info, None)
-
-    def _directory(self, parent: int, entry: str, name: str, path: str, *, foreign: bool) -> None:
-        try:
-            directory = os.open(entry, _DIRECTORY, dir_fd=parent)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        try:
-            info = _info(name, os.fstat(directory))
-            self._add(info, None)
-            if not foreign:
-                self._below(directory, f"{name}/", path)
         finally:
-            os.close(directory)
+            if found >= 0:
+                os.close(found)
 
-    def _file(self, parent: int, entry: str, name: str, found: os.stat_result, *, foreign: bool) -> None:
-        known = (found.st_dev, found.st_ino)
-        if found.st_nlink > 1 and known in self._linked:
-            info = _info(name, found)
-            info.type, info.linkname, info.size = tarfile.LNKTYPE, self._linked[known], 0
-            self._add(info, None)
-            return
+    def _look(self, parent: int, entry: str) -> tuple[int, bool]:
+        """An entry's descriptor, and whether it is one of another file system that is to be left out."""
+        if not self._options.one_filesystem:
+            return os.open(entry, _LOOK, dir_fd=parent), False
         try:
-            descriptor = os.open(entry, _FILE, dir_fd=parent)
-        except OSError:
-            # It has become something else since we looked.
-            return
-        with open(descriptor, "rb", buffering=0) as file:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
+            return open_on_same_mount(parent, entry, _LOOK), False
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        return os.open(entry, _LOOK, dir_fd=parent), True
+
+    def _file(self, found: int, name: str, status: os.stat_result, *, foreign: bool) -> None:
+        known = (status.st_dev, status.st_ino)
+        if status.st_nlink > 1:
+            if known in self._linked:
+                self._add(header(name, status, link=self._linked[known], hard=True))
                 return
-            info = _info(name, found)
-            if foreign:
-                info.size = 0
-            if capability := _attribute(descriptor, _CAPABILITY):
-                value = capability.decode(errors="surrogateescape")
-                info.pax_headers = {f"SCHILY.xattr.{_CAPABILITY}": value}
-            if found.st_nlink > 1:
-                self._linked[known] = name
-            self._add(info, None if foreign else _Whole(file, info.size))
+            self._linked[known] = name
+        if foreign:
+            self._add(header(name, status))
+            return
+        descriptor = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            capability = _attribute(descriptor, _CAPABILITY)
+            attributes = {_CAPABILITY: capability} if capability else None
+            size = os.fstat(descriptor).st_size
+            self._add(header(name, status, size=size, attributes=attributes))
+            self._content(descriptor, size)
+            self._target.write(padding(size))
+        finally:
+            os.close(descriptor)
 
-    def _add(self, info: tarfile.TarInfo, content: _Whole | None) -> None:
-        self._archive.addfile(info, cast("BinaryIO | None", content))
+    def _content(self, descriptor: int, size: int) -> None:
+        """As many bytes as the header says, whatever happens to the file meanwhile."""
+        if size > _SMALL and self._pipe >= 0:
+            self._target.flush()
+            while size and (sent := _sent(self._pipe, descriptor, min(size, _COPY))):
+                size -= sent
+        while size and (piece := os.read(descriptor, min(size, _COPY))):
+            self._target.write(piece)
+            size -= len(piece)
+        while size:
+            self._target.write(bytes(min(size, _COPY)))
+            size -= min(size, _COPY)
 
-
-class _Counted:
-    """A file that cannot seek, but knows how much was written to it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._position = 0
-
-    def write(self, data: bytes) -> int:
-        self._file.write(data)
-        self._position += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self._position
-
-
-class _Whole:
-    """As many bytes as the header says, whatever happens to the file meanwhile."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file = file
-        self._left = size
-
-    def read(self, size: int) -> bytes:
-        wanted = min(size, self._left)
-        found = b"".join(self._pieces(wanted))
-        self._left -= wanted
-        return found if len(found) == wanted else found + bytes(wanted - len(found))
-
-    def _pieces(self, wanted: int) -> Iterator[bytes]:
-        while wanted and (piece := self._file.read(wanted)):
-            wanted -= len(piece)
-            yield piece
+    def _add(self, block: bytes) -> None:
+        self._target.write(block)
+        self.count += 1
 
 
-def _info(name: str, found: os.stat_result) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.mode = stat.S_IMODE(found.st_mode)
-    info.uid, info.gid, info.mtime = found.st_uid, found.st_gid, int(found.st_mtime)
-    match stat.S_IFMT(found.st_mode):
-        case stat.S_IFDIR:
-            info.type = tarfile.DIRTYPE
-        case stat.S_IFLNK:
-            info.type = tarfile.SYMTYPE
-        case stat.S_IFIFO:
-            info.type = tarfile.FIFOTYPE
-        case stat.S_IFCHR | stat.S_IFBLK as kind:
-            info.type = tarfile.CHRTYPE if kind == stat.S_IFCHR else tarfile.BLKTYPE
-            info.devmajor, info.devminor = os.major(found.st_rdev), os.minor(found.st_rdev)
-        case _:
-            info.size = found.st_size
-    return info
+def _check_length(path: str) -> None:
+    if len(path) > _LONGEST:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), f"{path[:100]}...")
 
 
-def _empty(name: str) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.mode = 0
-    return info
+def _descriptor(target: BinaryIO) -> int:
+    """Where the kernel itself can copy to; -1 if it cannot."""
+    with suppress(OSError, AttributeError):
+        descriptor = target.fileno()
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            return descriptor
+    return -1
+
+
+def _sent(target: int, source: int, size: int) -> int:
+    """How much the kernel copied; nothing from where it cannot."""
+    try:
+        return os.sendfile(target, source, None, size)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOSYS):
+            return 0
+        raise
 
 
 def _attribute(descriptor: int, name: str) -> bytes:
     try:
-        return os.getxattr(descriptor, name)
+        return os.getxattr(f"/proc/self/fd/{descriptor}", name)
     except OSError:
         return b""

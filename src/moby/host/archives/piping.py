@@ -9,10 +9,13 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import BinaryIO, cast
 
-from moby.host.threads import begin, settle
+from moby.host.threads import Threads, settle
 
 _SIZE = 1 << 20
 _CHUNK = 1 << 18
+# A thread waits here for a client, for as long as it likes: it must not be one that others need. What feeds a
+# pipe may need threads itself, which would then wait for each other.
+_THREADS = Threads("archives", 64)
 
 
 async def piped(work: Callable[[BinaryIO], object]) -> AsyncGenerator[bytes, None]:
@@ -22,7 +25,7 @@ async def piped(work: Callable[[BinaryIO], object]) -> AsyncGenerator[bytes, Non
     """
     reading, writing = _pipe()
     os.set_blocking(reading, False)
-    working = begin(_with_file, work, writing, "wb")
+    working = _THREADS.begin(_with_file, work, writing, "wb")
     try:
         while data := await _read(reading):
             yield data
@@ -40,7 +43,7 @@ async def fed(work: Callable[[BinaryIO], object], chunks: AsyncIterator[bytes]) 
     """
     reading, writing = _pipe()
     os.set_blocking(writing, False)
-    working = begin(_with_file, work, reading, "rb")
+    working = _THREADS.begin(_with_file, work, reading, "rb")
     try:
         with contextlib.suppress(BrokenPipeError):
             async for chunk in chunks:

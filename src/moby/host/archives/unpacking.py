@@ -6,18 +6,22 @@ if the tree's root were `/` (openat2(2)), and the last name of a member is never
 
 from __future__ import annotations
 
+import math
 import os
 import posixpath
-import shutil
 import stat
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from moby.core.errors import InvalidParameter
+from moby.host.archives.reading import read_members
+from moby.host.archives.removal import remove_tree
 from moby.host.mounts import open_beneath
 
 _COPY = 1 << 20
+_LAST = (1 << 63) - 1
 _PATH = os.O_PATH | os.O_DIRECTORY
 _XATTR = "SCHILY.xattr."
 
@@ -36,14 +40,7 @@ def unpack(source: BinaryIO, root: int, path: str, options: UnpackOptions) -> No
     Raises InvalidParameter for an archive that is none, or that leads out; OSError for what cannot be done.
     """
     unpacker = _Unpacker(root, path, options)
-    try:
-        with tarfile.open(fileobj=source, mode="r|", bufsize=_COPY, errors="surrogateescape") as archive:
-            for member in archive:
-                unpacker.member(archive, member)
-    except tarfile.ReadError as error:
-        raise InvalidParameter(f"invalid tar archive: {error}") from error
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        raise InvalidParameter(f"unexpected EOF in archive: {error}") from error
+    read_members(source, unpacker.member)
     unpacker.finish()
 
 
@@ -52,7 +49,7 @@ class _Unpacker:
         self._root = root
         self._path = path.strip("/")
         self._options = options
-        self._directories: dict[str, tarfile.TarInfo] = {}
+        self._directories: dict[str, int] = {}
 
     def member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         """One member, in the place of whatever was there."""
@@ -66,7 +63,7 @@ class _Unpacker:
             if member.isdir():
                 if not exists:
                     os.mkdir(last, 0o700, dir_fd=parent)
-                self._directories[name] = member
+                self._directories[name] = _moment(member)
                 self._describe(parent, last, member, times=False)
                 return
             self._make(parent, last, archive, member)
@@ -77,11 +74,11 @@ class _Unpacker:
 
     def finish(self) -> None:
         """Directories get their times last: what is put into one changes them."""
-        for name, member in self._directories.items():
+        for name, moment in self._directories.items():
             head, _, last = name.rpartition("/")
             parent = self._parent(head)
             try:
-                _set_times(parent, last, member)
+                _set_times(parent, last, moment)
             except FileNotFoundError:
                 continue
             finally:
@@ -127,7 +124,7 @@ class _Unpacker:
             if member.isdir():
                 raise InvalidParameter(f'cannot overwrite non-directory "{member.name}" with directory')
         if is_directory:
-            shutil.rmtree(last, dir_fd=parent)
+            remove_tree(parent, last)
         else:
             os.unlink(last, dir_fd=parent)
         return False
@@ -135,17 +132,8 @@ class _Unpacker:
     def _make(self, parent: int, last: str, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         if member.isreg():
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            content = archive.extractfile(member)
-            assert content is not None
             with open(os.open(last, flags, 0o600, dir_fd=parent), "wb", buffering=0) as target:
-                left = member.size
-                while left and (data := content.read(min(_COPY, left))):
-                    view = memoryview(data)
-                    while view:
-                        view = view[os.write(target.fileno(), view) :]
-                    left -= len(data)
-            if left:
-                raise EOFError(member.name)
+                _copy(archive, member, target.fileno())
         elif member.issym():
             os.symlink(member.linkname, last, dir_fd=parent)
         elif member.islnk():
@@ -184,7 +172,7 @@ class _Unpacker:
             finally:
                 os.close(found)
         if times:
-            _set_times(parent, last, member)
+            _set_times(parent, last, _moment(member))
 
 
 def _set_attribute(descriptor: int, name: str, value: str) -> None:
@@ -195,6 +183,41 @@ def _set_attribute(descriptor: int, name: str, value: str) -> None:
             raise
 
 
-def _set_times(parent: int, last: str, member: tarfile.TarInfo) -> None:
-    moment = max(0, int(member.mtime * 1_000_000_000))
+def _moment(member: tarfile.TarInfo) -> int:
+    """Nanoseconds since 1970; what a file system cannot have is brought to where it can."""
+    seconds = float(member.mtime)
+    return 0 if math.isnan(seconds) else int(min(max(seconds * 1e9, 0), _LAST // 2))
+
+
+def _set_times(parent: int, last: str, moment: int) -> None:
     os.utime(last, ns=(moment, moment), dir_fd=parent, follow_symlinks=False)
+
+
+def _copy(archive: tarfile.TarFile, member: tarfile.TarInfo, target: int) -> None:
+    """The content of a member; holes stay holes, so that a small archive cannot fill a disk with zeros."""
+    content = archive.extractfile(member)
+    assert content is not None
+    if member.sparse is not None:
+        os.ftruncate(target, member.size)
+    for offset, size in _pieces(member):
+        if member.sparse is not None:
+            content.seek(offset)
+            os.lseek(target, offset, os.SEEK_SET)
+        left = size
+        while left and (data := content.read(min(_COPY, left))):
+            view = memoryview(data)
+            while view:
+                view = view[os.write(target, view) :]
+            left -= len(data)
+        if left:
+            raise EOFError(member.name)
+
+
+def _pieces(member: tarfile.TarInfo) -> Iterator[tuple[int, int]]:
+    """Where there is something other than holes."""
+    if member.sparse is None:
+        yield 0, member.size
+        return
+    for offset, size in cast("list[tuple[int, int]]", member.sparse):
+        if size and offset + size <= member.size:
+            yield offset, size

@@ -1,6 +1,13 @@
 """Mounting: mount(2) and its kin, the mount table, and paths that do not lead out of a root."""
 
-from moby.host.mounts.paths import open_beneath, open_without_links, opened_beneath, resolve_in_root
+from moby.host.mounts.grafts import graft
+from moby.host.mounts.paths import (
+    open_beneath,
+    open_on_same_mount,
+    open_without_links,
+    opened_beneath,
+    resolve_in_root,
+)
 from moby.host.mounts.syscalls import bind_mount, make_private, mount, move, set_attributes, unmount
 from moby.host.mounts.table import MountEntry, is_mount_point, mount_of, mount_table, parse_mountinfo
 from moby.host.mounts.temporary import free_abandoned, mounted
@@ -9,6 +16,7 @@ __all__ = [
     "MountEntry",
     "bind_mount",
     "free_abandoned",
+    "graft",
     "is_mount_point",
     "make_private",
     "mount",
@@ -17,6 +25,7 @@ __all__ = [
     "mounted",
     "move",
     "open_beneath",
+    "open_on_same_mount",
     "open_without_links",
     "opened_beneath",
     "parse_mountinfo",

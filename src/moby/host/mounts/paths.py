@@ -14,6 +14,7 @@ from moby.core.errors import InvalidParameter
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _SYS_OPENAT2 = 437
+_RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_BENEATH = 0x08
@@ -35,6 +36,11 @@ def open_without_links(root: int, path: str, flags: int, mode: int = 0) -> int:
     Raises OSError: ELOOP for a link, EXDEV for a path that leads out. Closing it is the caller's.
     """
     return _openat2(root, path, flags, mode, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS)
+
+
+def open_on_same_mount(directory: int, name: str, flags: int) -> int:
+    """Open an entry of a directory. Raises OSError: EXDEV if something is mounted on it."""
+    return _openat2(directory, name, flags, 0, _RESOLVE_NO_XDEV | _RESOLVE_NO_MAGICLINKS)
 
 
 def _openat2(root: int, path: str, flags: int, mode: int, resolve: int) -> int:
