@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -19,6 +20,7 @@ from moby.api.responses import (
     json_response,
 )
 from moby.api.routing import Route
+from moby.api.websockets import WebSocketStream
 from moby.core import errors
 from moby.core.codec import encode
 from moby.core.filters import Filters
@@ -67,6 +69,7 @@ class ContainerStreamRoutes:
             Route("ContainerWait", self._wait),
             Route("ContainerLogs", self._logs, partial="no JSON format"),
             Route("ContainerAttach", self._attach, finishes=True),
+            Route("ContainerAttachWebsocket", self._attach_websocket),
             Route("ContainerResize", self._resize),
         ]
 
@@ -123,6 +126,30 @@ class ContainerStreamRoutes:
         assert request.takeover is not None
         await self._backend.attach(request.name, asked, request.takeover)
         return empty_response(200)
+
+    async def _attach_websocket(self, request: Request) -> StreamResponse:
+        # Before 1.42 there was no way to ask for some of the streams.
+        choosing = request.version >= (1, 42)
+        asked = AttachRequest(
+            stdin=request.flag("stdin") or not choosing,
+            stdout=request.flag("stdout") or not choosing,
+            stderr=request.flag("stderr") or not choosing,
+            stream=request.flag("stream"),
+            logs=request.flag("logs"),
+            detach_keys=request.text("detachKeys"),
+            multiplexed=False,
+        )
+        refused: errors.MobyError | None = None
+        stream = WebSocketStream(request)
+        async with asyncio.TaskGroup() as group:
+            stream.group = group
+            try:
+                await self._backend.attach(request.name, asked, stream.take_over)
+            except errors.MobyError as error:
+                refused = error
+        if refused is not None:
+            raise refused
+        return stream.response
 
     async def _resize(self, request: Request) -> StreamResponse:
         height, width = request.size("h", "height"), request.size("w", "width")

@@ -37,7 +37,11 @@ class LogsRequest:
 
 @dataclass(frozen=True, slots=True)
 class AttachRequest:
-    """Which streams of a container (Engine API, `ContainerAttach`)."""
+    """Which streams of a container (Engine API, `ContainerAttach`).
+
+    Unless it is `multiplexed`, or the container has a terminal, output is sent without saying which stream
+    it is of.
+    """
 
     stdin: bool = False
     stdout: bool = False
@@ -45,3 +49,4 @@ class AttachRequest:
     stream: bool = False
     logs: bool = False
     detach_keys: str = ""
+    multiplexed: bool = True

@@ -79,7 +79,13 @@ class LogService:
         )
 
     async def framed(
-        self, container: Container, query: LogQuery, *, timestamps: bool = False, details: bool = False
+        self,
+        container: Container,
+        query: LogQuery,
+        *,
+        multiplexed: bool = True,
+        timestamps: bool = False,
+        details: bool = False,
     ) -> AsyncIterator[bytes]:
         """The log in chunks, as the client reads them from the wire."""
         reader = self._reader(container.record)
@@ -90,7 +96,7 @@ class LogService:
             stopped.add_done_callback(lambda _: reader.finished())
         else:
             reader.finished()
-        multiplexed = not container.record.config.tty
+        multiplexed = multiplexed and not container.record.config.tty
         shape = partial(frames, multiplexed=multiplexed, timestamps=timestamps, details=details)
         async for chunk in reader.read(query, shape):
             yield chunk
