@@ -28,11 +28,13 @@ class ListRequest:
 
 @dataclass(frozen=True, slots=True)
 class LogsRequest:
-    """Which part of a log (Engine API, `ContainerLogs`)."""
+    """Which part of a log (`ContainerLogs`): framed, or as `json`, an object a line with a prefix."""
 
     query: LogQuery
     timestamps: bool = False
     details: bool = False
+    json: bool = False
+    prefix: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
