@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from moby.core.errors import InvalidParameter
-from moby.core.logs import LogDriver, LogInfo, LogReader, LogWriter, Stream
+from moby.core.logs import LogDriver, LogInfo, LogWriter, Stream
 from moby.logs import local_log
 from moby.logs.delivery import Delivery, delivered
 from moby.logs.options import ATTRIBUTE_OPTIONS, parse_bool, parse_size
@@ -41,7 +41,7 @@ def check(driver: LogDriver, options: Mapping[str, str]) -> None:
             parse_bool(disabled)
         except InvalidParameter as error:
             raise InvalidParameter(f"invalid value for option cache-disabled: {disabled}") from error
-    local_log.rotation(_cache_options(options))
+    local_log.rotation(cache_options(options))
     driver.check({name: value for name, value in options.items() if name not in _OURS})
 
 
@@ -60,7 +60,7 @@ def open_writer(driver: LogDriver, info: LogInfo, *, cached: bool) -> LogWriter 
         writer = delivered(writer, info.options)
     if not cached:
         return writer
-    cache: LogWriter = local_log.LocalLog(_cache_path(info), _cache_info(info))
+    cache: LogWriter = local_log.LocalLog(cache_path(info), _cache_info(info))
     if info.options.get("mode") == "non-blocking":
         cache = delivered(cache, info.options)
     return Cached(writer, cache)
@@ -71,11 +71,6 @@ def delivery_of(writer: LogWriter | None) -> Delivery | None:
     if isinstance(writer, Cached):
         writer = writer.main
     return writer if isinstance(writer, Delivery) else None
-
-
-def cache_reader(info: LogInfo) -> LogReader:
-    """Reads the cache beside a driver that cannot read back."""
-    return local_log.reader(_cache_path(info), _cache_options(info.options))
 
 
 class Cached(LogWriter):
@@ -101,7 +96,7 @@ class Cached(LogWriter):
         self.main.close()
 
 
-def _cache_options(options: Mapping[str, str]) -> dict[str, str]:
+def cache_options(options: Mapping[str, str]) -> dict[str, str]:
     """The cache's own, and what goes along with every entry."""
     found = {name: options[name] for name in ATTRIBUTE_OPTIONS if name in options}
     found.update(
@@ -111,8 +106,9 @@ def _cache_options(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def _cache_info(info: LogInfo) -> LogInfo:
-    return msgspec.structs.replace(info, options=_cache_options(info.options))
+    return msgspec.structs.replace(info, options=cache_options(info.options))
 
 
-def _cache_path(info: LogInfo) -> Path:
+def cache_path(info: LogInfo) -> Path:
+    """Where the cache is."""
     return Path(info.directory, "container-cached.log")

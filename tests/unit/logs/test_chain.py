@@ -13,6 +13,7 @@ from moby.logs import chain
 from moby.logs.delivery import Delivery
 from moby.logs.drivers.json_file import JsonFile, JsonFileWriter
 from moby.logs.drivers.none import NoLog
+from moby.logs.local_reading import cache_reader
 from moby.testing.logs import entries
 
 NOW = 1_700_000_000_000_000_000
@@ -95,7 +96,7 @@ async def test_what_goes_far_is_kept_near_too(tmp_path: Path) -> None:
     writer.close()
     assert (far.got, far.closed) == (b"one\ntwo\n", True)
     assert (tmp_path / "container-cached.log").exists()
-    reader = chain.cache_reader(about)
+    reader = cache_reader(about)
     reader.finished()
     found = await entries(reader)
     assert [(entry.log, entry.attrs) for entry in found] == [("one\n", {"a": "1"}), ("two\n", {"a": "1"})]
@@ -108,7 +109,7 @@ async def test_without_blocking_both_are_delivered(tmp_path: Path) -> None:
     assert chain.delivery_of(writer) is not None
     writer.write("stdout", b"one\n", NOW)
     writer.close()
-    reader = chain.cache_reader(about)
+    reader = cache_reader(about)
     reader.finished()
     assert far.got == b"one\n"
     assert [entry.log for entry in await entries(reader)] == ["one\n"]

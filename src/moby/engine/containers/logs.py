@@ -15,6 +15,7 @@ from moby.engine.containers.record import Record
 from moby.engine.containers.shelf import Shelf
 from moby.logs import chain
 from moby.logs.framing import frames, json_lines
+from moby.logs.local_reading import cache_reader
 
 _NONE = "none"
 
@@ -74,7 +75,7 @@ class LogDrivers:
         if (reader := self.find(record.host_config.log_config.type).reader(info)) is not None:
             return reader
         if self.cached(record):
-            return chain.cache_reader(info)
+            return cache_reader(info)
         raise NotImplemented("configured logging driver does not support reading")
 
     def find(self, name: str) -> LogDriver:
