@@ -20,9 +20,12 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     },
     "volumes": {"local": "moby.engine.parts:local_volumes"},
     "logs": {
+        "gelf": "moby.logs.drivers.gelf:Gelf",
+        "journald": "moby.logs.drivers.journald:Journald",
         "json-file": "moby.logs.drivers.json_file:JsonFile",
         "local": "moby.logs.drivers.local:LocalFile",
         "none": "moby.logs.drivers.none:NoLog",
+        "syslog": "moby.logs.drivers.syslog:Syslog",
     },
     "builder": {},
     "orchestrator": {},

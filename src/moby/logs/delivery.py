@@ -14,11 +14,12 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 
 from moby.core.logs import LogWriter, Stream
-from moby.logs.lines import LINE_LIMIT, character_end
+from moby.logs.lines import LINE_LIMIT, LineWriter, character_end
 from moby.logs.options import parse_size
 
 _WAITING = 1 << 20
 _BUFFER = 1_000_000
+_PAUSE: tuple[Stream, bytes, int] = ("stdout", b"", 0)
 # The daemon waits ten seconds for a container's last output.
 _END_LIMIT_S = 8.0
 
@@ -47,6 +48,7 @@ class Delivery(LogWriter):
         self._latest = 0
         self._ending = False
         self._complaint = ""
+        self._flush_after_s = writer.flush_after_s if isinstance(writer, LineWriter) else None
         self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
         self._thread.start()
@@ -90,6 +92,8 @@ class Delivery(LogWriter):
                 self._put(stream, piece, self._latest)
             self._ending = True
             self._changed.notify()
+        if isinstance(self._writer, LineWriter):
+            self._writer.hurry()
         self._thread.join(_END_LIMIT_S)
         if self._thread.is_alive():
             self._complain("not all of the log could be delivered")
@@ -99,7 +103,10 @@ class Delivery(LogWriter):
     def _run(self) -> None:
         while (item := self._next()) is not None:
             try:
-                self._writer.write(*item)
+                if item is _PAUSE:
+                    self._writer.flush()
+                else:
+                    self._writer.write(*item)
             except Exception as error:  # noqa: BLE001 - a driver's fault: this much is lost, the next may pass
                 self._complain(str(error))
         try:
@@ -110,7 +117,8 @@ class Delivery(LogWriter):
     def _next(self) -> tuple[Stream, bytes, int] | None:
         with self._changed:
             while not self._waiting and not self._ending:
-                self._changed.wait()
+                if not self._changed.wait(self._flush_after_s):
+                    return _PAUSE
             if not self._waiting:
                 return None
             item = self._waiting.popleft()
