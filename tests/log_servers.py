@@ -112,6 +112,9 @@ class Server:
         connection.settimeout(None)
         self._connections.append(connection)
         try:
+            # It may have come while all others were being closed.
+            if self._over:
+                return
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
                 self._connections.append(connection)
