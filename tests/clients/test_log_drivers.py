@@ -48,7 +48,7 @@ def options(driver: str, **found: str) -> tuple[str, ...]:
 
 def test_the_drivers_are_listed(engine: Engine) -> None:
     listed = json.loads(engine.ok("info", "-f", "{{json .Plugins.Log}}"))
-    assert {"gelf", "journald", "json-file", "local", "none", "syslog"} <= set(listed)
+    assert {"fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"} <= set(listed)
 
 
 def test_syslog_gets_each_line_and_the_cache_is_read(engine: Engine, tmp_path: Path, syslog: Server) -> None:
@@ -188,3 +188,28 @@ def test_wrong_options_are_refused_at_create(
     engine: Engine, driver: str, wrong: dict[str, str], words: str
 ) -> None:
     assert words in engine.fails("create", *options(driver, **wrong), "busybox", "true")
+
+
+def test_fluentd(engine: Engine, tmp_path: Path) -> None:
+    with Server(unix(tmp_path / "fluent")) as server:
+        wanted = options("fluentd", fluentd_address=f"unix://{tmp_path}/fluent", tag="app.{{.Name}}")
+        engine.ok("run", "--name", "fluent", *wanted, "busybox", "seq", "1", "1000")
+        server.wait(lambda found: found.data.count(b"container_name\xa7/fluent") == 1000)
+        assert server.data.count(b"\x94\xaaapp.fluent") == 1000
+    assert engine.docker("logs", "fluent").out == "".join(f"{number}\n" for number in range(1, 1001))
+
+
+def test_asynchronously_a_container_starts_without_a_server(engine: Engine, tmp_path: Path) -> None:
+    wanted = options("fluentd", fluentd_address=f"unix://{tmp_path}/fluent", fluentd_retry_wait="10ms")
+    refused = engine.fails("run", "--rm", *wanted, "busybox", "true", code=125)
+    assert (
+        f"failed to initialize logging driver: dial unix {tmp_path}/fluent: connect: no such file" in refused
+    )
+    script = "echo early; read go; echo late"
+    later = ("--log-opt", "fluentd-async=true")
+    engine.ok("run", "-d", "-i", "--name", "early", *wanted, *later, "busybox", "sh", "-c", script)
+    with Server(unix(tmp_path / "fluent")) as server:
+        server.wait_for(b"early")
+        engine.docker("attach", "early", input="go\n")
+        server.wait_for(b"late")
+    assert engine.ok("wait", "early") == "0"

@@ -20,6 +20,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     },
     "volumes": {"local": "moby.engine.parts:local_volumes"},
     "logs": {
+        "fluentd": "moby.logs.drivers.fluentd:Fluentd",
         "gelf": "moby.logs.drivers.gelf:Gelf",
         "journald": "moby.logs.drivers.journald:Journald",
         "json-file": "moby.logs.drivers.json_file:JsonFile",

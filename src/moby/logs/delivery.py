@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from moby.core.logs import LogWriter, Stream
 from moby.logs.lines import LINE_LIMIT, LineWriter, character_end
@@ -35,7 +35,9 @@ def delivered(writer: LogWriter, options: Mapping[str, str]) -> Delivery:
 class Delivery(LogWriter):
     """Takes output from the monitor's only thread and gives it to a writer that may wait, in another."""
 
-    def __init__(self, writer: LogWriter, limit: int, *, dropping: bool) -> None:
+    def __init__(
+        self, writer: LogWriter, limit: int, *, dropping: bool, size: Callable[[bytes], int] = len
+    ) -> None:
         # A monitor collects no garbage; foreign libraries make some.
         gc.enable()
         self._writer = writer
@@ -44,6 +46,7 @@ class Delivery(LogWriter):
         self._pieces = Pieces() if dropping else None
         self._changed = threading.Condition()
         self._waiting: deque[tuple[Stream, bytes, int]] = deque()
+        self._size_of = size
         self._size = 0
         self._latest = 0
         self._ending = False
@@ -76,10 +79,11 @@ class Delivery(LogWriter):
 
     def _put(self, stream: Stream, piece: bytes, time_ns: int) -> None:
         # One that is larger than all the room goes in when nothing else is there, as in dockerd.
-        if self._dropping and self._waiting and self._size + len(piece) > self._limit:
+        size = self._size_of(piece)
+        if self._dropping and self._waiting and self._size + size > self._limit:
             return
         self._waiting.append((stream, piece, time_ns))
-        self._size += len(piece)
+        self._size += size
 
     def flush(self) -> None:
         """See `LogWriter.flush`."""
@@ -123,7 +127,7 @@ class Delivery(LogWriter):
                 return None
             item = self._waiting.popleft()
             was_full = self.full
-            self._size -= len(item[1])
+            self._size -= self._size_of(item[1])
             if was_full and not self.full:
                 os.eventfd_write(self.descriptor, 1)
             return item

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 from typing import NamedTuple
 
@@ -108,14 +109,10 @@ def dial_unix(path: str, *, stream: bool) -> socket.socket:
 
 
 def gone(connection: socket.socket) -> bool:
-    """Has the other side closed it? Only for protocols in which it says nothing."""
-    try:
-        return connection.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) == b""
-    except BlockingIOError:
-        return False
-    except (OSError, ValueError):
-        # A connection with TLS cannot be looked into.
-        return False
+    """Has the other side closed it, or is it broken?"""
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def local_address(connection: socket.socket) -> str:
