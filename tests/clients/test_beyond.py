@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
 import pytest
 
 from tests.clients.conftest import KIND
-from tests.clients.engine import Engine
+from tests.clients.engine import ROOT, Engine
 from tests.clients.test_events import past
 
 pytestmark = pytest.mark.skipif(KIND != "mobyd", reason="dockerd does nothing of this")
@@ -81,3 +85,34 @@ def test_labels_that_mean_nothing_are_refused(engine: Engine) -> None:
         name, _, value = label.partition("=")
         words = engine.fails("create", "--label", label, "busybox")
         assert f'invalid label {name}: "{value}" is neither' in words
+
+
+def moby(engine: Engine, *words: str) -> str:
+    """What our own command prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "moby.cli.moby", *words],
+        env=os.environ | {"DOCKER_HOST": engine.address, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_removed_container_can_be_looked_at_for_a_while(make_engine: Callable[..., Engine]) -> None:
+    engine = make_engine()
+    removed = engine.ok("create", "--name", "gone", "-e", "A=1", "busybox", "true")
+    engine.ok("start", "-a", "gone")
+    engine.ok("rm", "gone")
+    code = engine.docker("run", "--rm", "--name", "other", "busybox", "sh", "-c", "exit 7").code
+    assert code == 7
+    until(lambda: len(moby(engine, "container", "history").splitlines()) == 3)
+    rows = moby(engine, "container", "history").splitlines()
+    assert [row.split()[1:4] for row in rows[1:]] == [["other", "busybox", "7"], ["gone", "busybox", "0"]]
+    engine.kill()
+    engine.start()
+    (found,) = json.loads(moby(engine, "container", "history", "--json", removed[:12]))
+    assert (found["Id"], found["Name"], found["State"]["Status"]) == (removed, "/gone", "exited")
+    assert "A=1" in found["Config"]["Env"]
+    assert found["RemovedAt"] > found["State"]["FinishedAt"]
+    assert json.loads(moby(engine, "container", "history", "--json", "nobody")) == []
+    assert "No such" in engine.fails("inspect", "gone")

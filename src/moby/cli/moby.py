@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from moby import __version__
+from moby.cli import container
 from moby.core.errors import MobyError
 
 
@@ -26,6 +27,7 @@ def run(arguments: list[str]) -> int:
     verbs.add_parser("components", help="list the components that ship")
     check = verbs.add_parser("check", help="check an assembly")
     check.add_argument("file", type=Path)
+    container.add(verbs)
     for verb in ("build", "run"):
         later = verbs.add_parser(verb, help="not supported yet")
         later.add_argument("arguments", nargs=argparse.REMAINDER)
@@ -56,6 +58,8 @@ def _do(chosen: argparse.Namespace) -> str:
         case "check":
             assembly = read(chosen.file)
             return f"{chosen.file}: {len(assembly.chosen)} components"
+        case "container":
+            return container.run(chosen)
         case verb:
             raise MobyError(f"'{verb}' is not supported yet")
 

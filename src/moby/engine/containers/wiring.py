@@ -18,6 +18,7 @@ from moby.engine.containers.commit import CommitService, Images
 from moby.engine.containers.create import Creator
 from moby.engine.containers.exits import Exits
 from moby.engine.containers.forgotten import Forgotten
+from moby.engine.containers.history import History
 from moby.engine.containers.inspect import Inspector
 from moby.engine.containers.launch import Launcher
 from moby.engine.containers.listing import Lister
@@ -82,7 +83,9 @@ def container_services(
     trees = Trees(snapshotter, volumes)
     exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config)
     stopper = Stopper(shelf, runtime, config)
-    remover = Remover(shelf, stopper, exits, planner, snapshotter, directory)
+    inspector = Inspector(shelf, snapshotter, directory, execs, config)
+    history = History(parts.store, inspector)
+    remover = Remover(shelf, stopper, exits, planner, snapshotter, directory, history)
     changer = Changer(shelf, runtime)
     logs = LogService(shelf, drivers, directory)
     binder = Binder(volumes, snapshotter, places)
@@ -97,8 +100,9 @@ def container_services(
         stopper=stopper,
         remover=remover,
         changer=changer,
-        inspector=Inspector(shelf, snapshotter, directory, execs, config),
+        inspector=inspector,
         lister=lister,
+        history=history,
     )
     reconciler = Reconciler(shelf, runtime, networks, monitors, exits, exec_ends, remover)
     forgotten = Forgotten(shelf.index, snapshotter)
@@ -128,5 +132,6 @@ def container_services(
             lambda _: health.run(),
             lambda _: unhealthy.run(),
             lambda _: stats.run(),
+            lambda _: history.expire(),
         ],
     )
