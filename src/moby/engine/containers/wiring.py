@@ -75,7 +75,8 @@ def container_services(
     directory = Path(config.current.data_root, "containers")
     directory.mkdir(mode=0o710, parents=True, exist_ok=True)
     run = Path(config.current.exec_root, "containers")
-    drivers = LogDrivers(parts.logs)
+    drivers = LogDrivers(parts.logs, directory)
+    drivers.check_usual(config.current)
     planner = MountPlanner(shelf.index, volumes, snapshotter, runnable)
     places = Places(Path(config.current.exec_root, "places"))
     execs = ExecShelf(shelf.index, run)
@@ -87,13 +88,11 @@ def container_services(
     history = History(parts.store, inspector)
     remover = Remover(shelf, stopper, exits, planner, snapshotter, directory, history)
     changer = Changer(shelf, runtime)
-    logs = LogService(shelf, drivers, directory)
+    logs = LogService(shelf, drivers)
     binder = Binder(volumes, snapshotter, places)
     launcher = Launcher(shelf.index, binder, places, snapshotter, config, directory, run)
     lister = Lister(shelf, runnable, snapshotter)
-    starter = Starter(
-        shelf, runtime, networks, snapshotter, monitors, launcher, directory, remover.auto_remove
-    )
+    starter = Starter(shelf, runtime, networks, snapshotter, monitors, launcher, drivers, remover.auto_remove)
     verbs = Verbs(
         creator=Creator(shelf, runnable, planner, networks, snapshotter, drivers, config, directory),
         starter=starter,
