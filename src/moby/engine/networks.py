@@ -54,6 +54,7 @@ class NetworkService:
                 subnets=[_subnet(pool) for pool in (request.ipam and request.ipam.config) or ()],
                 options=request.options or {},
                 labels=request.labels or {},
+                ipam_options=(request.ipam and request.ipam.options) or {},
             )
         )
         self._tell("create", network)

@@ -68,11 +68,6 @@ class Launcher:
         self._accounts: OrderedDict[str, tuple[bytes, bytes]] = OrderedDict()
 
     @property
-    def default_ip(self) -> str:
-        """The host address that ports are published on when none is named."""
-        return self._config.current.ip
-
-    @property
     def dns(self) -> Sequence[str]:
         """The name servers of containers that name none themselves; none means the host's."""
         return self._config.current.dns
@@ -179,7 +174,7 @@ class Launcher:
             own.mkdir(mode=0o710, exist_ok=True)
             (own / "hostname").write_text(f"{record.config.hostname}\n")
             (own / "hosts").write_text(self._hosts(record, sandbox))
-            (own / "resolv.conf").write_text(_resolv_conf(host, settings, inside=has_resolver(sandbox)))
+            (own / "resolv.conf").write_text(_resolv_conf(host, settings, sandbox))
         return [Bind(str(own / name), f"/etc/{name}") for name in ("resolv.conf", "hostname", "hosts")]
 
     def _hosts(self, record: Record, sandbox: Sandbox) -> str:
@@ -189,7 +184,7 @@ class Launcher:
         own = hosts_file(
             config.hostname,
             config.domainname,
-            [endpoint.ipv4 for endpoint in sandbox.endpoints],
+            [address for end in sandbox.endpoints for address in (end.ipv4, end.ipv6) if address],
             host.extra_hosts or (),
             self._config.current.host_gateway_ip or next((end.gateway for end in sandbox.endpoints), ""),
         )
@@ -206,9 +201,9 @@ async def _daemon_profile(setting: str) -> str:
         raise System(f"opening seccomp profile ({setting}) failed: {error}") from error
 
 
-def _resolv_conf(host: HostConfig, settings: EngineConfig, *, inside: bool) -> str:
+def _resolv_conf(host: HostConfig, settings: EngineConfig, sandbox: Sandbox) -> str:
     search, options = host.dns_search or settings.dns_search, host.dns_options or settings.dns_opts
-    if inside:
+    if has_resolver(sandbox):
         return resolv_conf_inside(_host_resolv_conf(), search=search, options=options)
     return resolv_conf(
         _host_resolv_conf(),
@@ -216,6 +211,7 @@ def _resolv_conf(host: HostConfig, settings: EngineConfig, *, inside: bool) -> s
         search=search,
         options=options,
         own_namespace=host.network_mode != "host",
+        ipv6=any(endpoint.ipv6 for endpoint in sandbox.endpoints),
     )
 
 

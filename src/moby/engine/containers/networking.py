@@ -9,6 +9,7 @@ from moby.core.errors import InvalidParameter
 from moby.core.networks import Attachment, Endpoint, Network, PortMapping, Sandbox, Transport
 from moby.core.types.containers import (
     ContainerConfig,
+    EndpointIPAMConfig,
     EndpointSettings,
     HostConfig,
     NetworkingConfig,
@@ -57,43 +58,41 @@ def check_endpoint(name: str, settings: EndpointSettings, *, user_defined: bool)
     if wanted is not None and (wanted.ipv4_address or wanted.ipv6_address):
         raise InvalidParameter(
             "invalid config for network "
-            f"{name}: invalid endpoint settings:\nuser specified IP address is supported on user defined "
+            f"{name}: invalid endpoint settings:\nuser-specified IP address is supported on user-defined "
             "networks only"
         )
     if settings.aliases:
         raise InvalidParameter(
-            f"invalid config for network {name}: invalid endpoint settings:\nnetwork-scoped alias is "
-            "supported only for containers in user defined networks"
+            f"invalid config for network {name}: invalid endpoint settings:\nnetwork-scoped aliases are "
+            "only supported for user-defined networks"
         )
 
 
-def attachments(record: Record, default_ip: str) -> tuple[Attachment, ...]:
+def attachments(record: Record) -> tuple[Attachment, ...]:
     """What the sandbox is to join."""
-    host = record.host_config
-    if host.network_mode.startswith("container:"):
+    if record.host_config.network_mode.startswith("container:"):
         return ()
-    ports = () if host.network_mode in ("host", "none") else port_mappings(record.config, host, default_ip)
     found = []
     for number, (name, settings) in enumerate(record.networks.items()):
-        # Ports are published where the default route leads, else by the first network.
-        attached = attachment(name, settings, ports if number == 0 else ())
+        attached = attachment(name, settings)
         if number == 0 and not attached.mac_address:
             attached = replace(attached, mac_address=record.config.mac_address or "")
         found.append(attached)
     return tuple(found)
 
 
-def attachment(name: str, settings: EndpointSettings, ports: tuple[PortMapping, ...] = ()) -> Attachment:
+def attachment(name: str, settings: EndpointSettings) -> Attachment:
     """What one network is asked for."""
-    wanted = settings.ipam_config
+    wanted = settings.ipam_config or EndpointIPAMConfig()
     return Attachment(
         network=name,
         aliases=tuple(settings.dns_names or settings.aliases or ()),
-        ipv4=wanted.ipv4_address if wanted else "",
-        ipv6=wanted.ipv6_address if wanted else "",
+        ipv4=wanted.ipv4_address,
+        ipv6=wanted.ipv6_address,
         mac_address=settings.mac_address if settings.endpoint_id == "" else "",
-        ports=ports,
         priority=settings.gw_priority,
+        link_local=tuple(wanted.link_local_ips),
+        options=settings.driver_opts or {},
     )
 
 
@@ -103,36 +102,34 @@ def dns_names(record: Record, settings: EndpointSettings) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
-def port_mappings(config: ContainerConfig, host: HostConfig, default_ip: str) -> tuple[PortMapping, ...]:
+def port_mappings(config: ContainerConfig, host: HostConfig) -> tuple[PortMapping, ...]:
     """Published ports as the user wrote them, and with `-P` every exposed one."""
+    if host.network_mode in ("host", "none"):
+        return ()
     found: list[PortMapping] = []
     for text, bindings in (host.port_bindings or {}).items():
-        found.extend(_mapping(text, binding, default_ip) for binding in bindings or [PortBinding()])
+        found.extend(_mapping(text, binding) for binding in bindings or [PortBinding()])
     if host.publish_all_ports:
         published = {(mapping.protocol, mapping.container_port) for mapping in found}
         for text in config.exposed_ports or {}:
             found += [
                 mapping
-                for mapping in _exposed(text, default_ip)
+                for mapping in _exposed(text)
                 if (mapping.protocol, mapping.container_port) not in published
             ]
     return tuple(found)
 
 
-def _mapping(text: str, binding: PortBinding, default_ip: str) -> PortMapping:
+def _mapping(text: str, binding: PortBinding) -> PortMapping:
     port, _, protocol = text.partition("/")
     low, _, high = (binding.host_port or "0").partition("-")
-    return PortMapping(
-        _transport(protocol), int(port), binding.host_ip or default_ip, int(low), int(high or low)
-    )
+    return PortMapping(_transport(protocol), int(port), binding.host_ip, int(low), int(high or low))
 
 
-def _exposed(text: str, default_ip: str) -> Sequence[PortMapping]:
+def _exposed(text: str) -> Sequence[PortMapping]:
     ports, _, protocol = text.partition("/")
     low, _, high = ports.partition("-")
-    return [
-        PortMapping(_transport(protocol), port, default_ip) for port in range(int(low), int(high or low) + 1)
-    ]
+    return [PortMapping(_transport(protocol), port) for port in range(int(low), int(high or low) + 1)]
 
 
 def _transport(text: str) -> Transport:
@@ -158,7 +155,8 @@ def connected(record: Record, sandbox: Sandbox) -> None:
         for mapping in endpoint.ports:
             key = f"{mapping.container_port}/{mapping.protocol}"
             bindings = record.ports.get(key) or []
-            bindings.append(PortBinding(host_ip=mapping.host_ip or ANY, host_port=str(mapping.host_port)))
+            port = str(mapping.host_port) if mapping.host_port else ""
+            bindings.append(PortBinding(host_ip=mapping.host_ip or ANY, host_port=port))
             record.ports[key] = bindings
 
 

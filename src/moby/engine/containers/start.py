@@ -14,7 +14,7 @@ from moby.core.undo import Undo
 from moby.engine.containers.container import Container
 from moby.engine.containers.launch import Launcher, Unprepared
 from moby.engine.containers.logs import log_info
-from moby.engine.containers.networking import attachments, connected, disconnected
+from moby.engine.containers.networking import attachments, connected, disconnected, port_mappings
 from moby.engine.containers.record import timestamp
 from moby.engine.containers.shelf import Shelf
 from moby.engine.together import together
@@ -120,12 +120,18 @@ class Starter:
             return Sandbox(container.id, "")
         if mode.startswith("container:"):
             return self._shared_sandbox(mode.partition(":")[2])
-        wanted = attachments(record, self._launcher.default_ip)
+        wanted = attachments(record)
         undo.push(disconnected, record)
         undo.push(self._networks.close, container.id)
         servers = tuple(record.host_config.dns or self._launcher.dns)
         sandbox = await self._networks.open(
-            SandboxRequest(container.id, wanted, container_name=record.name, dns=servers)
+            SandboxRequest(
+                container.id,
+                wanted,
+                container_name=record.name,
+                dns=servers,
+                ports=port_mappings(record.config, record.host_config),
+            )
         )
         connected(record, sandbox)
         return sandbox
