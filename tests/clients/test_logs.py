@@ -101,3 +101,25 @@ def test_files_rotate_by_size(engine: Engine) -> None:
 def test_without_a_log_there_is_nothing_to_read(engine: Engine) -> None:
     engine.ok("run", "--name", "none", "--log-driver", "none", "busybox", "echo", "gone")
     assert "configured logging driver does not support reading" in engine.fails("logs", "none")
+
+
+def test_a_log_as_json(engine: Engine) -> None:
+    engine.ok("run", "--name", "parsed", "busybox", "sh", "-c", "echo out; echo err >&2")
+    for query, accept, kind in (
+        ("&format=json", "*/*", "application/x-ndjson"),
+        ("", "application/jsonl", "application/jsonl"),
+        ("", "application/json-seq", "application/json-seq"),
+    ):
+        answer = engine.raw(
+            f"GET /v1.54/containers/parsed/logs?stdout=1&stderr=1{query} HTTP/1.0\r\nAccept: {accept}\r\n\r\n".encode()
+        )
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert f"Content-Type: {kind}".encode() in head
+        lines = [json.loads(line.lstrip(b"\x1e")) for line in body.splitlines()]
+        assert {(line["Source"], line["Line"]) for line in lines} == {
+            ("stdout", "out\n"),
+            ("stderr", "err\n"),
+        }
+    refused = engine.raw(b"GET /v1.54/containers/parsed/logs?stdout=1&format=xml HTTP/1.0\r\n\r\n")
+    assert b"400" in refused.splitlines()[0]
+    assert b'{"message":"unsupported log format"}' in refused

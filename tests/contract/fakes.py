@@ -204,6 +204,7 @@ class FakeStreams:
         self.over.set()
         self.closed = asyncio.Event()
         self.tty = False
+        self.attach_ends = False
         self.follow: asyncio.Event | None = None
         self.logs_request: LogsRequest | None = None
         self.attach_request: AttachRequest | None = None
@@ -230,11 +231,13 @@ class FakeStreams:
         _known(name)
         self.attach_request = request
         loop = asyncio.get_running_loop()
-        with await takeover(not self.tty) as connection:
-            while data := await loop.sock_recv(connection, 65536):
-                await loop.sock_sendall(connection, data.upper())
-            await loop.sock_sendall(connection, b"BYE")
-        self.closed.set()
+        try:
+            with await takeover(not self.tty) as connection:
+                while not self.attach_ends and (data := await loop.sock_recv(connection, 65536)):
+                    await loop.sock_sendall(connection, data.upper())
+                await loop.sock_sendall(connection, b"BYE")
+        finally:
+            self.closed.set()
 
     async def resize(self, name: str, *, height: int, width: int) -> None:
         _known(name)

@@ -112,7 +112,7 @@ CASES = [
     Case("VolumeDelete", "/volumes/data", 204),
     Case("VolumePrune", "/volumes/prune"),
 ]
-ELSEWHERE = {"ContainerAttach"}
+ELSEWHERE = {"ContainerAttach", "ContainerAttachWebsocket"}
 
 # What the definition leaves out, though dockerd sends it and clients read it.
 BESIDE_THE_DEFINITION = {

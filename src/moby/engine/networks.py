@@ -25,6 +25,7 @@ from moby.core.types.networks import (
 )
 from moby.engine.containers.connecting import Connections
 from moby.engine.containers.index import Index
+from moby.engine.prunes import Prunes
 
 _FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -39,6 +40,7 @@ class NetworkService:
         self._index = index
         self._connections = connections
         self._bus = bus
+        self._prunes = Prunes("network", bus)
 
     async def create(self, request: NetworkCreateRequest) -> NetworkCreateResponse:
         """Raises InvalidParameter, Conflict, Forbidden, NotFound, NotImplemented."""
@@ -71,6 +73,12 @@ class NetworkService:
     async def prune(self, filters: Filters) -> NetworkPruneResponse:
         """Remove every network of a user's own that nobody is on, as the filters allow."""
         filters.check({"label", "label!", "until"})
+        with self._prunes.one():
+            removed = await self._prune(filters)
+        self._prunes.told(0)
+        return NetworkPruneResponse(removed or None)
+
+    async def _prune(self, filters: Filters) -> list[str]:
         removed = []
         for network in await self._networks.list():
             if network.name in _PREDEFINED or self._used(network) or not _prunable(network, filters):
@@ -81,7 +89,7 @@ class NetworkService:
                 continue
             self._tell("destroy", network)
             removed.append(network.name)
-        return NetworkPruneResponse(removed or None)
+        return removed
 
     async def connect(self, name: str, request: NetworkConnectRequest) -> None:
         """Raises NotFound, Forbidden, Conflict, InvalidParameter."""

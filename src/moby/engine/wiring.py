@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from moby.engine.components import Components
 from moby.engine.containers.archive import Archiver
@@ -19,6 +20,7 @@ from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.stats import Stats
 from moby.engine.containers.stop import Stopper
 from moby.engine.containers.wiring import container_services
+from moby.engine.event_journal import EventJournal
 from moby.engine.events import Events
 from moby.engine.execs.service import Execs
 from moby.engine.images.runnable import RunnableImages
@@ -60,10 +62,17 @@ class Engine:
 async def engine(parts: Components) -> AsyncIterator[Engine]:
     """A running engine: what was stored is taken back in and agrees with what runs when this begins."""
     config = parts.config
-    events = Events()
+    with EventJournal(Path(config.current.data_root, "events")) as journal:
+        async with _engine(parts, Events(journal)) as made:
+            yield made
+
+
+@asynccontextmanager
+async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
+    config = parts.config
     announce_reloads(config, events, parts.inventory)
     shelf = Shelf(parts.store, events)
-    volumes = Volumes(parts.volumes, parts.store)
+    volumes = Volumes(parts.volumes, parts.store, events)
     images = ImageService(parts.images, events, lambda: image_users(shelf.index))
     registries = Registries(lambda: registry_config(config.current))
     transfers = ImageTransfers(parts.images, registries, images)

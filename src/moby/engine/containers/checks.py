@@ -7,8 +7,10 @@ import re
 
 from moby.core.errors import InvalidParameter
 from moby.core.types.containers import ContainerConfig, HostConfig
+from moby.engine.containers.boot import check_after_label
 from moby.engine.containers.limits import check_limits
 from moby.engine.containers.signals import parse_signal
+from moby.engine.containers.unhealthy import most_restarts
 from moby.host.cgroups import CgroupFacts
 
 _PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?")
@@ -28,6 +30,8 @@ def check_config(config: ContainerConfig) -> None:
     for variable in config.env or ():
         if not variable or variable.startswith("="):
             raise InvalidParameter(f"invalid environment variable: {variable}")
+    check_after_label(config.labels or {})
+    most_restarts(config.labels or {})
     if len(config.hostname or "") > 64:
         raise InvalidParameter(f'hostname "{config.hostname}" is too long (maximum 64 bytes)')
     if (health := config.healthcheck) is not None:

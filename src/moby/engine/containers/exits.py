@@ -164,6 +164,7 @@ class Exits:
         for mount in record.mounts:
             if mount.point.type == "volume":
                 await self._quietly(container, self._volumes.unmount(mount.volume, container.id))
+        self._shelf.publish_unmounted(container)
         await self._quietly(container, self._places.free(container.id))
         disconnected(record)
         container.freed = True

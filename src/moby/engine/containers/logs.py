@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from moby.core.errors import Conflict, InvalidParameter, NotImplemented
-from moby.core.logs import LogDriver, LogInfo, LogQuery, LogReader
+from moby.core.logs import LogDriver, LogEntry, LogInfo, LogQuery, LogReader
 from moby.core.types.requests import LogsRequest
 from moby.engine.containers.container import Container
 from moby.engine.containers.record import Record
 from moby.engine.containers.shelf import Shelf
-from moby.logs.framing import frames
+from moby.logs.framing import frames, json_lines
 
 
 class LogDrivers:
@@ -74,14 +74,30 @@ class LogService:
         if container.removing or container.record.state.dead:
             raise Conflict("can not get logs from container which is dead or marked for removal")
         self._reader(container.record)
+        if request.json:
+            shape = partial(json_lines, details=request.details, prefix=request.prefix)
+            return False, self._read(container, request.query, shape)
         return bool(container.record.config.tty), self.framed(
             container, request.query, timestamps=request.timestamps, details=request.details
         )
 
-    async def framed(
-        self, container: Container, query: LogQuery, *, timestamps: bool = False, details: bool = False
+    def framed(
+        self,
+        container: Container,
+        query: LogQuery,
+        *,
+        multiplexed: bool = True,
+        timestamps: bool = False,
+        details: bool = False,
     ) -> AsyncIterator[bytes]:
         """The log in chunks, as the client reads them from the wire."""
+        multiplexed = multiplexed and not container.record.config.tty
+        shape = partial(frames, multiplexed=multiplexed, timestamps=timestamps, details=details)
+        return self._read(container, query, shape)
+
+    async def _read(
+        self, container: Container, query: LogQuery, shape: Callable[[Sequence[LogEntry]], bytes]
+    ) -> AsyncIterator[bytes]:
         reader = self._reader(container.record)
         running = container.record.state.running
         follow = query.follow and running
@@ -90,8 +106,6 @@ class LogService:
             stopped.add_done_callback(lambda _: reader.finished())
         else:
             reader.finished()
-        multiplexed = not container.record.config.tty
-        shape = partial(frames, multiplexed=multiplexed, timestamps=timestamps, details=details)
         async for chunk in reader.read(query, shape):
             yield chunk
 

@@ -15,6 +15,7 @@ from moby.engine.containers.matching import Matcher
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.stop import Stopper
 from moby.engine.containers.volumes import MountPlanner
+from moby.engine.prunes import Prunes
 from moby.host.files import remove_tree
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Remover:
         self._mounts = mounts
         self._snapshotter = snapshotter
         self._directory = directory
+        self._prunes = Prunes("container", shelf.bus)
 
     async def remove(
         self, name: str, *, force: bool = False, volumes: bool = False, link: bool = False
@@ -112,7 +114,12 @@ class Remover:
 
     async def prune(self, filters: Filters) -> ContainerPruneResponse:
         """Remove every container that does not run and that the filters allow."""
-        matcher = Matcher.for_prune(filters)
+        with self._prunes.one():
+            report = await self._prune(Matcher.for_prune(filters))
+        self._prunes.told(report.space_reclaimed)
+        return report
+
+    async def _prune(self, matcher: Matcher) -> ContainerPruneResponse:
         deleted: list[str] = []
         freed = 0
         for container in self._shelf.index:

@@ -5,11 +5,13 @@ Nothing is done here; each verb is in the file that has its name.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from moby.core.errors import NotModified
 from moby.core.filters import Filters
 from moby.core.types.containers import (
     ContainerCreateRequest,
@@ -73,7 +75,8 @@ class Containers:
     async def restart(self, name: str, *, signal_: str = "", timeout_s: int | None = None) -> None:
         """Stop it if it runs, then start it."""
         container = await self._verbs.stopper.stop_for_restart(name, signal_=signal_, timeout_s=timeout_s)
-        await self._verbs.starter.start(container.id)
+        with contextlib.suppress(NotModified):
+            await self._verbs.starter.start(container.id)
         self._verbs.starter.shelf.publish(container, "restart")
 
     async def kill(self, name: str, signal_: str = "") -> None:

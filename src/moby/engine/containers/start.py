@@ -59,7 +59,6 @@ class Starter:
         if failure is not None:
             await self._abandoned(container)
             raise failure
-        self.shelf.publish(container, "start")
         return container
 
     def _check(self, container: Container) -> None:
@@ -87,6 +86,8 @@ class Starter:
         state.started_at, state.exit_code, state.error = started_at, 0, ""
         record.manually_stopped, record.started_before = False, True
         await self.shelf.save(container)
+        # Before anybody else has the lock, who may have to tell that it ended.
+        self.shelf.publish(container, "start")
         return None
 
     async def _prepare(self, container: Container, undo: Undo) -> int:
@@ -97,6 +98,8 @@ class Starter:
             self._open_sandbox(container, undo), self._rootfs(container), self._spawn_monitor(container)
         )
         spec = await self._launcher.spec(record, sandbox, rootfs, undo)
+        self.shelf.publish_mounted(container)
+        undo.push(self.shelf.publish_unmounted, container)
         undo.push(self._runtime.delete, container.id)
         pid = await self._runtime.create(
             TaskRequest(

@@ -12,6 +12,7 @@ from moby.engine.components import Components
 from moby.engine.containers.archive import Archiver
 from moby.engine.containers.attach import Attacher
 from moby.engine.containers.binds import Binder
+from moby.engine.containers.boot import Boot
 from moby.engine.containers.change import Changer
 from moby.engine.containers.commit import CommitService, Images
 from moby.engine.containers.create import Creator
@@ -32,6 +33,7 @@ from moby.engine.containers.stats import Stats
 from moby.engine.containers.stop import Stopper
 from moby.engine.containers.top import Top
 from moby.engine.containers.tree import Trees
+from moby.engine.containers.unhealthy import UnhealthyRestarts
 from moby.engine.containers.update import Updater
 from moby.engine.containers.volumes import MountPlanner
 from moby.engine.execs.ends import ExecEnds
@@ -104,9 +106,10 @@ def container_services(
     exits.starts_again = restarts.starts_again
     services = Execs(shelf, execs, runtime, monitors, config)
     health = HealthChecks(shelf, Probes(services))
-    stats = Stats(shelf)
+    stats, containers = Stats(shelf), Containers(verbs)
+    unhealthy = UnhealthyRestarts(shelf, containers.restart)
     return ContainerServices(
-        containers=Containers(verbs),
+        containers=containers,
         changes=ContainerChanges(Top(shelf, runtime), Updater(shelf, runtime)),
         stats=stats,
         streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
@@ -119,10 +122,11 @@ def container_services(
         reconciler=reconciler,
         loops=[
             lambda group: exits.watch(group, reconciler.resynchronise, restarts.after_exit),
-            lambda _: restarts.at_start(),
+            lambda _: Boot(shelf, starter, restarts).at_start(),
             lambda _: forgotten.free(),
             lambda _: exec_ends.tidy(),
             lambda _: health.run(),
+            lambda _: unhealthy.run(),
             lambda _: stats.run(),
         ],
     )
