@@ -279,8 +279,11 @@ class Networks(Protocol):
         """Have a sandbox leave a network. Raises NotFound if it is not on it."""
         ...
 
-    async def rename(self, sandbox: str, before: str, after: str) -> None:
-        """A container has another name: others find it by that. No error if the sandbox is not open."""
+    async def rename(self, sandbox: str, name: str, aliases: Mapping[str, tuple[str, ...]]) -> None:
+        """A container has another name, and others find it by other ones: `aliases`, by network ID.
+
+        No error if the sandbox is not open.
+        """
         ...
 
     def usage(self, network: str) -> Mapping[str, SubnetUse]:

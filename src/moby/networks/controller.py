@@ -27,7 +27,7 @@ from moby.core.store import Store, Table
 from moby.core.undo import Undo
 from moby.host.threads import Threads
 from moby.networks import sandbox as kernel
-from moby.networks.endpoints import check_request, interface_sysctls, placed, renamed
+from moby.networks.endpoints import check_request, interface_sysctls, placed
 from moby.networks.gateways import moved, with_ways_out
 from moby.networks.ipam import Ipam
 from moby.networks.making import made
@@ -355,11 +355,15 @@ class Controller(Networks):
         except MobyError as error:
             log.warning("address of sandbox %s: %s", endpoint.sandbox_id, error)
 
-    async def rename(self, sandbox: str, before: str, after: str) -> None:
+    async def rename(self, sandbox: str, name: str, aliases: Mapping[str, tuple[str, ...]]) -> None:
         """See `Networks.rename`."""
         found = self._sandboxes.get(sandbox)
         if found is not None:
-            await self._changed(found, tuple(renamed(one, before, after) for one in found.endpoints))
+            endpoints = [
+                msgspec.structs.replace(one, name=name, aliases=aliases.get(one.network_id, one.aliases))
+                for one in found.endpoints
+            ]
+            await self._changed(found, tuple(endpoints))
 
     def usage(self, network: str) -> Mapping[str, SubnetUse]:
         """See `Networks.usage`."""

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 
-import msgspec
-
 from moby.core.errors import InvalidParameter, NotImplemented
 from moby.core.networks import Address, Attachment, Endpoint, Network, SandboxRequest
 from moby.networks.bridge_options import PREFIX
@@ -106,9 +104,3 @@ def interface_sysctls(endpoint: Endpoint) -> Mapping[str, str]:
             )
         found["/".join([*parts[:3], endpoint.interface, parts[4]])] = value
     return found
-
-
-def renamed(endpoint: Endpoint, before: str, after: str) -> Endpoint:
-    """Under the container's new name, which others find it by instead of the old one."""
-    aliases = tuple(dict.fromkeys(after if alias == before else alias for alias in endpoint.aliases))
-    return msgspec.structs.replace(endpoint, name=after, aliases=aliases)

@@ -38,11 +38,16 @@ def hosts_file(
     the address `host-gateway` stands for `host_gateway`. Raises InvalidParameter for an entry that is none.
     """
     lines = [*_LOCAL, *(_extra(entry, host_gateway) for entry in extra_hosts)]
-    names = f"{hostname}.{domainname}" if domainname else hostname
-    short, dot, _ = names.partition(".")
-    own = f"{names} {short}" if dot else names
+    own = own_names(hostname, domainname)
     lines += [(address.partition("/")[0], own) for address in addresses if address]
     return "".join(f"{address}\t{name}\n" for address, name in lines)
+
+
+def own_names(hostname: str, domainname: str = "") -> str:
+    """What stands behind a container's own addresses."""
+    names = f"{hostname}.{domainname}" if domainname else hostname
+    short, dot, _ = names.partition(".")
+    return f"{names} {short}" if dot else names
 
 
 def _extra(entry: str, host_gateway: str) -> tuple[str, str]:

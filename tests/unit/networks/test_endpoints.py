@@ -9,7 +9,7 @@ import pytest
 
 from moby.core.errors import InvalidParameter, MobyError, NotImplemented
 from moby.core.networks import Address, Attachment, Endpoint, Network, SandboxRequest
-from moby.networks.endpoints import INTERFACE, SYSCTLS, check_request, interface_sysctls, placed, renamed
+from moby.networks.endpoints import INTERFACE, SYSCTLS, check_request, interface_sysctls, placed
 
 NETWORK = Network("n", "net", "bridge", "")
 ADDRESS = Address(IPv4Interface("10.0.0.2/24"), None, "10.0.0.1")
@@ -64,9 +64,3 @@ def test_settings_of_the_interface() -> None:
     }
     with pytest.raises(InvalidParameter, match="unrecognised network interface sysctl"):
         interface_sysctls(place(options={SYSCTLS: "net.ipv4.conf.eth0.log_martians=1"}))
-
-
-def test_a_new_name_takes_the_place_of_the_old_one() -> None:
-    endpoint = place(aliases=("box", "alias", "0123"))
-    assert renamed(endpoint, "box", "crate").aliases == ("crate", "alias", "0123")
-    assert renamed(endpoint, "box", "crate").name == "crate"

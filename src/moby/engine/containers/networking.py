@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from moby.core.errors import InvalidParameter
 from moby.core.networks import Attachment, Endpoint, Network, PortMapping, Sandbox, Transport
@@ -15,6 +16,7 @@ from moby.core.types.containers import (
     NetworkingConfig,
     PortBinding,
 )
+from moby.engine.containers.links import parse_link
 from moby.engine.containers.record import Record
 
 PREDEFINED = frozenset({"bridge", "host", "none"})
@@ -50,22 +52,39 @@ def network_names(host: HostConfig, networking: NetworkingConfig | None) -> Mapp
     return {**first, **dict(sorted(asked.items()))}
 
 
-def check_endpoint(name: str, settings: EndpointSettings, *, user_defined: bool) -> None:
-    """Raises InvalidParameter for what only networks of a user's own can do."""
-    if user_defined:
-        return
-    wanted = settings.ipam_config
-    if wanted is not None and (wanted.ipv4_address or wanted.ipv6_address):
-        raise InvalidParameter(
-            "invalid config for network "
-            f"{name}: invalid endpoint settings:\nuser-specified IP address is supported on user-defined "
-            "networks only"
-        )
-    if settings.aliases:
-        raise InvalidParameter(
-            f"invalid config for network {name}: invalid endpoint settings:\nnetwork-scoped aliases are "
-            "only supported for user-defined networks"
-        )
+def check_endpoint(network: Network, settings: EndpointSettings) -> None:
+    """Raises InvalidParameter that tells of everything a network cannot do for a container."""
+    wanted = settings.ipam_config or EndpointIPAMConfig()
+    problems: list[str] = []
+    if network.name in PREDEFINED:
+        if wanted.ipv4_address or wanted.ipv6_address:
+            problems.append("user-specified IP address is supported on user-defined networks only")
+        if settings.aliases:
+            problems.append("network-scoped aliases are only supported for user-defined networks")
+    subnets = [ip_network(one.subnet) for one in network.subnets]
+    for version, text in ((4, wanted.ipv4_address), (6, wanted.ipv6_address)):
+        if not text:
+            continue
+        address = _parsed(text)
+        if address is None or address.version != version or address.is_unspecified:
+            problems.append(f"invalid IPv{version} address: {text}")
+        elif not any(address in subnet for subnet in subnets):
+            problems.append(f"no configured subnet contains IP address {text}")
+    for text in wanted.link_local_ips:
+        address = _parsed(text)
+        if address is None or not address.is_link_local:
+            problems.append(f"invalid link-local IP address: {text}")
+    for text in settings.links or ():
+        parse_link(text)
+    if problems:
+        raise InvalidParameter("\n".join(["invalid endpoint settings:", *problems]))
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
 
 
 def attachments(record: Record) -> tuple[Attachment, ...]:
@@ -74,23 +93,24 @@ def attachments(record: Record) -> tuple[Attachment, ...]:
         return ()
     found = []
     for number, (name, settings) in enumerate(record.networks.items()):
-        attached = attachment(name, settings)
+        attached = attachment(name, settings, record.macs.get(name, ""))
         if number == 0 and not attached.mac_address:
             attached = replace(attached, mac_address=record.config.mac_address or "")
         found.append(attached)
     return tuple(found)
 
 
-def attachment(name: str, settings: EndpointSettings) -> Attachment:
-    """What one network is asked for."""
+def attachment(name: str, settings: EndpointSettings, mac: str = "") -> Attachment:
+    """What one network is asked for; `mac` is what the user asked for, who sees in `settings` what it is."""
     wanted = settings.ipam_config or EndpointIPAMConfig()
     return Attachment(
         network=name,
         aliases=tuple(settings.dns_names or settings.aliases or ()),
         ipv4=wanted.ipv4_address,
         ipv6=wanted.ipv6_address,
-        mac_address=settings.mac_address if settings.endpoint_id == "" else "",
+        mac_address=mac or (settings.mac_address if settings.endpoint_id == "" else ""),
         priority=settings.gw_priority,
+        links={link.alias: link.name for link in map(parse_link, settings.links or ())},
         link_local=tuple(wanted.link_local_ips),
         options=settings.driver_opts or {},
     )
@@ -189,13 +209,22 @@ def named(record: Record, networks: Mapping[str, Network]) -> None:
     settled: dict[str, EndpointSettings] = {}
     for name, settings in record.networks.items():
         network = networks.get(name)
+        settled[network.name if network else name] = settings
         if network is None:
-            settled[name] = settings
             continue
-        user_defined = network.name not in PREDEFINED
-        check_endpoint(network.name, settings, user_defined=user_defined)
+        try:
+            check_endpoint(network, settings)
+        except InvalidParameter as error:
+            raise InvalidParameter(f"invalid config for network {network.name}: {error.message}") from error
         settings.network_id = network.id
-        if user_defined:
+        if network.name not in PREDEFINED:
             settings.dns_names = dns_names(record, settings)
-        settled[network.name] = settings
     record.networks = settled
+    record.macs = {name: settings.mac_address for name, settings in settled.items() if settings.mac_address}
+
+
+def renamed(record: Record) -> None:
+    """Write down by which names others find the container, now that it has another one."""
+    for name, settings in record.networks.items():
+        if name not in PREDEFINED:
+            settings.dns_names = dns_names(record, settings)

@@ -83,7 +83,7 @@ def container_services(
     exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config)
     stopper = Stopper(shelf, runtime, config)
     remover = Remover(shelf, stopper, exits, planner, snapshotter, directory)
-    changer = Changer(shelf, runtime)
+    changer = Changer(shelf, runtime, networks)
     logs = LogService(shelf, drivers, directory)
     binder = Binder(volumes, snapshotter, places)
     launcher = Launcher(shelf.index, binder, places, snapshotter, config, directory, run)
