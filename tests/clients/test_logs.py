@@ -123,3 +123,32 @@ def test_a_log_as_json(engine: Engine) -> None:
     refused = engine.raw(b"GET /v1.54/containers/parsed/logs?stdout=1&format=xml HTTP/1.0\r\n\r\n")
     assert b"400" in refused.splitlines()[0]
     assert b'{"message":"unsupported log format"}' in refused
+
+
+def test_the_local_driver_keeps_a_log_of_its_own_form(engine: Engine) -> None:
+    options = ("--log-driver", "local", "--log-opt", "tag={{.Name}}", "--log-opt", "max-size=20k")
+    script = "echo out; echo err >&2; seq 1 1000; printf cut"
+    engine.ok("run", "--name", "compact", *options, "busybox", "sh", "-c", script)
+    result = engine.docker("logs", "compact")
+    assert result.err == "err\n"
+    assert result.out.splitlines()[-2:] == ["1000", "cut"]
+    assert engine.ok("logs", "--tail", "1", "compact") == "cut"
+    assert engine.ok("logs", "--details", "--tail", "1", "compact") == "tag=compact cut"
+    assert re.match(r"\d{4}-\d\d-\d\dT.*Z cut", engine.ok("logs", "-t", "--tail", "1", "compact"))
+    assert engine.ok("inspect", "-f", "{{.LogPath}}", "compact") == ""
+    assert engine.docker("logs", "--since", "1h", "compact").out == result.out
+    assert engine.docker("logs", "--until", "1h", "compact").out == ""
+
+
+def test_the_local_driver_can_be_followed(engine: Engine) -> None:
+    engine.ok(
+        *("run", "-d", "-i", "--name", "followed", "--log-driver", "local", "busybox"),
+        *("sh", "-c", "echo first; read go; seq 1 5000; echo second"),
+    )
+    with engine.spawn("logs", "-f", "followed") as logs:
+        assert logs.stdout is not None
+        assert logs.stdout.readline() == "first\n"
+        engine.docker("attach", "followed", input="go\n")
+        assert [logs.stdout.readline() for _ in range(5000)] == [f"{n}\n" for n in range(1, 5001)]
+        assert logs.stdout.readline() == "second\n"
+        assert logs.wait(20) == 0

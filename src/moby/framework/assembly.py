@@ -27,7 +27,7 @@ class EngineSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     firewall: Entry = "nftables"
     networks: list[Entry] = msgspec.field(default_factory=lambda: ["bridge", "host", "none"])
     volumes: list[Entry] = msgspec.field(default_factory=lambda: ["local"])
-    logs: list[Entry] = msgspec.field(default_factory=lambda: ["json-file", "none"])
+    logs: list[Entry] = msgspec.field(default_factory=lambda: ["json-file", "local", "none"])
     builder: Entry | None = None
     orchestrator: Entry | None = None
 

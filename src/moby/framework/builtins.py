@@ -21,6 +21,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     "volumes": {"local": "moby.engine.parts:local_volumes"},
     "logs": {
         "json-file": "moby.logs.drivers.json_file:JsonFile",
+        "local": "moby.logs.drivers.local:LocalFile",
         "none": "moby.logs.drivers.none:NoLog",
     },
     "builder": {},
