@@ -87,7 +87,7 @@ def container_services(
     inspector = Inspector(shelf, snapshotter, directory, execs, config)
     history = History(parts.store, inspector)
     remover = Remover(shelf, stopper, exits, planner, snapshotter, directory, history)
-    changer = Changer(shelf, runtime)
+    changer = Changer(shelf, runtime, networks)
     logs = LogService(shelf, drivers)
     binder = Binder(volumes, snapshotter, places)
     launcher = Launcher(shelf.index, binder, places, snapshotter, config, directory, run)

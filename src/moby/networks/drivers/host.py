@@ -36,8 +36,9 @@ class Host(NetworkDriver):
     async def leave(self, network: Network, endpoint: Endpoint, *, closing: bool) -> None:
         """See `NetworkDriver.leave`."""
 
-    async def reroute(self, network: Network, endpoint: Endpoint, sandbox: str) -> None:
+    async def reroute(self, network: Network, endpoint: Endpoint, sandbox: str) -> Endpoint:
         """See `NetworkDriver.reroute`; there is no route."""
+        return endpoint
 
     async def close(self) -> None:
         """See `NetworkDriver.close`."""
