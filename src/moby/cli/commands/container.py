@@ -21,7 +21,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     history.add_argument("--json", action="store_true", help="print all that is known of them")
 
 
-def run(chosen: argparse.Namespace) -> str:
+def do(chosen: argparse.Namespace) -> str:
     """What the command prints. Raises MobyError."""
     from moby.cli.engine_client import ask
 
