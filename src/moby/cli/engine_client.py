@@ -9,23 +9,32 @@ from pathlib import Path
 
 import msgspec
 
+from moby.core.codec import encode
 from moby.core.errors import InvalidParameter, MobyError, Unavailable
 from moby.core.types.errors import ErrorResponse
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 _VERSION = "v1.55"
+_JSON = {"Content-Type": "application/json"}
 
 
-def ask(host: str, method: str, path: str, query: dict[str, str] | None = None) -> bytes:
+def ask(
+    host: str,
+    method: str,
+    path: str,
+    query: dict[str, str] | None = None,
+    body: dict[str, object] | None = None,
+) -> bytes:
     """The body of the answer. Raises MobyError with the engine's own words, Unavailable if it is not there.
 
     `host` is as for the docker command, empty for what `DOCKER_HOST` says; `DOCKER_TLS_VERIFY` and
     `DOCKER_CERT_PATH` mean what they mean there.
     """
-    return asyncio.run(_ask(host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST, method, path, query or {}))
+    where = host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST
+    return asyncio.run(_ask(where, method, path, query or {}, encode(body) if body is not None else None))
 
 
-async def _ask(host: str, method: str, path: str, query: dict[str, str]) -> bytes:
+async def _ask(host: str, method: str, path: str, query: dict[str, str], data: bytes | None) -> bytes:
     from aiohttp import ClientError, ClientSession, TCPConnector, UnixConnector
 
     scheme, separator, address = host.partition("://")
@@ -37,7 +46,7 @@ async def _ask(host: str, method: str, path: str, query: dict[str, str]) -> byte
     try:
         async with (
             ClientSession(base, connector=connector) as session,
-            session.request(method, f"/{_VERSION}{path}", params=query) as answer,
+            session.request(method, f"/{_VERSION}{path}", params=query, data=data, headers=_JSON) as answer,
         ):
             body = await answer.read()
     except (ClientError, OSError) as error:

@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
-from moby.core.types.containers import RemovedContainer
+from moby.cli.container_update import add_options, changes
+from moby.core.types.containers import ContainerInspectResponse, RemovedContainer
 
 _ROW = "{:<14}{:<22}{:<26}{:<8}{}"
 
 
-def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to a parser of `moby`."""
-    command = verbs.add_parser("container", help="what docker's own command has no words for")
-    command.add_argument("-H", "--host", default="", help="the engine (default: as for the docker command)")
-    parts = command.add_subparsers(dest="part", required=True, metavar="COMMAND")
-    history = parts.add_parser("history", help="show containers that were removed in the last hour")
+def add(verbs: Any) -> None:
+    """The command and those below it."""
+    parser = verbs.add_parser("container", help="what docker's own command has no words for")
+    parser.add_argument("-H", "--host", default="", help="the engine (default: as for the docker command)")
+    below = parser.add_subparsers(dest="below", required=True, metavar="COMMAND")
+    history = below.add_parser("history", help="show containers that were removed in the last hour")
     history.add_argument("container", nargs="?", default="", help="a name, an ID or its beginning")
     history.add_argument("--json", action="store_true", help="print all that is known of them")
+    add_options(below.add_parser("update", help="change ports, labels and the log of a container"))
 
 
 def do(chosen: argparse.Namespace) -> str:
-    """What the command prints. Raises MobyError."""
+    """Do it; what to print."""
     from moby.cli.engine_client import ask
 
-    answer = ask(chosen.host, "GET", "/containers/removed", {"name": chosen.container})
+    if chosen.below == "history":
+        return _history(ask(chosen.host, "GET", "/containers/removed", {"name": chosen.container}), chosen)
+    name = quote(chosen.container, safe="")
+    found = msgspec.json.decode(
+        ask(chosen.host, "GET", f"/containers/{name}/json"), type=ContainerInspectResponse
+    )
+    ask(chosen.host, "POST", f"/containers/{found.id}/update", body=changes(found, chosen))
+    return str(chosen.container)
+
+
+def _history(answer: bytes, chosen: argparse.Namespace) -> str:
     if chosen.json:
         return msgspec.json.format(answer, indent=4).decode()
-    return "\n".join(_rows(msgspec.json.decode(answer, type=list[RemovedContainer])))
-
-
-def _rows(found: list[RemovedContainer]) -> list[str]:
     rows = [_ROW.format("CONTAINER ID", "NAME", "IMAGE", "EXIT", "REMOVED")]
-    for one in found:
-        code = str(one.state.exit_code) if one.state is not None else ""
-        image = one.config.image if one.config is not None else ""
+    for one in msgspec.json.decode(answer, type=list[RemovedContainer]):
+        code = str(one.state.exit_code) if one.state else ""
+        image = one.config.image if one.config else ""
         rows.append(_ROW.format(one.id[:12], one.name.removeprefix("/"), image, code, one.removed_at))
-    return rows
+    return "\n".join(rows)

@@ -26,6 +26,7 @@ from moby.engine.containers.logs import LogDrivers, LogService
 from moby.engine.containers.places import Places
 from moby.engine.containers.reconcile import Reconciler
 from moby.engine.containers.remove import Remover
+from moby.engine.containers.republish import Republisher
 from moby.engine.containers.restarts import Restarts
 from moby.engine.containers.service import ContainerChanges, Containers, ContainerStreams, Verbs
 from moby.engine.containers.shelf import Shelf
@@ -107,13 +108,14 @@ def container_services(
     forgotten = Forgotten(shelf.index, snapshotter)
     restarts = Restarts(shelf, starter, remover)
     exits.starts_again = restarts.starts_again
+    updater = Updater(shelf, runtime, Republisher(networks), drivers)
     services = Execs(shelf, execs, runtime, monitors, config)
     health = HealthChecks(shelf, Probes(services))
     stats, containers = Stats(shelf), Containers(verbs)
     unhealthy = UnhealthyRestarts(shelf, containers.restart)
     return ContainerServices(
         containers=containers,
-        changes=ContainerChanges(Top(shelf, runtime), Updater(shelf, runtime)),
+        changes=ContainerChanges(Top(shelf, runtime), updater),
         stats=stats,
         streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
         execs=services,
