@@ -20,7 +20,7 @@ def test_what_can_be_asked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert "logs: json-file" in capsys.readouterr().out
     (tmp_path / "a.yml").write_text("engine: {logs: [none]}\n")
     assert run(["check", str(tmp_path / "a.yml")]) == 0
-    assert capsys.readouterr().out == f"{tmp_path}/a.yml: 9 components\n"
+    assert capsys.readouterr().out == f"{tmp_path}/a.yml: 11 components\n"
 
 
 @pytest.mark.parametrize(("text", "said"), [
