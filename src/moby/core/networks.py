@@ -183,8 +183,10 @@ class Address:
 class NetworkDriver(Protocol):
     """Makes networks of one kind.
 
-    An endpoint's `default_route` says whether its network's gateway is the sandbox's, and its `ports` what it
-    publishes; `reroute` changes both for one that has joined before.
+    A driver that `makes_gateways` has an address of each of a network's subnets for itself, the sandboxes'
+    gateway; for others a gateway is somebody else's, and there is one if the user named it. An endpoint's
+    `default_route` says whether its network's gateway is the sandbox's, and its `ports` what it publishes;
+    `reroute` changes both for one that has joined before.
 
     Life: at each start `predefined` says which network of this kind is always there, then `create` makes
     every stored network's parts in the kernel; it takes what is already there as it is and mends it.
@@ -196,6 +198,7 @@ class NetworkDriver(Protocol):
     """
 
     name: str
+    makes_gateways: bool
 
     async def predefined(self, stored: Network | None) -> Network | None:
         """The network that is always there, if there is one; `stored` is what it was when we last ran.
@@ -223,7 +226,7 @@ class NetworkDriver(Protocol):
         """Take the endpoints that survived a restart into account: all there are on this network."""
         ...
 
-    async def leave(self, network: Network, endpoint: Endpoint, *, closing: bool) -> None:
+    async def leave(self, network: Network, endpoint: Endpoint, sandbox: str, *, closing: bool) -> None:
         """Disconnect: free ports, and the interface too unless the whole sandbox is `closing`."""
         ...
 

@@ -70,7 +70,7 @@ class Controller(Networks):
             for driver in self._drivers.values():
                 await self._predefine(driver, stored)
             for network in stored.values():
-                await self._create(network)
+                await self._create_again(network)
         except BaseException:
             await self._close_drivers()
             raise
@@ -111,6 +111,14 @@ class Controller(Networks):
         self._ipam.add(network)
         await driver.create(network)
         self._networks[network.id] = network
+
+    async def _create_again(self, network: Network) -> None:
+        """A network that was there before; what it lacks now is its users' trouble alone."""
+        try:
+            await self._create(network)
+        except MobyError as error:
+            log.error("cannot make network %s again: %s", network.name, error)  # noqa: TRY400 - it is told whole
+            self._networks[network.id] = network
 
     async def find(self, name: str) -> Network:
         """See `Networks.find`. Raises InvalidParameter if `name` begins several IDs."""
@@ -197,7 +205,7 @@ class Controller(Networks):
         network = self._networks[endpoint.network_id]
         driver = self._drivers[network.driver]
         joined = await driver.join(network, endpoint, path)
-        undo.push(_leave, driver, network, joined)
+        undo.push(_leave, driver, network, joined, path)
         if settings := interface_sysctls(joined):
             await to_its_end(self._threads, lambda: kernel.configure(Path(path), settings))
         return joined
@@ -288,7 +296,7 @@ class Controller(Networks):
         gone = next((one for one in found.endpoints if one.network_id == left.id), None)
         if gone is None:
             raise NotFound(f"container {sandbox} is not connected to the network {left.name}")
-        await self._drivers[left.driver].leave(left, gone, closing=False)
+        await self._drivers[left.driver].leave(left, gone, found.path, closing=False)
         self._ipam.free(left.id, gone.ipv4, gone.ipv6)
         rest = tuple(endpoint for endpoint in found.endpoints if endpoint is not gone)
         try:
@@ -326,7 +334,7 @@ class Controller(Networks):
         self._resolvers.stop(sandbox)
         try:
             for endpoint in found.endpoints:
-                await self._leave(endpoint)
+                await self._leave(endpoint, found.path)
             if found.path:
                 await self._free(Path(found.path))
             await self._stored_sandboxes.delete(sandbox)
@@ -334,11 +342,11 @@ class Controller(Networks):
             self._sandboxes.setdefault(sandbox, found)
             raise
 
-    async def _leave(self, endpoint: Endpoint) -> None:
+    async def _leave(self, endpoint: Endpoint, path: str) -> None:
         network = self._networks.get(endpoint.network_id)
         if network is None:
             return
-        await self._drivers[network.driver].leave(network, endpoint, closing=True)
+        await self._drivers[network.driver].leave(network, endpoint, path, closing=True)
         self._ipam.free(network.id, endpoint.ipv4, endpoint.ipv6)
 
     async def restore(self, live: Sequence[str]) -> None:
@@ -359,7 +367,10 @@ class Controller(Networks):
             endpoints = await self.endpoints(network.id)
             for endpoint in endpoints:
                 self._claim(network, endpoint)
-            await self._drivers[network.driver].restore(network, endpoints)
+            try:
+                await self._drivers[network.driver].restore(network, endpoints)
+            except MobyError as error:
+                log.error("cannot restore network %s: %s", network.name, error)  # noqa: TRY400
         known = frozenset(Path(sandbox.path) for sandbox in self._sandboxes.values() if sandbox.path)
         await to_its_end(self._threads, lambda: kernel.sweep(self._directory, known))
         for sandbox in tuple(self._sandboxes.values()):
@@ -390,5 +401,5 @@ class Controller(Networks):
         return list(self._networks.values())
 
 
-async def _leave(driver: NetworkDriver, network: Network, endpoint: Endpoint) -> None:
-    await driver.leave(network, endpoint, closing=True)
+async def _leave(driver: NetworkDriver, network: Network, endpoint: Endpoint, path: str) -> None:
+    await driver.leave(network, endpoint, path, closing=False)

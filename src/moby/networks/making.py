@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from moby.core.errors import Conflict, Forbidden, InvalidParameter, NotFound
-from moby.core.networks import Network, NetworkRequest, Subnet
+from moby.core.networks import Network, NetworkDriver, NetworkRequest, Subnet
 from moby.networks.identity import new_id, now
 from moby.networks.ipam import AnyNetwork, Ipam, overlap
 
@@ -14,7 +14,7 @@ _ONLY_ONE = frozenset({"host", "null"})
 
 
 async def made(
-    request: NetworkRequest, existing: Iterable[Network], drivers: Iterable[str], ipam: Ipam
+    request: NetworkRequest, existing: Iterable[Network], drivers: Mapping[str, NetworkDriver], ipam: Ipam
 ) -> Network:
     """The network, as it will be stored.
 
@@ -38,7 +38,7 @@ async def made(
         enable_ipv6=request.enable_ipv6,
         internal=request.internal,
         attachable=request.attachable,
-        subnets=await _subnets(request, ipam),
+        subnets=await _subnets(request, ipam, gateways=drivers[driver].makes_gateways),
         options=dict(request.options),
         labels=dict(request.labels),
         ipam_options=dict(request.ipam_options),
@@ -104,7 +104,7 @@ def _network(text: str, what: str, problems: list[str]) -> AnyNetwork | None:
     return None
 
 
-async def _subnets(request: NetworkRequest, ipam: Ipam) -> tuple[Subnet, ...]:
+async def _subnets(request: NetworkRequest, ipam: Ipam, *, gateways: bool) -> tuple[Subnet, ...]:
     """The subnets asked for of the families that the network has, one of the pools for a family without."""
     found: list[Subnet] = []
     for version, wanted in ((4, request.enable_ipv4), (6, request.enable_ipv6)):
@@ -114,32 +114,36 @@ async def _subnets(request: NetworkRequest, ipam: Ipam) -> tuple[Subnet, ...]:
         for one in asked:
             found.append(await _subnet(one, version, ipam, found))
         if not asked:
-            found.append(_complete(Subnet(str(await ipam.choose(version)))))
-    return tuple(found)
+            found.append(Subnet(str(await ipam.choose(version))))
+    return tuple(_complete(one, gateway=gateways) for one in found)
 
 
 async def _subnet(wanted: Subnet, version: int, ipam: Ipam, before: Sequence[Subnet]) -> Subnet:
     area = ip_network(wanted.subnet)
     if area.network_address.is_unspecified:
         chosen = await ipam.choose(version, area.prefixlen)
-        return _complete(Subnet(str(chosen), wanted.gateway, wanted.ip_range, dict(wanted.aux_addresses)))
+        return Subnet(str(chosen), wanted.gateway, wanted.ip_range, wanted.aux_addresses)
     taken = [*await ipam.taken(), *(ip_network(one.subnet) for one in before)]
     if any(overlap(area, other) for other in taken):
         raise Forbidden("invalid pool request: Pool overlaps with other one on this address space")
-    return _complete(wanted)
+    return wanted
 
 
-def _complete(wanted: Subnet) -> Subnet:
-    """With a gateway: the first address of the range, or of the subnet. Raises Forbidden if it is taken."""
+def _complete(wanted: Subnet, *, gateway: bool) -> Subnet:
+    """With a gateway, if there is to be one: the first address of the range, or of the subnet.
+
+    Raises Forbidden if it is taken.
+    """
     area = ip_network(wanted.subnet)
     within = ip_network(wanted.ip_range) if wanted.ip_range else None
-    gateway = ip_address(wanted.gateway) if wanted.gateway else _first(within or area)
+    usual = str(_first(within or area)) if gateway else ""
+    chosen = str(ip_address(wanted.gateway)) if wanted.gateway else usual
     for name, text in wanted.aux_addresses.items():
-        if ip_address(text) == gateway:
+        if str(ip_address(text)) == chosen:
             raise Forbidden(
                 f"failed to allocate secondary ip address ({name}:{text}): Address already in use"
             )
-    return Subnet(str(area), str(gateway), str(within or ""), dict(wanted.aux_addresses))
+    return Subnet(str(area), chosen, str(within or ""), dict(wanted.aux_addresses))
 
 
 def _version(text: str) -> int:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from moby.host.netlink.requests import (
     CREATE,
+    EXCLUSIVE,
     REPLACE,
     Request,
     as_number,
@@ -35,6 +36,7 @@ _ADDRESS, _LOCAL, _BROADCAST = 1, 2, 4
 _DESTINATION, _OUT_INTERFACE, _GATEWAY, _TABLE = 1, 4, 5, 15
 _MAIN, _BOOT, _UNICAST = 254, 3, 1
 _CLONED = 0x200
+_ON_LINK = 253
 _NO_DETECTION = 0x02
 
 
@@ -76,6 +78,16 @@ def add_route(
         body += attribute(_DESTINATION, destination.network_address.packed)
     body += attribute(_GATEWAY, gateway.packed) + number(_OUT_INTERFACE, index)
     return Request(_NEWROUTE, CREATE | REPLACE, body, f"add route to {destination} by {gateway}")
+
+
+def add_link_route(destination: IPv4Network | IPv6Network, index: int) -> Request:
+    """A route to what is on the link itself, in the main table, unless there is one."""
+    family = _family(destination.version)
+    body = _ROUTE_INFO.pack(family, destination.prefixlen, 0, 0, _MAIN, _BOOT, _ON_LINK, _UNICAST, 0)
+    if destination.prefixlen:
+        body += attribute(_DESTINATION, destination.network_address.packed)
+    body += number(_OUT_INTERFACE, index)
+    return Request(_NEWROUTE, CREATE | EXCLUSIVE, body, f"add route to {destination}")
 
 
 def addresses(routing: RoutingSocket) -> list[tuple[int, IPv4Interface | IPv6Interface]]:

@@ -52,6 +52,7 @@ class Bridge(NetworkDriver):
     """
 
     name = "bridge"
+    makes_gateways = True
 
     def __init__(
         self, settings: BridgeSettings, ipam: Ipam, ports: Ports, nftables: Nftables, lock_directory: Path
@@ -83,6 +84,12 @@ class Bridge(NetworkDriver):
     async def create(self, network: Network) -> None:
         """See `NetworkDriver.create`."""
         await to_its_end(self._threads, lambda: self._mend(network))
+
+    async def _state(self, network: Network) -> _State:
+        """The network's, made now if that failed before."""
+        if (found := self._networks.get(network.id)) is not None:
+            return found
+        return await to_its_end(self._threads, lambda: self._mend(network))
 
     def _mend(self, network: Network) -> _State:
         """Everything of the network that should be in the kernel, sandboxes' connections included."""
@@ -142,7 +149,7 @@ class Bridge(NetworkDriver):
 
     async def join(self, network: Network, endpoint: Endpoint, sandbox: str) -> Endpoint:
         """See `NetworkDriver.join`."""
-        state = self._networks[network.id]
+        state = await self._state(network)
         endpoint = msgspec.structs.replace(
             endpoint,
             mac_address=endpoint.mac_address or device.mac_for(endpoint.ipv4),
@@ -192,7 +199,7 @@ class Bridge(NetworkDriver):
 
     async def restore(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
         """See `NetworkDriver.restore`."""
-        state = self._networks[network.id]
+        state = await self._state(network)
         state.endpoints.clear()
         for endpoint in endpoints:
             state.endpoints[endpoint.id] = endpoint
@@ -207,7 +214,7 @@ class Bridge(NetworkDriver):
 
         await to_its_end(self._threads, mend)
 
-    async def leave(self, network: Network, endpoint: Endpoint, *, closing: bool) -> None:
+    async def leave(self, network: Network, endpoint: Endpoint, sandbox: str, *, closing: bool) -> None:
         """See `NetworkDriver.leave`."""
         state = self._networks.get(network.id)
         if state is not None:
@@ -221,7 +228,7 @@ class Bridge(NetworkDriver):
 
     async def reroute(self, network: Network, endpoint: Endpoint, sandbox: str) -> Endpoint:
         """See `NetworkDriver.reroute`."""
-        state = self._networks[network.id]
+        state = await self._state(network)
         before = state.endpoints.get(endpoint.id, endpoint)
         await to_its_end(self._threads, lambda: _withdraw(state, before))
         self._ports.release(endpoint.id)
