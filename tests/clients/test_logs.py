@@ -103,6 +103,28 @@ def test_without_a_log_there_is_nothing_to_read(engine: Engine) -> None:
     assert "configured logging driver does not support reading" in engine.fails("logs", "none")
 
 
+def test_a_log_as_json(engine: Engine) -> None:
+    engine.ok("run", "--name", "parsed", "busybox", "sh", "-c", "echo out; echo err >&2")
+    for query, accept, kind in (
+        ("&format=json", "*/*", "application/x-ndjson"),
+        ("", "application/jsonl", "application/jsonl"),
+        ("", "application/json-seq", "application/json-seq"),
+    ):
+        answer = engine.raw(
+            f"GET /v1.54/containers/parsed/logs?stdout=1&stderr=1{query} HTTP/1.0\r\nAccept: {accept}\r\n\r\n".encode()
+        )
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert f"Content-Type: {kind}".encode() in head
+        lines = [json.loads(line.lstrip(b"\x1e")) for line in body.splitlines()]
+        assert {(line["Source"], line["Line"]) for line in lines} == {
+            ("stdout", "out\n"),
+            ("stderr", "err\n"),
+        }
+    refused = engine.raw(b"GET /v1.54/containers/parsed/logs?stdout=1&format=xml HTTP/1.0\r\n\r\n")
+    assert b"400" in refused.splitlines()[0]
+    assert b'{"message":"unsupported log format"}' in refused
+
+
 def test_the_local_driver_keeps_a_log_of_its_own_form(engine: Engine) -> None:
     options = ("--log-driver", "local", "--log-opt", "tag={{.Name}}", "--log-opt", "max-size=20k")
     script = "echo out; echo err >&2; seq 1 1000; printf cut"
@@ -130,28 +152,6 @@ def test_the_local_driver_can_be_followed(engine: Engine) -> None:
         assert [logs.stdout.readline() for _ in range(5000)] == [f"{n}\n" for n in range(1, 5001)]
         assert logs.stdout.readline() == "second\n"
         assert logs.wait(20) == 0
-
-
-def test_a_log_as_json(engine: Engine) -> None:
-    engine.ok("run", "--name", "parsed", "busybox", "sh", "-c", "echo out; echo err >&2")
-    for query, accept, kind in (
-        ("&format=json", "*/*", "application/x-ndjson"),
-        ("", "application/jsonl", "application/jsonl"),
-        ("", "application/json-seq", "application/json-seq"),
-    ):
-        answer = engine.raw(
-            f"GET /v1.54/containers/parsed/logs?stdout=1&stderr=1{query} HTTP/1.0\r\nAccept: {accept}\r\n\r\n".encode()
-        )
-        head, _, body = answer.partition(b"\r\n\r\n")
-        assert f"Content-Type: {kind}".encode() in head
-        lines = [json.loads(line.lstrip(b"\x1e")) for line in body.splitlines()]
-        assert {(line["Source"], line["Line"]) for line in lines} == {
-            ("stdout", "out\n"),
-            ("stderr", "err\n"),
-        }
-    refused = engine.raw(b"GET /v1.54/containers/parsed/logs?stdout=1&format=xml HTTP/1.0\r\n\r\n")
-    assert b"400" in refused.splitlines()[0]
-    assert b'{"message":"unsupported log format"}' in refused
 
 
 def test_a_log_that_never_blocks_is_complete_when_it_is_read(engine: Engine) -> None:

@@ -14,6 +14,7 @@ from moby.engine.containers.archive import Archiver
 from moby.engine.containers.commit import CommitService
 from moby.engine.containers.connecting import Connections
 from moby.engine.containers.image_users import image_users
+from moby.engine.containers.name_files import NameFiles
 from moby.engine.containers.restarts import Restarts
 from moby.engine.containers.service import ContainerChanges, Containers, ContainerStreams
 from moby.engine.containers.shelf import Shelf
@@ -80,6 +81,8 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
     await volumes.load()
     await shelf.load()
     await made.reconciler.at_start()
+    files = NameFiles(shelf.index, config, Path(config.current.data_root, "containers"))
+    connections = Connections(shelf, parts.networks, files)
     usage = DiskUsageService(made.lister, images, volumes, parts.images.snapshotter)
     async with registries, transfers, asyncio.TaskGroup() as group:
         loops = [group.create_task(loop(group)) for loop in made.loops]
@@ -93,7 +96,7 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
             commits=made.commits,
             images=images,
             transfers=transfers,
-            networks=NetworkService(parts.networks, shelf.index, Connections(shelf, parts.networks), events),
+            networks=NetworkService(parts.networks, shelf.index, connections, events),
             volumes=VolumeService(volumes, events),
             system=SystemService(config, parts.inventory, shelf.index, events, images.count, usage),
             stopper=made.stopper,

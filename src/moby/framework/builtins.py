@@ -16,6 +16,8 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     "networks": {
         "bridge": "moby.engine.parts:bridge",
         "host": "moby.networks.drivers.host:Host",
+        "ipvlan": "moby.networks.drivers.ipvlan:Ipvlan",
+        "macvlan": "moby.networks.drivers.macvlan:Macvlan",
         "none": "moby.networks.drivers.none:NoNetwork",
     },
     "volumes": {"local": "moby.engine.parts:local_volumes"},

@@ -13,8 +13,9 @@ from moby.core.undo import Undo
 from moby.engine.containers.container import Container
 from moby.engine.containers.launch import Launcher, Unprepared
 from moby.engine.containers.logs import LogDrivers
-from moby.engine.containers.networking import attachments, connected, disconnected
-from moby.engine.containers.record import timestamp
+from moby.engine.containers.network_events import NetworkEvents, standing
+from moby.engine.containers.networking import attachments, connected, disconnected, port_mappings
+from moby.engine.containers.record import Record, timestamp
 from moby.engine.containers.shelf import Shelf
 from moby.engine.together import together
 from moby.monitor.client import Monitor, Monitors
@@ -42,6 +43,7 @@ class Starter:
         self.shelf = shelf
         self._runtime = runtime
         self._networks = networks
+        self._events = NetworkEvents(networks, shelf.bus)
         self._snapshotter = snapshotter
         self._monitors = monitors
         self._launcher = launcher
@@ -122,15 +124,27 @@ class Starter:
             return Sandbox(container.id, "")
         if mode.startswith("container:"):
             return self._shared_sandbox(mode.partition(":")[2])
-        wanted = attachments(record, self._launcher.default_ip)
-        undo.push(disconnected, record)
-        undo.push(self._networks.close, container.id)
+        wanted = attachments(record)
+        undo.push(self._close_sandbox, record)
         servers = tuple(record.host_config.dns or self._launcher.dns)
         sandbox = await self._networks.open(
-            SandboxRequest(container.id, wanted, container_name=record.name, dns=servers)
+            SandboxRequest(
+                container.id,
+                wanted,
+                container_name=record.name,
+                dns=servers,
+                ports=port_mappings(record.config, record.host_config),
+            )
         )
         connected(record, sandbox)
+        await self._events.connected(record)
         return sandbox
+
+    async def _close_sandbox(self, record: Record) -> None:
+        left = standing(record)
+        await self._networks.close(record.id)
+        disconnected(record)
+        await self._events.disconnected(record.id, left)
 
     def _shared_sandbox(self, other: str) -> Sandbox:
         target = self.shelf.find(other)
