@@ -201,7 +201,7 @@ def test_fluentd(engine: Engine, tmp_path: Path) -> None:
 
 def test_asynchronously_a_container_starts_without_a_server(engine: Engine, tmp_path: Path) -> None:
     wanted = options("fluentd", fluentd_address=f"unix://{tmp_path}/fluent", fluentd_retry_wait="10ms")
-    refused = engine.fails("run", "--rm", *wanted, "busybox", "true", code=125)
+    refused = engine.fails("run", "--rm", *wanted, "busybox", "true", code=127)
     assert (
         f"failed to initialize logging driver: dial unix {tmp_path}/fluent: connect: no such file" in refused
     )
