@@ -8,9 +8,10 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 LIMIT_S = 60.0
 
@@ -166,3 +167,75 @@ def certificate(directory: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(directory / "ca.pem", directory / "key.pem")
     return context
+
+
+class Request(NamedTuple):
+    """What an HTTP server was asked."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class HttpServer:
+    """Keeps requests, and answers with the status and the body that `reply` gives."""
+
+    def __init__(
+        self,
+        reply: Callable[[Request], tuple[int, bytes]],
+        *,
+        tls: ssl.SSLContext | None = None,
+        listener: socket.socket | None = None,
+    ) -> None:
+        self.requests: list[Request] = []
+        self._changed = threading.Condition()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                length = int(self.headers.get("content-length") or 0)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                request = Request(self.command, self.path, headers, self.rfile.read(length))
+                status, body = reply(request)
+                self.send_response(status)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                with outer._changed:
+                    outer.requests.append(request)
+                    outer._changed.notify_all()
+
+            do_GET = do_POST = do_PUT = do_OPTIONS = answer  # noqa: N815 - as the library asks for them
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+        self._server.socket.close()
+        self._server.socket = listener or tcp()
+        self.port = int(self._server.socket.getsockname()[1])
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.socket.close()
+
+    def wait(self, enough: Callable[[], bool]) -> None:
+        """Until what came is enough."""
+        deadline = time.monotonic() + LIMIT_S
+        with self._changed:
+            while not enough():
+                left = deadline - time.monotonic()
+                assert left > 0, f"this is all that came: {self.requests!r}"
+                self._changed.wait(left)

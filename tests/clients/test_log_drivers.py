@@ -13,7 +13,7 @@ import pytest
 
 from tests.clients.conftest import KIND
 from tests.clients.engine import Engine, setns
-from tests.log_servers import Server, tcp, udp, unix
+from tests.log_servers import HttpServer, Server, tcp, udp, unix
 
 pytestmark = pytest.mark.skipif(KIND != "mobyd", reason="dockerd's own drivers")
 
@@ -213,3 +213,13 @@ def test_asynchronously_a_container_starts_without_a_server(engine: Engine, tmp_
         engine.docker("attach", "early", input="go\n")
         server.wait_for(b"late")
     assert engine.ok("wait", "early") == "0"
+
+
+def test_splunk(engine: Engine) -> None:
+    with HttpServer(lambda _: (200, b"{}"), listener=there(engine, "tcp")) as server:
+        wanted = options("splunk", splunk_url=server.url, splunk_token="t", splunk_format="raw")
+        engine.ok("run", "--name", "hec", *wanted, "busybox", "echo", "hello")
+        server.wait(lambda: len(server.requests) == 2)
+    found = json.loads(server.requests[1].body)
+    assert found["event"].endswith(" hello")
+    assert engine.ok("logs", "hec") == "hello"

@@ -28,6 +28,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
         "json-file": "moby.logs.drivers.json_file:JsonFile",
         "local": "moby.logs.drivers.local:LocalFile",
         "none": "moby.logs.drivers.none:NoLog",
+        "splunk": "moby.logs.drivers.splunk:Splunk",
         "syslog": "moby.logs.drivers.syslog:Syslog",
     },
     "builder": {},
