@@ -47,6 +47,7 @@ class Pruning:
         self._running = True
         try:
             filters.check(PRUNE_FILTERS)
+            await self._store.leases.let_go()
             dangling = filters.flag("dangling", True)
             rest = Filters({key: filters.values(key) for key in filters if key != "dangling"})
             passes = await matcher(rest, read, self._lookup.resolve)

@@ -180,14 +180,13 @@ class Repository:
         except NotFound:
             return False
 
-    async def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
-        """A blob in chunks; when the connection breaks, it goes on from where it stood.
+    async def blob(self, descriptor: Descriptor, offset: int = 0) -> AsyncIterator[bytes]:
+        """A blob in chunks, from `offset`; when the connection breaks, it goes on from where it stood.
 
         Size and digest are the reader's to verify; more than `descriptor.size` bytes are never given.
         """
-        offset = 0
         failures = 0
-        while True:
+        while not 0 < descriptor.size <= offset:
             before = offset
             try:
                 async for chunk in self._part(descriptor, offset):
@@ -200,7 +199,7 @@ class Repository:
                     raise
                 await asyncio.sleep(self.own.pause(failures))
             else:
-                return
+                break
 
     async def _part(self, descriptor: Descriptor, offset: int) -> AsyncIterator[bytes]:
         import aiohttp
