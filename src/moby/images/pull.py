@@ -135,6 +135,8 @@ class Puller:
             raise _denied(reference, error) from error
         except NotFound as error:
             raise NotFound(f'failed to resolve reference "{reference}": {reference}: not found') from error
+        except (System, Unavailable) as error:
+            raise type(error)(f'failed to resolve reference "{reference}": {error.message}') from error
         fetch = _Fetch(self._store, repository, report, self._blobs, self._registries.downloads)
         document = await fetch.keep_document(target, data)
         platform = request.platform or host_platform()
