@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -16,6 +17,7 @@ from moby.core.errors import MobyError, Unavailable
 from moby.core.images import ImageStore
 from moby.core.reference import parse_reference
 from moby.core.types.jsonstream import JSONMessage
+from moby.core.types.registries import AuthConfig
 from moby.images.jobs import Report, first_error
 from moby.images.pull import Puller, PullRequest, is_present
 from moby.images.registry.client import Registries
@@ -166,3 +168,60 @@ async def broken_write(content: ContentStore, ref: str, size: int, wanted: str) 
 
     with pytest.raises(MobyError, match="broken"):
         await content.resume(ref, zeros, size=size, digest=wanted)
+
+
+def hosts(directory: Path, registry: Registry, *mirrors: Registry) -> RegistryConfig:
+    """A configuration with mirrors for that registry."""
+    place = directory / registry.address
+    place.mkdir()
+    text = "".join(
+        f'[host."http://{each.address}"]\ncapabilities = ["pull", "resolve"]\n' for each in mirrors
+    )
+    (place / "hosts.toml").write_text(f'server = "http://{registry.address}"\n{text}')
+    return RegistryConfig(certs_dir=str(directory), retry_delay_s=0.001)
+
+
+async def mirrored(config: RegistryConfig, registry: Registry, store: ImageStore) -> None:
+    async with Registries(lambda: config) as registries:
+        request = PullRequest(
+            parse_reference(f"{registry.address}/a/b:1"), auth=AuthConfig(username="u", password="p")
+        )
+        await Puller(store, registries).pull(request, Report(lambda _: None))
+
+
+async def test_mirrors_serve_any_registry(store: ContainerdImages, tmp_path: Path) -> None:
+    async with unreliable() as own, unreliable() as mirror:
+        await mirrored(hosts(tmp_path, own, mirror), own, store)
+        assert await whole(store)
+        assert not own.seen
+        assert (await store.get(f"{own.address}/a/b:1")).target.digest == MADE.digest
+
+
+async def test_what_mirrors_cannot_give_is_asked_of_the_next(store: ContainerdImages, tmp_path: Path) -> None:
+    """One is down, one breaks off in the middle of every blob, one has nothing; none sees a password."""
+
+    async def missing(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=404)
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        if "Authorization" not in request.headers:
+            return web.Response(status=401, headers={"WWW-Authenticate": "Basic realm=x"})
+        return await own.part(request)
+
+    async with (
+        unreliable() as own,
+        unreliable() as down,
+        unreliable(piece=100_000) as early,
+        unreliable() as empty,
+    ):
+        config = hosts(tmp_path, own, down, empty, early)
+        down.address = "gone"
+        down.manifest = down.blob = missing
+        empty.blob = missing
+        own.blob = guarded
+        await mirrored(config, own, store)
+        assert await whole(store)
+        assert own.sent + early.sent < LAYERS * 1.05
+        assert early.sent > 100_000
+        for mirror in (down, early, empty):
+            assert not any("Authorization" in headers for _, _, headers in mirror.seen)

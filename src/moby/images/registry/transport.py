@@ -170,7 +170,9 @@ class Transport:
         headers = {**self._headers, **call.headers}
         for _ in range(REDIRECTS):
             own = _origin(url) == _origin(self.endpoint.url)
-            sent = {**headers, "Authorization": authorization} if own and authorization else headers
+            sent = {**headers, **dict(self.endpoint.headers)} if own else dict(headers)
+            if own and authorization:
+                sent["Authorization"] = authorization
             response = await self._once(call, url, sent)
             if response.status not in (301, 302, 303, 307, 308) or "Location" not in response.headers:
                 return response
