@@ -137,7 +137,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     ] = ()
     default_network_opts: Annotated[
         Mapping[str, Mapping[str, str]],
-        _meta("options of new networks", "default-network-opt", works=False),
+        _meta("options of new networks", "default-network-opt"),
     ] = msgspec.field(default_factory=dict)
     network_control_plane_mtu: Annotated[
         int, _meta("the MTU between nodes", "network-control-plane-mtu", works=False)
