@@ -152,3 +152,19 @@ def test_the_local_driver_can_be_followed(engine: Engine) -> None:
         assert [logs.stdout.readline() for _ in range(5000)] == [f"{n}\n" for n in range(1, 5001)]
         assert logs.stdout.readline() == "second\n"
         assert logs.wait(20) == 0
+
+
+def test_a_log_that_never_blocks_is_complete_when_it_is_read(engine: Engine) -> None:
+    options = ("--log-opt", "mode=non-blocking", "--log-opt", "max-buffer-size=64m")
+    engine.ok("run", "--name", "lossy", *options, "busybox", "seq", "1", "20000")
+    assert engine.docker("logs", "lossy").out == "".join(f"{n}\n" for n in range(1, 20001))
+
+
+def test_wrong_modes_are_refused(engine: Engine) -> None:
+    for option, words in (
+        ("mode=sometimes", "logger: logging mode not supported: sometimes"),
+        ("max-buffer-size=1m", "max-buffer-size option is only supported with 'mode=non-blocking'"),
+        ("cache-disabled=maybe", "invalid value for option cache-disabled: maybe"),
+    ):
+        refused = engine.fails("run", "--rm", "--log-opt", option, "busybox", "true", code=125)
+        assert words in refused

@@ -32,6 +32,7 @@ from moby.core.types.containers import (
     NetworkSettings,
     PortBinding,
     PortSummary,
+    RemovedContainer,
     RootFSStorage,
     RootFSStorageSnapshot,
     Storage,
@@ -162,6 +163,9 @@ class FakeContainers:
     async def update(self, name: str, request: ContainerUpdateRequest) -> ContainerUpdateResponse:
         await self._do("update", name, request.memory)
         return ContainerUpdateResponse(warnings=[])
+
+    async def removed(self, name: str) -> Sequence[RemovedContainer]:
+        return [RemovedContainer(id=ID, name=name, removed_at="2026-01-01T00:00:00Z")]
 
     async def prune(self, filters: Filters) -> ContainerPruneResponse:
         filters.check({"label", "label!", "until"})

@@ -282,6 +282,13 @@ class Networks(Protocol):
         """Have a sandbox leave a network. Raises NotFound if it is not on it."""
         ...
 
+    async def publish(self, sandbox: str, ports: tuple[PortMapping, ...]) -> Sandbox:
+        """Publish these ports of a sandbox that is open, and no others.
+
+        Raises NotFound, and Conflict for a taken port: then those from before are published.
+        """
+        ...
+
     async def rename(self, sandbox: str, name: str, aliases: Mapping[str, tuple[str, ...]]) -> None:
         """A container has another name, and others find it by other ones: `aliases`, by network ID.
 

@@ -6,16 +6,20 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import yaml
 
 from moby.core.errors import InvalidParameter
 from moby.framework.builtins import BUILTINS, MANY, OPTIONAL
+from moby.framework.machine import MachineSections
 from moby.framework.registry import Component, find
 
 Entry = str | dict[str, dict[str, Any] | None]
+
+# Anchors and merges of YAML make a few lines stand for any number of keys.
+_KEYS_LIMIT = 100_000
 
 
 class EngineSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,7 +38,7 @@ class EngineSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orchestrator: Entry | None = None
 
 
-class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Document(MachineSections, frozen=True, forbid_unknown_fields=True):
     """A whole assembly."""
 
     engine: EngineSection = EngineSection()
@@ -54,6 +58,12 @@ class Assembly(msgspec.Struct, frozen=True):
 
     name: str
     chosen: tuple[Chosen, ...]
+    machine: MachineSections = MachineSections()
+    lines: Mapping[str, int] = msgspec.field(default_factory=dict)
+
+    def wrong(self, key: str, message: str, *, hint: str | None = None) -> InvalidParameter:
+        """The complaint about a key, with its line: `FILE:LINE: KEY: what is wrong`."""
+        return InvalidParameter(f"{self.name}:{_line(self.lines, key)}: {key}: {message}", hint=hint)
 
     def of(self, role: str) -> list[Chosen]:
         """The components of a role, in the order of the file."""
@@ -73,34 +83,65 @@ def parse(text: str, name: str) -> Assembly:
     """As `read`, of the text itself."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines = _lines(name, root)
         plain = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise InvalidParameter(f"{name}{line}: {getattr(error, 'problem', None) or error}") from error
-    lines = _lines(root)
     try:
         document = msgspec.convert(plain if plain is not None else {}, Document)
     except msgspec.ValidationError as error:
         raise _complaint(name, lines, error) from error
-    return Assembly(name, tuple(_choose(name, lines, document.engine)))
+    return Assembly(name, tuple(_choose(name, lines, document.engine)), document, lines)
 
 
-def _lines(node: Any, path: str = "") -> dict[str, int]:
-    """The line of every key, by its path."""
+def _lines(name: str, root: Any) -> dict[str, int]:
+    """The line of every key, by its path. Raises InvalidParameter for a key that is there twice."""
     found: dict[str, int] = {}
-    if node is None:
-        return found
-    found[path] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            below = f"{path}.{key.value}" if path else str(key.value)
-            found |= _lines(value, below)
-            found[below] = key.start_mark.line + 1
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            found |= _lines(value, f"{path}[{index}]")
+    waiting: list[tuple[str, Any]] = [] if root is None else [("", root)]
+    while waiting:
+        path, node = waiting.pop()
+        found.setdefault(path, node.start_mark.line + 1)
+        if len(found) > _KEYS_LIMIT:
+            raise InvalidParameter(f"{name}: more than {_KEYS_LIMIT} keys")
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                below = f"{path}.{key.value}" if path else str(key.value)
+                line = key.start_mark.line + 1
+                if str(key.value) in seen and key.tag != "tag:yaml.org,2002:merge":
+                    raise InvalidParameter(f"{name}:{line}: {below}: this key is there twice")
+                seen.add(str(key.value))
+                found[below] = line
+                waiting.append((below, value))
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += [(f"{path}[{index}]", value) for index, value in enumerate(node.value)]
     return found
+
+
+def _line(lines: Mapping[str, int], path: str) -> int:
+    """The line of a key, or of the nearest one above it."""
+    while path and path not in lines:
+        path = re.sub(r"(\.[^.\[\]]*|\[\d+\]|^[^.\[\]]+)$", "", path)
+    return lines.get(path, 1)
+
+
+def _known(path: str) -> list[str]:
+    """The keys that are known at a place."""
+    kind: Any = Document
+    for part in re.findall(r"[^.\[\]]+", re.sub(r"\[\d+\]", "", path)):
+        fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+        kind = next((found for found in _structs(fields.get(part))), None)
+        if kind is None:
+            return []
+    return [field.encode_name for field in msgspec.structs.fields(kind)]
+
+
+def _structs(kind: Any) -> list[type[msgspec.Struct]]:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return [kind]
+    return [found for part in get_args(kind) for found in _structs(part)]
 
 
 def _complaint(name: str, lines: Mapping[str, int], error: msgspec.ValidationError) -> InvalidParameter:
@@ -110,12 +151,13 @@ def _complaint(name: str, lines: Mapping[str, int], error: msgspec.ValidationErr
     hint = None
     if unknown:
         parent, path = path, f"{path}.{unknown[1]}" if path else unknown[1]
-        known = EngineSection.__struct_fields__ if parent == "engine" else Document.__struct_fields__
+        known = _known(parent)
         near = difflib.get_close_matches(unknown[1], known, 1)
         message = f"unknown key {unknown[1]!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
         hint = f"known: {', '.join(known)}"
-    line = lines.get(path) or lines.get(path.rpartition(".")[0]) or 1
-    return InvalidParameter(f"{name}:{line}: {path or 'document'}: {message}", hint=hint)
+    if path.rpartition(".")[2] == "mode" and "got `int`" in message:
+        hint = 'write a mode in quotes: "0644"'
+    return InvalidParameter(f"{name}:{_line(lines, path)}: {path or 'document'}: {message}", hint=hint)
 
 
 def _choose(name: str, lines: Mapping[str, int], section: EngineSection) -> list[Chosen]:

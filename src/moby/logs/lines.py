@@ -51,7 +51,8 @@ class Lines:
                 found += self._long(stream, line, time_ns)
             else:
                 found.append(Message(stream, line, time_ns))
-        while len(rest) >= self._limit:
+        # One byte more, so that it shows where a character ends.
+        while len(rest) > self._limit:
             cut = character_end(rest, self._limit)
             found.append(self._part(stream, rest[:cut], time_ns, last=False))
             rest = rest[cut:]
@@ -119,8 +120,8 @@ class LineWriter(LogWriter):
 
 
 def character_end(data: bytes, limit: int) -> int:
-    """The last place up to `limit` where no UTF-8 sequence is cut."""
+    """The last place up to `limit`, which is in `data`, where no UTF-8 sequence is cut."""
     for cut in range(limit, max(limit - 4, 0), -1):
-        if cut >= len(data) or data[cut] & 0xC0 != 0x80:
+        if data[cut] & 0xC0 != 0x80:
             return cut
     return limit

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from moby.core.errors import InvalidParameter
-from moby.core.logs import LogInfo, LogReader
+from moby.core.logs import LogInfo
 from moby.logs.entries import Torn, attributes_field, boundaries, cut, encode
 from moby.logs.lines import LineWriter, Message
 from moby.logs.options import ATTRIBUTE_OPTIONS, attributes, parse_bool, parse_human_size, parse_int
@@ -59,14 +59,6 @@ class LocalLog(LineWriter):
     def release(self) -> None:
         """See `LineWriter.release`."""
         self._file.close()
-
-
-def reader(path: Path, options: Mapping[str, str]) -> LogReader:
-    """Reads what a `LocalLog` writes."""
-    from moby.logs.formats import Frames
-    from moby.logs.reading import FileReader
-
-    return FileReader(path, Frames(), files=rotation(options).files)
 
 
 def _cut_torn_entry(descriptor: int, path: Path, size: int) -> int:

@@ -285,6 +285,22 @@ class Controller(Networks):
         network = self._networks[endpoint.network_id]
         return await self._drivers[network.driver].reroute(network, endpoint, path)
 
+    async def publish(self, sandbox: str, ports: tuple[PortMapping, ...]) -> Sandbox:
+        """See `Networks.publish`."""
+        found = self._open_sandbox(sandbox)
+        before = {endpoint.id: endpoint for endpoint in found.endpoints}
+        changed: list[Endpoint] = []
+        async with Undo() as undo:
+            for one in self._routed(found.endpoints, ports):
+                old = before[one.id]
+                if one.ports or old.ports:
+                    undo.push(self._reroute, old, found.path)
+                    one = await self._reroute(one, found.path)
+                changed.append(one)
+            result = await self._changed(msgspec.structs.replace(found, ports=ports), tuple(changed))
+            undo.keep()
+        return result
+
     async def disconnect(self, sandbox: str, network: str) -> Sandbox:
         """See `Networks.disconnect`."""
         found, left = self._open_sandbox(sandbox), await self.find(network)

@@ -46,7 +46,7 @@ def check_config(config: ContainerConfig) -> None:
 
 def check_host_config(host: HostConfig, facts: CgroupFacts) -> list[str]:
     """Warnings about limits that this host cannot set, taken out of `host`. Raises InvalidParameter."""
-    _check_ports(host)
+    check_ports(host)
     _check_modes(host)
     warnings = check_limits(host, facts)
     if not -1000 <= host.oom_score_adj <= 1000:
@@ -78,7 +78,8 @@ def _names_container(mode: str) -> bool:
     return kind == "container" and bool(name)
 
 
-def _check_ports(host: HostConfig) -> None:
+def check_ports(host: HostConfig) -> None:
+    """Raises InvalidParameter for ports that are none."""
     for port, bindings in (host.port_bindings or {}).items():
         match = _PORT.fullmatch(port)
         if match is None or not 0 < int(match[1]) <= 65535:

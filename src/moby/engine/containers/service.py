@@ -22,11 +22,13 @@ from moby.core.types.containers import (
     ContainerTopResponse,
     ContainerUpdateRequest,
     ContainerUpdateResponse,
+    RemovedContainer,
 )
 from moby.core.types.requests import AttachRequest, ListRequest, LogsRequest, Takeover
 from moby.engine.containers.attach import Attacher
 from moby.engine.containers.change import Changer
 from moby.engine.containers.create import Creator
+from moby.engine.containers.history import History
 from moby.engine.containers.inspect import Inspector
 from moby.engine.containers.listing import Lister
 from moby.engine.containers.logs import LogService
@@ -50,6 +52,7 @@ class Verbs:
     changer: Changer
     inspector: Inspector
     lister: Lister
+    history: History
 
 
 class Containers:
@@ -108,6 +111,10 @@ class Containers:
     async def prune(self, filters: Filters) -> ContainerPruneResponse:
         """See `Remover.prune`."""
         return await self._verbs.remover.prune(filters)
+
+    async def removed(self, name: str) -> Sequence[RemovedContainer]:
+        """See `History.removed`."""
+        return await self._verbs.history.removed(name)
 
     async def list(self, request: ListRequest) -> Sequence[ContainerSummary | msgspec.Raw]:
         """See `Lister.list`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, NotModified, System
 from moby.core.networks import Networks, Sandbox, SandboxRequest
@@ -13,7 +12,7 @@ from moby.core.snapshots import Mount, Snapshotter
 from moby.core.undo import Undo
 from moby.engine.containers.container import Container
 from moby.engine.containers.launch import Launcher, Unprepared
-from moby.engine.containers.logs import log_info
+from moby.engine.containers.logs import LogDrivers
 from moby.engine.containers.network_events import NetworkEvents, standing
 from moby.engine.containers.networking import attachments, connected, disconnected, port_mappings
 from moby.engine.containers.record import Record, timestamp
@@ -38,7 +37,7 @@ class Starter:
         snapshotter: Snapshotter,
         monitors: Monitors,
         launcher: Launcher,
-        directory: Path,
+        logs: LogDrivers,
         abandoned: Callable[[Container], Awaitable[None]],
     ) -> None:
         self.shelf = shelf
@@ -48,7 +47,7 @@ class Starter:
         self._snapshotter = snapshotter
         self._monitors = monitors
         self._launcher = launcher
-        self._directory = directory
+        self._logs = logs
         self._abandoned = abandoned
 
     async def start(self, name: str) -> Container:
@@ -166,7 +165,8 @@ class Starter:
                 stdin=bool(record.config.open_stdin),
                 stdin_once=bool(record.config.stdin_once),
                 log_driver=record.host_config.log_config.type,
-                log_info=log_info(record, self._directory),
+                log_info=self._logs.info(record),
+                log_cache=self._logs.cached(record),
             )
         )
         container.monitor = monitor

@@ -18,6 +18,7 @@ from moby.engine.containers.commit import CommitService, Images
 from moby.engine.containers.create import Creator
 from moby.engine.containers.exits import Exits
 from moby.engine.containers.forgotten import Forgotten
+from moby.engine.containers.history import History
 from moby.engine.containers.inspect import Inspector
 from moby.engine.containers.launch import Launcher
 from moby.engine.containers.listing import Lister
@@ -25,6 +26,7 @@ from moby.engine.containers.logs import LogDrivers, LogService
 from moby.engine.containers.places import Places
 from moby.engine.containers.reconcile import Reconciler
 from moby.engine.containers.remove import Remover
+from moby.engine.containers.republish import Republisher
 from moby.engine.containers.restarts import Restarts
 from moby.engine.containers.service import ContainerChanges, Containers, ContainerStreams, Verbs
 from moby.engine.containers.shelf import Shelf
@@ -74,7 +76,8 @@ def container_services(
     directory = Path(config.current.data_root, "containers")
     directory.mkdir(mode=0o710, parents=True, exist_ok=True)
     run = Path(config.current.exec_root, "containers")
-    drivers = LogDrivers(parts.logs)
+    drivers = LogDrivers(parts.logs, directory)
+    drivers.check_usual(config.current)
     planner = MountPlanner(shelf.index, volumes, snapshotter, runnable)
     places = Places(Path(config.current.exec_root, "places"))
     execs = ExecShelf(shelf.index, run)
@@ -82,35 +85,37 @@ def container_services(
     trees = Trees(snapshotter, volumes)
     exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config)
     stopper = Stopper(shelf, runtime, config)
-    remover = Remover(shelf, stopper, exits, planner, snapshotter, directory)
+    inspector = Inspector(shelf, snapshotter, directory, execs, config)
+    history = History(parts.store, inspector)
+    remover = Remover(shelf, stopper, exits, planner, snapshotter, directory, history)
     changer = Changer(shelf, runtime, networks)
-    logs = LogService(shelf, drivers, directory)
+    logs = LogService(shelf, drivers)
     binder = Binder(volumes, snapshotter, places)
     launcher = Launcher(shelf.index, binder, places, snapshotter, config, directory, run)
     lister = Lister(shelf, runnable, snapshotter)
-    starter = Starter(
-        shelf, runtime, networks, snapshotter, monitors, launcher, directory, remover.auto_remove
-    )
+    starter = Starter(shelf, runtime, networks, snapshotter, monitors, launcher, drivers, remover.auto_remove)
     verbs = Verbs(
         creator=Creator(shelf, runnable, planner, networks, snapshotter, drivers, config, directory),
         starter=starter,
         stopper=stopper,
         remover=remover,
         changer=changer,
-        inspector=Inspector(shelf, snapshotter, directory, execs, config),
+        inspector=inspector,
         lister=lister,
+        history=history,
     )
     reconciler = Reconciler(shelf, runtime, networks, monitors, exits, exec_ends, remover)
     forgotten = Forgotten(shelf.index, snapshotter)
     restarts = Restarts(shelf, starter, remover)
     exits.starts_again = restarts.starts_again
+    updater = Updater(shelf, runtime, Republisher(networks), drivers)
     services = Execs(shelf, execs, runtime, monitors, config)
     health = HealthChecks(shelf, Probes(services))
     stats, containers = Stats(shelf), Containers(verbs)
     unhealthy = UnhealthyRestarts(shelf, containers.restart)
     return ContainerServices(
         containers=containers,
-        changes=ContainerChanges(Top(shelf, runtime), Updater(shelf, runtime)),
+        changes=ContainerChanges(Top(shelf, runtime), updater),
         stats=stats,
         streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
         execs=services,
@@ -128,5 +133,6 @@ def container_services(
             lambda _: health.run(),
             lambda _: unhealthy.run(),
             lambda _: stats.run(),
+            lambda _: history.expire(),
         ],
     )

@@ -90,7 +90,7 @@ class JsonFileWriter(LogWriter):
         stamp = timestamp(time_ns)
         if end:
             self._write_lines(_lines(data[:end]), stream, stamp)
-        while len(rest) >= LINE_LIMIT:
+        while len(rest) > LINE_LIMIT:
             cut = character_end(rest, LINE_LIMIT)
             self._write_lines([rest[:cut]], stream, stamp)
             rest = rest[cut:]

@@ -28,7 +28,9 @@ class LocalFile(LogDriver):
 
     def reader(self, info: LogInfo) -> LogReader:
         """See `LogDriver.reader`."""
-        return local_log.reader(_path(info), info.options)
+        from moby.logs.local_reading import local_reader
+
+        return local_reader(_path(info), info.options)
 
 
 def _path(info: LogInfo) -> Path:

@@ -1,0 +1,1 @@
+"""The commands of `moby`, one module each: `add` declares it, `do` does it."""

@@ -1,0 +1,39 @@
+"""This file is about `moby build`: an assembly's machine, written out."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+from moby.cli.commands.sources import add_source_flags, settings
+
+
+def add(verbs: Any) -> None:
+    """The command and its flags."""
+    parser = verbs.add_parser("build", help="build the machine of an assembly")
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument(
+        "-f", "--format", action="append", default=[], help="instead of the assembly's outputs"
+    )
+    parser.add_argument("-n", "--name", help="what the files are named after (FILE without its ending)")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path(), metavar="DIR", help="where they go (here)"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="do not tell of the steps")
+    add_source_flags(parser)
+
+
+def do(chosen: argparse.Namespace) -> str:
+    """Build; the paths that were written, one a line."""
+    from moby.machine.building import build
+
+    def tell(step: str) -> None:
+        if not chosen.quiet:
+            print(f"moby: {step}", file=sys.stderr)
+
+    name = chosen.name or chosen.file.stem
+    made = build(chosen.file, name, chosen.output, settings(chosen), formats=chosen.format, tell=tell)
+    return "\n".join(str(path) for path in asyncio.run(made))

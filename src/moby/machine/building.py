@@ -1,0 +1,121 @@
+"""This file is about building: from an assembly's file to the machine's files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from moby.core.errors import InvalidParameter, MobyError
+from moby.core.platform import Platform, host_platform
+from moby.framework.assembly import Assembly, read
+from moby.framework.machine import Output
+from moby.host.threads import finishing
+from moby.images.registry.client import Registries
+from moby.images.registry.settings import RegistryConfig
+from moby.machine.cache import Image, ImageCache
+from moby.machine.formats import DEFAULT, check_format, writer
+from moby.machine.job import Job, scratch_folder
+from moby.machine.lock import NAME as LOCK_NAME
+from moby.machine.lock import read_lock
+from moby.machine.pulling import Fetcher
+from moby.machine.resolving import Components, Sources, resolve
+from moby.machine.rootfs import Parts, root_tree
+from moby.machine.rules import check_machine
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How images are found; what a user chose on the command line."""
+
+    cache: Path
+    lock: Path | None = None
+    pull: bool = False
+    offline: bool = False
+    locked_only: bool = False
+    unlocked: bool = False
+    platform: Platform | None = None
+    insecure_registries: tuple[str, ...] = ()
+    components: Callable[[ImageCache, Platform], Components] | None = None
+
+
+def read_machine(path: Path) -> Assembly:
+    """An assembly whose machine is right. Raises InvalidParameter, naming file, line and key."""
+    assembly = read(path)
+    check_machine(assembly)
+    for index, output in enumerate(assembly.machine.outputs):
+        try:
+            check_format(output.format)
+        except InvalidParameter as error:
+            raise assembly.wrong(f"outputs[{index}].format", error.message, hint=error.hint) from error
+    return assembly
+
+
+def moment() -> int:
+    """The time that everything in a machine is dated: `SOURCE_DATE_EPOCH`, or the begin of 1970."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "0")
+    if not text.isdigit() or int(text) >= 2**32:
+        raise InvalidParameter(f"SOURCE_DATE_EPOCH is {text!r}, and has to be seconds since 1970")
+    return int(text)
+
+
+async def find_images(
+    path: Path, assembly: Assembly, settings: Settings
+) -> tuple[ImageCache, dict[str, Image]]:
+    """Every image of the assembly, in the cache. Raises MobyError."""
+    platform = settings.platform or host_platform()
+    cache = ImageCache(settings.cache)
+    cache.prepare()
+    config = RegistryConfig(insecure_registries=settings.insecure_registries)
+    async with Registries(lambda: config) as registries:
+        sources = Sources(
+            cache,
+            Fetcher(cache, registries, platform),
+            platform,
+            path.resolve().parent,
+            components=settings.components(cache, platform) if settings.components else None,
+            lock={} if settings.unlocked else read_lock(settings.lock or path.resolve().parent / LOCK_NAME),
+            pull=settings.pull,
+            offline=settings.offline,
+            locked_only=settings.locked_only,
+        )
+        return cache, await resolve(assembly, sources)
+
+
+async def build(
+    path: Path,
+    name: str,
+    folder: Path,
+    settings: Settings,
+    *,
+    formats: Sequence[str] = (),
+    tell: Tell = print,
+) -> list[Path]:
+    """Build the machine of an assembly; the files that were written. `formats` are instead of its outputs.
+
+    Raises MobyError. What fails or is cancelled leaves no half-written file.
+    """
+    assembly = read_machine(path)
+    when = moment()
+    outputs = [Output(each) for each in formats] or list(assembly.machine.outputs) or [Output(DEFAULT)]
+    writers = [writer(output.format) for output in outputs]
+    tell("images")
+    cache, images = await find_images(path, assembly, settings)
+    tell("root file system")
+    parts = Parts(assembly, images, cache, path.resolve().parent)
+    tree = await finishing(root_tree, parts)
+    found: list[Path] = []
+    with scratch_folder(folder) as scratch:
+        job = Job(tree, name, folder, scratch, when)
+        for output, write in zip(outputs, writers, strict=True):
+            tell(output.format)
+            try:
+                found += await write(replace(job, options=output))
+            except MobyError as error:
+                raise type(error)(
+                    f"{assembly.name}: {output.format}: {error.message}", hint=error.hint
+                ) from error
+    return found

@@ -1,0 +1,36 @@
+"""This file is about every form that a machine can be written in, on one page."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from moby.core.errors import InvalidParameter
+from moby.machine.job import Job
+
+Writer = Callable[[Job], Awaitable[list[Path]]]
+
+DEFAULT = "kernel+initrd"
+FORMATS: dict[str, str] = {
+    "tar": "moby.machine.outputs.tar:write",
+    "kernel+initrd": "moby.machine.outputs.kernel_initrd:write",
+    "tar-kernel-initrd": "moby.machine.outputs.tar_kernel_initrd:write",
+}
+
+
+def check_format(name: str) -> None:
+    """Raises InvalidParameter if there is no such form."""
+    if name not in FORMATS:
+        near = difflib.get_close_matches(name, FORMATS, 1)
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        raise InvalidParameter(f"no output format {name!r}{meant}", hint=f"known: {', '.join(FORMATS)}")
+
+
+def writer(name: str) -> Writer:
+    """What writes a form. Raises InvalidParameter."""
+    check_format(name)
+    module, _, attribute = FORMATS[name].partition(":")
+    return cast("Writer", getattr(import_module(module), attribute))

@@ -1,0 +1,57 @@
+"""This file is about the initial RAM disk: the root as a compressed cpio archive, microcode before it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterable, Iterator
+
+from moby.machine.job import Job
+from moby.machine.rootfs import UCODE
+from moby.machine.streams import cpio_stream
+
+ZSTD_LEVEL = 9
+GZIP_LEVEL = 6
+
+
+def initrd(job: Job) -> Iterator[bytes]:
+    """The RAM disk's content; always the same for the same tree."""
+    ucode = job.tree.get(UCODE)
+    if ucode is not None:
+        yield from ucode.chunks()
+        yield bytes(-ucode.size % 512)
+    yield from compressed(cpio_stream(job.root(), job.moment), job.options.compression or "zstd")
+
+
+def compressed(chunks: Iterable[bytes], kind: str) -> Iterator[bytes]:
+    """A stream compressed by `zstd`, `gzip` or not at all (`none`)."""
+    match kind:
+        case "zstd":
+            yield from _zstd(chunks)
+        case "gzip":
+            yield from _gzip(chunks)
+        case _:
+            yield from chunks
+
+
+def _zstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    import zstandard
+
+    # One thread: with several the output would be cut up differently.
+    packer = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True).compressobj()
+    for chunk in chunks:
+        if data := packer.compress(chunk):
+            yield data
+    yield packer.flush()
+
+
+def _gzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    out = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=GZIP_LEVEL, fileobj=out, mtime=0) as packer:
+        for chunk in chunks:
+            packer.write(chunk)
+            if out.tell() > 1 << 20:
+                yield out.getvalue()
+                out.seek(0)
+                out.truncate()
+    yield out.getvalue()

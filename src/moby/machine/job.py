@@ -1,0 +1,125 @@
+"""This file is about writing a machine out: what an output is given; files are whole or not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from moby.core.errors import InvalidParameter, NotFound
+from moby.framework.machine import Output
+from moby.host.files import translation
+from moby.host.process import check
+from moby.machine.rootfs import CMDLINE, KERNEL, UCODE
+from moby.machine.tree import Node, Tree
+
+# Where Debian has a program of this name.
+_PACKAGES = {
+    "xorriso": "xorriso",
+    "mksquashfs": "squashfs-tools",
+    "mkfs.erofs": "erofs-utils",
+    "mkfs.vfat": "dosfstools",
+    "mcopy": "mtools",
+    "mmd": "mtools",
+    "sfdisk": "fdisk",
+    "mke2fs": "e2fsprogs",
+    "qemu-img": "qemu-utils",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-system-aarch64": "qemu-system-arm",
+    "depmod": "kmod",
+    "dpkg-deb": "dpkg",
+    "apt-get": "apt",
+    "grub-mkimage": "grub-common",
+    "syslinux": "syslinux",
+}
+_SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A machine to be written into `folder`, files named after `name`; `scratch` is removed afterwards."""
+
+    tree: Tree
+    name: str
+    folder: Path
+    scratch: Path
+    moment: int = 0
+    options: Output = field(default_factory=lambda: Output(""))
+
+    @property
+    def cmdline(self) -> str:
+        """The words on the kernel's command line."""
+        node = self.tree.get(CMDLINE)
+        return "" if node is None else node.read().decode().strip()
+
+    def kernel(self) -> Node:
+        """The kernel. Raises InvalidParameter if the machine has none."""
+        node = self.tree.get(KERNEL)
+        if node is None:
+            raise InvalidParameter(f"{self.options.format} needs a kernel, and the assembly has none")
+        return node
+
+    def root(self) -> Tree:
+        """The root without what the boot loader reads."""
+        found = Tree()
+        for path, node in self.tree.sorted():
+            if path not in (KERNEL, CMDLINE, UCODE):
+                found.put(path, node)
+        return found
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A path to write to, which becomes `path` when the block ends well; else nothing changes."""
+    with translation(f"cannot write {path}"):
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+        try:
+            yield unfinished
+            unfinished.chmod(0o644)
+            unfinished.rename(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def write_chunks(path: Path, chunks: Iterable[bytes]) -> int:
+    """Write a new file; its length."""
+    size = 0
+    with path.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+            size += len(chunk)
+    return size
+
+
+@contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """A directory for files on the way, on the same disk, removed at the end."""
+    with translation(f"cannot write to {beside}"):
+        beside.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".moby-", dir=beside))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def program(name: str) -> str:
+    """The path of a native program. Raises NotFound, naming the Debian package that has it."""
+    path = f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_PATH}"
+    found = shutil.which(name, path=path)
+    if found is None:
+        package = _PACKAGES.get(name, name)
+        raise NotFound(f"{name} is not installed", hint=f"apt-get install {package}")
+    return found
+
+
+async def native(
+    name: str, *arguments: str | Path, stdin: bytes | None = None, limit_s: float = 1800
+) -> bytes:
+    """What a native program prints. Raises NotFound, and System with its last words if it fails."""
+    argv: Sequence[str] = [program(name), *(str(argument) for argument in arguments)]
+    return await check(argv, stdin=stdin, limit_s=limit_s)
