@@ -101,3 +101,70 @@ def test_files_rotate_by_size(engine: Engine) -> None:
 def test_without_a_log_there_is_nothing_to_read(engine: Engine) -> None:
     engine.ok("run", "--name", "none", "--log-driver", "none", "busybox", "echo", "gone")
     assert "configured logging driver does not support reading" in engine.fails("logs", "none")
+
+
+def test_a_log_as_json(engine: Engine) -> None:
+    engine.ok("run", "--name", "parsed", "busybox", "sh", "-c", "echo out; echo err >&2")
+    for query, accept, kind in (
+        ("&format=json", "*/*", "application/x-ndjson"),
+        ("", "application/jsonl", "application/jsonl"),
+        ("", "application/json-seq", "application/json-seq"),
+    ):
+        answer = engine.raw(
+            f"GET /v1.54/containers/parsed/logs?stdout=1&stderr=1{query} HTTP/1.0\r\nAccept: {accept}\r\n\r\n".encode()
+        )
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert f"Content-Type: {kind}".encode() in head
+        lines = [json.loads(line.lstrip(b"\x1e")) for line in body.splitlines()]
+        assert {(line["Source"], line["Line"]) for line in lines} == {
+            ("stdout", "out\n"),
+            ("stderr", "err\n"),
+        }
+    refused = engine.raw(b"GET /v1.54/containers/parsed/logs?stdout=1&format=xml HTTP/1.0\r\n\r\n")
+    assert b"400" in refused.splitlines()[0]
+    assert b'{"message":"unsupported log format"}' in refused
+
+
+def test_the_local_driver_keeps_a_log_of_its_own_form(engine: Engine) -> None:
+    options = ("--log-driver", "local", "--log-opt", "tag={{.Name}}", "--log-opt", "max-size=20k")
+    script = "echo out; echo err >&2; seq 1 1000; printf cut"
+    engine.ok("run", "--name", "compact", *options, "busybox", "sh", "-c", script)
+    result = engine.docker("logs", "compact")
+    assert result.err == "err\n"
+    assert result.out.splitlines()[-2:] == ["1000", "cut"]
+    assert engine.ok("logs", "--tail", "1", "compact") == "cut"
+    assert engine.ok("logs", "--details", "--tail", "1", "compact") == "tag=compact cut"
+    assert re.match(r"\d{4}-\d\d-\d\dT.*Z cut", engine.ok("logs", "-t", "--tail", "1", "compact"))
+    assert engine.ok("inspect", "-f", "{{.LogPath}}", "compact") == ""
+    assert engine.docker("logs", "--since", "1h", "compact").out == result.out
+    assert engine.docker("logs", "--until", "1h", "compact").out == ""
+
+
+def test_the_local_driver_can_be_followed(engine: Engine) -> None:
+    engine.ok(
+        *("run", "-d", "-i", "--name", "followed", "--log-driver", "local", "busybox"),
+        *("sh", "-c", "echo first; read go; seq 1 5000; echo second"),
+    )
+    with engine.spawn("logs", "-f", "followed") as logs:
+        assert logs.stdout is not None
+        assert logs.stdout.readline() == "first\n"
+        engine.docker("attach", "followed", input="go\n")
+        assert [logs.stdout.readline() for _ in range(5000)] == [f"{n}\n" for n in range(1, 5001)]
+        assert logs.stdout.readline() == "second\n"
+        assert logs.wait(20) == 0
+
+
+def test_a_log_that_never_blocks_is_complete_when_it_is_read(engine: Engine) -> None:
+    options = ("--log-opt", "mode=non-blocking", "--log-opt", "max-buffer-size=64m")
+    engine.ok("run", "--name", "lossy", *options, "busybox", "seq", "1", "20000")
+    assert engine.docker("logs", "lossy").out == "".join(f"{n}\n" for n in range(1, 20001))
+
+
+def test_wrong_modes_are_refused(engine: Engine) -> None:
+    for option, words in (
+        ("mode=sometimes", "logger: logging mode not supported: sometimes"),
+        ("max-buffer-size=1m", "max-buffer-size option is only supported with 'mode=non-blocking'"),
+        ("cache-disabled=maybe", "invalid value for option cache-disabled: maybe"),
+    ):
+        refused = engine.fails("run", "--rm", "--log-opt", option, "busybox", "true", code=125)
+        assert words in refused

@@ -159,7 +159,7 @@ def test_an_address_of_ones_own(engine: Engine) -> None:
             )
             assert "Address already in use" in taken
             refused = engine.fails("run", "--rm", "--ip", "172.17.0.9", "busybox", "true", code=125)
-            assert "user specified IP address is supported on user defined networks only" in refused
+            assert "user-specified IP address is supported on user-defined networks only" in refused
         finally:
             engine.docker("rm", "-f", "placed")
             network.remove()

@@ -119,6 +119,15 @@ def test_they_are_used_by_name(
     options = ("--log-driver", "shouting", "--log-opt", f"file={tmp_path}/said")
     assert engine.ok("run", "--rm", *options, "busybox", "echo", "hello") == "hello"
     assert (tmp_path / "said").read_text() == "HELLO\n"
+    engine.ok("run", "--name", "said", *options, "busybox", "echo", "again")
+    assert engine.ok("logs", "said") == "again"
+    uncached = ("--log-opt", "cache-disabled=true", "--log-opt", "mode=non-blocking")
+    engine.ok("run", "--name", "gone", *options, *uncached, "busybox", "echo", "last")
+    assert "configured logging driver does not support reading" in engine.fails("logs", "gone")
+    assert (tmp_path / "said").read_text() == "HELLO\nAGAIN\nLAST\n"
+    missing = ("--log-driver", "shouting", "--log-opt", "file=/nowhere/said")
+    refused = engine.fails("run", "--name", "mute", *missing, "busybox", "true", code=125)
+    assert "failed to create task for container: failed to initialize logging driver:" in refused
     refused = engine.fails(
         "run", "--rm", "--log-driver", "shouting", "--log-opt", "x=1", "busybox", "true", code=125
     )

@@ -23,9 +23,12 @@ from tests.clients.engine import Engine
 SECONDS = float(os.environ.get("MOBY_STORM_SECONDS", "0"))
 CLIENTS, CONTAINERS, CRASHES = 16, 8, int(SECONDS / 3)
 
-pytestmark = pytest.mark.skipif(
-    KIND != "mobyd" or not SECONDS, reason="chance decides what is found: run it with `make storm`"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        KIND != "mobyd" or not SECONDS, reason="chance decides what is found: run it with `make storm`"
+    ),
+    pytest.mark.timeout(SECONDS * 4 + 300),
+]
 NAMES = [f"storm-{number}" for number in range(CONTAINERS)]
 
 

@@ -32,6 +32,7 @@ from moby.core.types.containers import (
     NetworkSettings,
     PortBinding,
     PortSummary,
+    RemovedContainer,
     RootFSStorage,
     RootFSStorageSnapshot,
     Storage,
@@ -163,6 +164,9 @@ class FakeContainers:
         await self._do("update", name, request.memory)
         return ContainerUpdateResponse(warnings=[])
 
+    async def removed(self, name: str) -> Sequence[RemovedContainer]:
+        return [RemovedContainer(id=ID, name=name, removed_at="2026-01-01T00:00:00Z")]
+
     async def prune(self, filters: Filters) -> ContainerPruneResponse:
         filters.check({"label", "label!", "until"})
         return ContainerPruneResponse(containers_deleted=[ID], space_reclaimed=7)
@@ -204,6 +208,7 @@ class FakeStreams:
         self.over.set()
         self.closed = asyncio.Event()
         self.tty = False
+        self.attach_ends = False
         self.follow: asyncio.Event | None = None
         self.logs_request: LogsRequest | None = None
         self.attach_request: AttachRequest | None = None
@@ -230,11 +235,13 @@ class FakeStreams:
         _known(name)
         self.attach_request = request
         loop = asyncio.get_running_loop()
-        with await takeover(not self.tty) as connection:
-            while data := await loop.sock_recv(connection, 65536):
-                await loop.sock_sendall(connection, data.upper())
-            await loop.sock_sendall(connection, b"BYE")
-        self.closed.set()
+        try:
+            with await takeover(not self.tty) as connection:
+                while not self.attach_ends and (data := await loop.sock_recv(connection, 65536)):
+                    await loop.sock_sendall(connection, data.upper())
+                await loop.sock_sendall(connection, b"BYE")
+        finally:
+            self.closed.set()
 
     async def resize(self, name: str, *, height: int, width: int) -> None:
         _known(name)

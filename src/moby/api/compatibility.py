@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from moby.api.operations import OPERATIONS
+from moby.api.operations import EXTENSIONS, OPERATIONS
 from moby.api.routing import Route
 from moby.api.versions import MAXIMUM, MINIMUM, show
 
@@ -21,10 +21,19 @@ This page is made from the table of routes.
 | --- | --- | --- |
 """
 
+_OWN = """
+## Beside the Engine API
+
+[What Docker's engine does not do](extensions.md):
+
+| operation | request |
+| --- | --- |
+"""
+
 
 def page(routes: Iterable[Route]) -> str:
     """The page, in Markdown."""
-    served = {route.operation: route for route in routes}
+    served = {route.operation: route for route in routes if route.operation in OPERATIONS}
     partial = sum(bool(route.partial) for route in served.values())
     head = _HEAD.format(
         minimum=show(MINIMUM),
@@ -39,4 +48,5 @@ def page(routes: Iterable[Route]) -> str:
         route = served.get(name)
         state = "not yet" if route is None else f"in part: {route.partial}" if route.partial else "works"
         lines.append(f"| {name} | `{operation.method} {operation.path}` | {state} |\n")
-    return head + "".join(lines)
+    own = [f"| {name} | `{item.method} {item.path}` |\n" for name, item in EXTENSIONS.items()]
+    return head + "".join(lines) + _OWN + "".join(own)

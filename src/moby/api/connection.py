@@ -2,6 +2,7 @@
 
 aiohttp drops what follows a request with an `Upgrade` header, or takes it for the next request. Here it is
 kept aside: it belongs to the stream that the connection is about to become, and must never be parsed.
+Websockets aiohttp knows itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from moby.api.pings import Pings
 
-_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+_UPGRADE = re.compile(rb"\r\nupgrade:(?![ \t]*websocket)", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
 _EARLY_LIMIT = 1 << 20
 

@@ -1,4 +1,4 @@
-"""This file is about the operations of the Engine API: every one of v1.55, by its name."""
+"""This file is about the operations of the Engine API: every one of v1.55, and our own."""
 
 from __future__ import annotations
 
@@ -123,3 +123,9 @@ OPERATIONS: dict[str, Operation] = {
     "DistributionInspect": Operation("GET", "/distribution/{name}/json", (1, 30)),
     "Session": Operation("POST", "/session", (1, 31)),
 }
+
+# What Docker's own engine does not have.
+EXTENSIONS: dict[str, Operation] = {
+    "ContainerHistory": Operation("GET", "/containers/removed"),
+}
+SERVED = OPERATIONS | EXTENSIONS

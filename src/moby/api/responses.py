@@ -57,6 +57,15 @@ async def begin(request: Request, content_type: str, status: int = 200) -> Strea
     return response
 
 
+def accepted_stream(request: Request) -> str:
+    """The kind of stream of JSON that the client names in `Accept`, wildcards left aside; or nothing."""
+    for part in request.http.headers.get("Accept", "").split(","):
+        kind = part.partition(";")[0].strip().lower()
+        if kind in (JSON_LINES, NDJSON, JSON_SEQUENCE):
+            return kind
+    return ""
+
+
 @asynccontextmanager
 async def closing(items: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
     """Close an iterator at the end of the block, if it can be closed."""

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from aiohttp.web import StreamResponse
 
-from moby.api.operations import OPERATIONS, Operation
+from moby.api.operations import SERVED, Operation
 from moby.api.request import Request
 from moby.api.versions import show
 from moby.core import errors
@@ -43,7 +43,7 @@ class Table:
         self._verbs: dict[tuple[str, str, str], Route] = {}
         self._names: dict[tuple[str, str], Route] = {}
         self.routes = {route.operation: route for route in routes}
-        for name, operation in OPERATIONS.items():
+        for name, operation in SERVED.items():
             self._add(operation, self.routes.get(name) or Route(name, _unsupported(name)))
 
     def _add(self, operation: Operation, route: Route) -> None:
@@ -79,7 +79,7 @@ class Table:
 
 def check_version(route: Route, request: Request) -> None:
     """Raises InvalidParameter if the client's version has no such operation yet."""
-    operation = OPERATIONS[route.operation]
+    operation = SERVED[route.operation]
     if request.version < operation.since:
         raise errors.InvalidParameter(
             f"{operation.method} {operation.path} requires minimum API version {show(operation.since)}"
@@ -88,7 +88,7 @@ def check_version(route: Route, request: Request) -> None:
 
 def _unsupported(name: str) -> Handler:
     async def handler(request: Request) -> StreamResponse:
-        raise errors.NotImplemented(f"{name} ({request.method} {OPERATIONS[name].path}) is not supported yet")
+        raise errors.NotImplemented(f"{name} ({request.method} {SERVED[name].path}) is not supported yet")
 
     return handler
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -26,7 +26,11 @@ class Subnet(msgspec.Struct, frozen=True):
 
 
 class Network(msgspec.Struct, frozen=True):
-    """A network as it is stored; `options` are the driver's (`com.docker.network.bridge.name`, ...)."""
+    """A network as it is stored; `options` are the driver's (`com.docker.network.bridge.name`, ...).
+
+    One that is `config_only` is a configuration for others, which name it as their `config_from`; it has no
+    driver and nobody joins it.
+    """
 
     id: str
     name: str
@@ -41,10 +45,23 @@ class Network(msgspec.Struct, frozen=True):
     subnets: tuple[Subnet, ...] = ()
     options: Mapping[str, str] = msgspec.field(default_factory=dict)
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    ipam_options: Mapping[str, str] = msgspec.field(default_factory=dict)
+    config_only: bool = False
+    config_from: str = ""
+
+
+class SubnetUse(NamedTuple):
+    """How many of a subnet's addresses are taken, and how many are left to be granted."""
+
+    taken: int
+    free: int
 
 
 class PortMapping(msgspec.Struct, frozen=True):
-    """A container's port made reachable on the host; `host_port` 0 asks for any."""
+    """A container's port made reachable on the host; `host_port` 0 asks for any.
+
+    No `host_ip` asks for every address of the families that the container has.
+    """
 
     protocol: Transport
     container_port: int
@@ -56,7 +73,9 @@ class PortMapping(msgspec.Struct, frozen=True):
 class Endpoint(msgspec.Struct, frozen=True):
     """A sandbox's place on a network, as it is stored; `ports` are the mappings as granted.
 
-    `name` is the container's, as errors name it.
+    `name` is the container's, as errors name it. The sandbox's default routes are those of the endpoints with
+    `default_route` (IPv4) and `default_route6`. `links` are names that this container alone has for others;
+    `link_local` are addresses beside the granted ones; `options` are the driver's, for this endpoint.
     """
 
     id: str
@@ -73,11 +92,19 @@ class Endpoint(msgspec.Struct, frozen=True):
     ports: tuple[PortMapping, ...] = ()
     name: str = ""
     default_route: bool = True
+    default_route6: bool = True
+    links: Mapping[str, str] = msgspec.field(default_factory=dict)
+    link_local: tuple[str, ...] = ()
+    options: Mapping[str, str] = msgspec.field(default_factory=dict)
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkRequest:
-    """A network to make; without subnets it gets one of the pools'."""
+    """A network to make; without a subnet of a family it gets one of the pools'.
+
+    One with `config_from` takes driver options, labels and subnets from the network of that name.
+    """
 
     name: str
     driver: str = ""
@@ -88,6 +115,9 @@ class NetworkRequest:
     subnets: Sequence[Subnet] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    ipam_options: Mapping[str, str] = field(default_factory=dict)
+    config_only: bool = False
+    config_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +125,7 @@ class Attachment:
     """One network that a sandbox is to join; `network` is a name, an ID or its unique beginning.
 
     Of several networks the one with the highest `priority` gives the default route, the first by name if
-    there are several.
+    there are several. `links` are names for containers on this network, by the name that is used here.
     """
 
     network: str
@@ -103,15 +133,18 @@ class Attachment:
     ipv4: str = ""
     ipv6: str = ""
     mac_address: str = ""
-    ports: tuple[PortMapping, ...] = ()
     priority: int = 0
+    links: Mapping[str, str] = field(default_factory=dict)
+    link_local: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxRequest:
     """A sandbox to make: `id` is the container's ID; `sysctls` are set inside; the name is for errors.
 
-    `dns` are the name servers that are asked for what is not on its networks; empty means the host's.
+    `ports` are published by the network that gives the default route, on none if there is no way out. `dns`
+    are the name servers that are asked for what is not on its networks; empty means the host's.
     """
 
     id: str
@@ -119,15 +152,17 @@ class SandboxRequest:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     container_name: str = ""
     dns: tuple[str, ...] = ()
+    ports: tuple[PortMapping, ...] = ()
 
 
 class Sandbox(msgspec.Struct, frozen=True):
-    """A sandbox as it stands: `path` is its namespace file, empty for the host's own; `dns` as asked."""
+    """A sandbox as it stands: `path` is its namespace file, empty for the host's own; the rest as asked."""
 
     id: str
     path: str
     endpoints: tuple[Endpoint, ...] = ()
     dns: tuple[str, ...] = ()
+    ports: tuple[PortMapping, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +174,19 @@ class Address:
     gateway: str = ""
     gateway6: str = ""
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every granted address."""
+        return tuple(str(address) for address in (self.ipv4, self.ipv6) if address is not None)
+
 
 class NetworkDriver(Protocol):
     """Makes networks of one kind.
 
-    An endpoint's `default_route` says whether its network's gateway is the sandbox's; `reroute` makes it so
-    for one that has joined before.
+    A driver that `makes_gateways` has an address of each of a network's subnets for itself, the sandboxes'
+    gateway; for others a gateway is somebody else's, and there is one if the user named it. An endpoint's
+    `default_route` says whether its network's gateway is the sandbox's, and its `ports` what it publishes;
+    `reroute` changes both for one that has joined before.
 
     Life: at each start `predefined` says which network of this kind is always there, then `create` makes
     every stored network's parts in the kernel; it takes what is already there as it is and mends it.
@@ -156,6 +198,7 @@ class NetworkDriver(Protocol):
     """
 
     name: str
+    makes_gateways: bool
 
     async def predefined(self, stored: Network | None) -> Network | None:
         """The network that is always there, if there is one; `stored` is what it was when we last ran.
@@ -183,12 +226,15 @@ class NetworkDriver(Protocol):
         """Take the endpoints that survived a restart into account: all there are on this network."""
         ...
 
-    async def leave(self, network: Network, endpoint: Endpoint, *, closing: bool) -> None:
+    async def leave(self, network: Network, endpoint: Endpoint, sandbox: str, *, closing: bool) -> None:
         """Disconnect: free ports, and the interface too unless the whole sandbox is `closing`."""
         ...
 
-    async def reroute(self, network: Network, endpoint: Endpoint, sandbox: str) -> None:
-        """Have the sandbox's default route lead to this network, if it has a gateway."""
+    async def reroute(self, network: Network, endpoint: Endpoint, sandbox: str) -> Endpoint:
+        """Have the sandbox's default routes and published ports be as `endpoint` says; with granted ports.
+
+        Raises Conflict if a host port is taken.
+        """
         ...
 
     async def close(self) -> None:
@@ -234,6 +280,24 @@ class Networks(Protocol):
 
     async def disconnect(self, sandbox: str, network: str) -> Sandbox:
         """Have a sandbox leave a network. Raises NotFound if it is not on it."""
+        ...
+
+    async def publish(self, sandbox: str, ports: tuple[PortMapping, ...]) -> Sandbox:
+        """Publish these ports of a sandbox that is open, and no others.
+
+        Raises NotFound, and Conflict for a taken port: then those from before are published.
+        """
+        ...
+
+    async def rename(self, sandbox: str, name: str, aliases: Mapping[str, tuple[str, ...]]) -> None:
+        """A container has another name, and others find it by other ones: `aliases`, by network ID.
+
+        No error if the sandbox is not open.
+        """
+        ...
+
+    def usage(self, network: str) -> Mapping[str, SubnetUse]:
+        """How full the subnets of a network are, by subnet."""
         ...
 
     async def restore(self, live: Sequence[str]) -> None:

@@ -105,37 +105,35 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
         ""
     )
     bip: Annotated[str, _meta("the bridge's address and subnet", "bip")] = ""
-    bip6: Annotated[str, _meta("the bridge's IPv6 address", "bip6", works=False)] = ""
+    bip6: Annotated[str, _meta("the bridge's IPv6 address", "bip6")] = ""
     fixed_cidr: Annotated[str, _meta("the part of the subnet for containers", "fixed-cidr")] = ""
-    fixed_cidr_v6: Annotated[str, _meta("the IPv6 subnet for containers", "fixed-cidr-v6", works=False)] = ""
+    fixed_cidr_v6: Annotated[str, _meta("the IPv6 subnet for containers", "fixed-cidr-v6")] = ""
     default_gateway: Annotated[str, _meta("the gateway for containers", "default-gateway")] = ""
-    default_gateway_v6: Annotated[
-        str, _meta("the IPv6 gateway for containers", "default-gateway-v6", works=False)
-    ] = ""
+    default_gateway_v6: Annotated[str, _meta("the IPv6 gateway for containers", "default-gateway-v6")] = ""
     mtu: Annotated[int, _meta("the containers' MTU", "mtu")] = 1500
     icc: Annotated[bool, _meta("let containers reach each other", "icc")] = True
     ip: Annotated[str, _meta("the address for published ports", "ip")] = "0.0.0.0"  # noqa: S104 - as dockerd
     ip_forward: Annotated[bool, _meta("turn on forwarding", "ip-forward")] = True
     ip_forward_no_drop: Annotated[
-        bool, _meta("do not drop forwarded packets by default", "ip-forward-no-drop", works=False)
+        bool, _meta("do not drop forwarded packets by default", "ip-forward-no-drop")
     ] = False
     ip_masq: Annotated[bool, _meta("masquerade what leaves", "ip-masq")] = True
     iptables: Annotated[bool, _meta("make firewall rules (nftables here)", "iptables")] = True
-    ip6tables: Annotated[bool, _meta("make IPv6 firewall rules", "ip6tables", works=False)] = True
-    ipv6: Annotated[bool, _meta("IPv6 on the default network", "ipv6", works=False)] = False
+    ip6tables: Annotated[bool, _meta("make IPv6 firewall rules", "ip6tables")] = True
+    ipv6: Annotated[bool, _meta("IPv6 on the default network", "ipv6")] = False
     userland_proxy: Annotated[
         bool, _meta("no effect needed: published ports work on loopback without it", "userland-proxy")
     ] = True
     userland_proxy_path: Annotated[str, _meta("the proxy's path", "userland-proxy-path", works=False)] = ""
     firewall_backend: Annotated[str, _meta("nftables", "firewall-backend")] = ""
     allow_direct_routing: Annotated[
-        bool, _meta("let unpublished ports be reached", "allow-direct-routing", works=False)
+        bool, _meta("let unpublished ports be reached", "allow-direct-routing")
     ] = False
     bridge_accept_fwmark: Annotated[
         str, _meta("let marked packets through", "bridge-accept-fwmark", works=False)
     ] = ""
     default_address_pools: Annotated[
-        tuple[Mapping[str, Any], ...], _meta("where subnets come from", "default-address-pool", works=False)
+        tuple[Mapping[str, Any], ...], _meta("where subnets come from", "default-address-pool")
     ] = ()
     default_network_opts: Annotated[
         Mapping[str, Mapping[str, str]],

@@ -25,6 +25,8 @@ from moby.core.types.networks import (
 )
 from moby.engine.containers.connecting import Connections
 from moby.engine.containers.index import Index
+from moby.engine.containers.network_events import NetworkEvents
+from moby.engine.prunes import Prunes
 
 _FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -38,7 +40,8 @@ class NetworkService:
         self._networks = networks
         self._index = index
         self._connections = connections
-        self._bus = bus
+        self._events = NetworkEvents(networks, bus)
+        self._prunes = Prunes("network", bus)
 
     async def create(self, request: NetworkCreateRequest) -> NetworkCreateResponse:
         """Raises InvalidParameter, Conflict, Forbidden, NotFound, NotImplemented."""
@@ -54,9 +57,10 @@ class NetworkService:
                 subnets=[_subnet(pool) for pool in (request.ipam and request.ipam.config) or ()],
                 options=request.options or {},
                 labels=request.labels or {},
+                ipam_options=(request.ipam and request.ipam.options) or {},
             )
         )
-        self._tell("create", network)
+        self._events.tell("create", network)
         return NetworkCreateResponse(network.id)
 
     async def remove(self, name: str) -> None:
@@ -65,11 +69,17 @@ class NetworkService:
         if network.name in _PREDEFINED:
             raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
         await self._networks.remove(network.id)
-        self._tell("destroy", network)
+        self._events.tell("destroy", network)
 
     async def prune(self, filters: Filters) -> NetworkPruneResponse:
         """Remove every network of a user's own that nobody is on, as the filters allow."""
         filters.check({"label", "label!", "until"})
+        with self._prunes.one():
+            removed = await self._prune(filters)
+        self._prunes.told(0)
+        return NetworkPruneResponse(removed or None)
+
+    async def _prune(self, filters: Filters) -> list[str]:
         removed = []
         for network in await self._networks.list():
             if network.name in _PREDEFINED or self._used(network) or not _prunable(network, filters):
@@ -78,22 +88,19 @@ class NetworkService:
                 await self._networks.remove(network.id)
             except (Forbidden, NotFound):
                 continue
-            self._tell("destroy", network)
+            self._events.tell("destroy", network)
             removed.append(network.name)
-        return NetworkPruneResponse(removed or None)
+        return removed
 
     async def connect(self, name: str, request: NetworkConnectRequest) -> None:
         """Raises NotFound, Forbidden, Conflict, InvalidParameter."""
         network = await self._networks.find(name)
-        container = await self._connections.connect(network, request.container, request.endpoint_config)
-        self._tell("connect", network, container=container.id)
+        await self._connections.connect(network, request.container, request.endpoint_config)
 
     async def disconnect(self, name: str, request: NetworkDisconnectRequest) -> None:
         """Raises NotFound, Forbidden, Conflict."""
         network = await self._networks.find(name)
-        container = await self._connections.disconnect(network, request.container, force=request.force)
-        if container is not None:
-            self._tell("disconnect", network, container=container.id)
+        await self._connections.disconnect(network, request.container, force=request.force)
 
     def _used(self, network: Network) -> bool:
         return any(
@@ -101,10 +108,6 @@ class NetworkService:
             for container in self._index
             for settings in container.record.networks.values()
         )
-
-    def _tell(self, action: str, network: Network, **attributes: str) -> None:
-        told = {**attributes, "name": network.name, "type": network.driver}
-        self._bus.publish("network", action, network.id, told)
 
     async def inspect(self, name: str, *, scope: str = "", verbose: bool = False) -> NetworkInspect:
         """By name, ID or unique beginning of an ID. Raises NotFound."""

@@ -20,7 +20,7 @@ from moby.images.stores.containerd import ContainerdImages
 from moby.networks import bridge_device
 from moby.networks.controller import Controller
 from moby.networks.drivers.bridge import Bridge
-from moby.networks.ipam import Ipam
+from moby.networks.ipam import Ipam, host_seed, parse_pools
 from moby.networks.ports import Ports
 from moby.networks.settings import BridgeSettings
 from moby.runtime.containerd import ContainerdRuntime
@@ -91,10 +91,11 @@ def ports() -> Ports:
     return Ports()
 
 
-def ipam() -> Ipam:
-    """Addresses that nobody else on this host uses."""
+def ipam(config: EngineConfig) -> Ipam:
+    """Addresses that nobody else on this host uses. Raises InvalidParameter for pools that are none."""
     threads = Threads("ipam", 1)
-    return Ipam(lambda: threads.run(bridge_device.host_networks))
+    pools = parse_pools([(str(pool["base"]), int(pool["size"])) for pool in config.default_address_pools])
+    return Ipam(lambda: threads.run(bridge_device.host_networks), pools, host_seed(config.data_root))
 
 
 def bridge(config: EngineConfig, addresses: Ipam, host_ports: Ports, filters: Nftables) -> Bridge:
@@ -111,6 +112,12 @@ def bridge(config: EngineConfig, addresses: Ipam, host_ports: Ports, filters: Nf
         firewall=config.iptables,
         ip=config.ip,
         ipv6=config.ipv6,
+        bip6=config.bip6,
+        fixed_cidr_v6=config.fixed_cidr_v6,
+        default_gateway_v6=config.default_gateway_v6,
+        firewall6=config.iptables and config.ip6tables,
+        ip_forward_no_drop=config.ip_forward_no_drop,
+        direct_routing=config.allow_direct_routing,
     )
     return Bridge(settings, addresses, host_ports, filters, LOCKS)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
-from moby.core.errors import InvalidParameter, NotImplemented
+from moby.core.errors import InvalidParameter, MobyError, NotImplemented
 from moby.core.events import Bus
 from moby.core.filters import Filters
 from moby.core.types.volumes import Volume, VolumeCreateRequest, VolumeListResponse, VolumePruneResponse
+from moby.engine.prunes import Prunes
 from moby.volumes.service import StoredVolume, Volumes
+
+log = logging.getLogger(__name__)
 
 _LISTED = frozenset({"dangling", "driver", "label", "name"})
 _PRUNED = frozenset({"all", "label", "label!"})
@@ -19,7 +23,7 @@ class VolumeService:
 
     def __init__(self, volumes: Volumes, bus: Bus) -> None:
         self._volumes = volumes
-        self._bus = bus
+        self._prunes = Prunes("volume", bus)
 
     async def create(self, request: VolumeCreateRequest) -> Volume:
         """A volume; the one that is there if driver and options are the same. Raises Conflict."""
@@ -28,7 +32,6 @@ class VolumeService:
         volume = await self._volumes.create(
             request.name, driver=request.driver or "local", options=request.driver_opts, labels=request.labels
         )
-        self._bus.publish("volume", "create", volume.name, {"driver": volume.driver})
         return shown(volume)
 
     async def inspect(self, name: str) -> Volume:
@@ -37,25 +40,38 @@ class VolumeService:
 
     async def remove(self, name: str, *, force: bool = False) -> None:
         """Raises Conflict while it is in use, and NotFound unless forced."""
-        volume = await self._volumes.remove(name, force=force)
-        if volume is not None:
-            self._bus.publish("volume", "destroy", name, {"driver": volume.driver})
+        await self._volumes.remove(name, force=force)
 
     async def prune(self, filters: Filters) -> VolumePruneResponse:
         """Remove volumes that nothing uses: the ones without a name, or all with the filter `all=true`."""
         filters.check(_PRUNED)
         everything = filters.flag("all", False)
-        removed, freed = [], 0
+        with self._prunes.one():
+            report = await self._prune(filters, everything=everything)
+        self._prunes.told(report.space_reclaimed)
+        return report
+
+    async def _prune(self, filters: Filters, *, everything: bool) -> VolumePruneResponse:
+        removed: list[str] = []
+        freed = 0
         for volume in await self._volumes.list():
+            # Removing what lies elsewhere would free nothing here.
+            if volume.driver != "local" or volume.options:
+                continue
             chosen = filters.labels_match("label", volume.labels) and not (
                 "label!" in filters and filters.labels_match("label!", volume.labels)
             )
             if not chosen or volume.users or not (everything or volume.anonymous):
                 continue
-            freed += await self._volumes.size(volume.name)
-            await self.remove(volume.name)
+            try:
+                size = await self._volumes.size(volume.name)
+                await self.remove(volume.name)
+            except MobyError as error:
+                log.warning("volume not pruned", extra={"volume": volume.name, "error": error.message})
+                continue
+            freed += size
             removed.append(volume.name)
-        return VolumePruneResponse(volumes_deleted=removed or None, space_reclaimed=freed)
+        return VolumePruneResponse(volumes_deleted=removed, space_reclaimed=freed)
 
     async def list(self, filters: Filters) -> VolumeListResponse:
         """Every volume that the filters let through, by name."""

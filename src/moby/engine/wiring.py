@@ -7,18 +7,21 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from moby.engine.components import Components
 from moby.engine.containers.archive import Archiver
 from moby.engine.containers.commit import CommitService
 from moby.engine.containers.connecting import Connections
 from moby.engine.containers.image_users import image_users
+from moby.engine.containers.name_files import NameFiles
 from moby.engine.containers.restarts import Restarts
 from moby.engine.containers.service import ContainerChanges, Containers, ContainerStreams
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.stats import Stats
 from moby.engine.containers.stop import Stopper
 from moby.engine.containers.wiring import container_services
+from moby.engine.event_journal import EventJournal
 from moby.engine.events import Events
 from moby.engine.execs.service import Execs
 from moby.engine.images.runnable import RunnableImages
@@ -60,10 +63,17 @@ class Engine:
 async def engine(parts: Components) -> AsyncIterator[Engine]:
     """A running engine: what was stored is taken back in and agrees with what runs when this begins."""
     config = parts.config
-    events = Events()
+    with EventJournal(Path(config.current.data_root, "events")) as journal:
+        async with _engine(parts, Events(journal)) as made:
+            yield made
+
+
+@asynccontextmanager
+async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
+    config = parts.config
     announce_reloads(config, events, parts.inventory)
     shelf = Shelf(parts.store, events)
-    volumes = Volumes(parts.volumes, parts.store)
+    volumes = Volumes(parts.volumes, parts.store, events)
     images = ImageService(parts.images, events, lambda: image_users(shelf.index))
     registries = Registries(lambda: registry_config(config.current))
     transfers = ImageTransfers(parts.images, registries, images)
@@ -71,6 +81,8 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
     await volumes.load()
     await shelf.load()
     await made.reconciler.at_start()
+    files = NameFiles(shelf.index, config, Path(config.current.data_root, "containers"))
+    connections = Connections(shelf, parts.networks, files)
     usage = DiskUsageService(made.lister, images, volumes, parts.images.snapshotter)
     async with registries, transfers, asyncio.TaskGroup() as group:
         loops = [group.create_task(loop(group)) for loop in made.loops]
@@ -84,7 +96,7 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
             commits=made.commits,
             images=images,
             transfers=transfers,
-            networks=NetworkService(parts.networks, shelf.index, Connections(shelf, parts.networks), events),
+            networks=NetworkService(parts.networks, shelf.index, connections, events),
             volumes=VolumeService(volumes, events),
             system=SystemService(config, parts.inventory, shelf.index, events, images.count, usage),
             stopper=made.stopper,

@@ -29,9 +29,11 @@ class EngineSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: Entry = "containerd"
     runtime: Entry = "containerd"
     firewall: Entry = "nftables"
-    networks: list[Entry] = msgspec.field(default_factory=lambda: ["bridge", "host", "none"])
+    networks: list[Entry] = msgspec.field(
+        default_factory=lambda: ["bridge", "host", "ipvlan", "macvlan", "none"]
+    )
     volumes: list[Entry] = msgspec.field(default_factory=lambda: ["local"])
-    logs: list[Entry] = msgspec.field(default_factory=lambda: ["json-file", "none"])
+    logs: list[Entry] = msgspec.field(default_factory=lambda: ["json-file", "local", "none"])
     builder: Entry | None = None
     orchestrator: Entry | None = None
 

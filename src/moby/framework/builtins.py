@@ -16,11 +16,14 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     "networks": {
         "bridge": "moby.engine.parts:bridge",
         "host": "moby.networks.drivers.host:Host",
+        "ipvlan": "moby.networks.drivers.ipvlan:Ipvlan",
+        "macvlan": "moby.networks.drivers.macvlan:Macvlan",
         "none": "moby.networks.drivers.none:NoNetwork",
     },
     "volumes": {"local": "moby.engine.parts:local_volumes"},
     "logs": {
         "json-file": "moby.logs.drivers.json_file:JsonFile",
+        "local": "moby.logs.drivers.local:LocalFile",
         "none": "moby.logs.drivers.none:NoLog",
     },
     "builder": {},

@@ -57,9 +57,5 @@ class Committer:
         labels = dict(snapshot_label(self._store, image.chain))
         configured = await self._importer.document(OCI_CONFIG, encode_document(image), labels)
         made = Document(media_type=OCI_MANIFEST, config=configured, layers=[*manifest.layers, blob])
-        await self._chains.unpack(made.layers, image.rootfs.diff_ids, _ready)
+        await self._chains.unpack(made.layers, image.rootfs.diff_ids)
         return await self._importer.document(OCI_MANIFEST, encode_document(made), gc_labels(made))
-
-
-async def _ready(_: Descriptor) -> None:
-    return

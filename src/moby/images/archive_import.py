@@ -64,7 +64,7 @@ class Importer:
         # The label keeps a chain that was unpacked before from being collected meanwhile.
         labels = dict(snapshot_label(self._store, image.chain))
         configured = await self.document(OCI_CONFIG, encode_document(image), labels)
-        await self._chains.unpack([layer], [diff_id], _ready)
+        await self._chains.unpack([layer], [diff_id])
         manifest = Document(media_type=OCI_MANIFEST, config=configured, layers=[layer])
         return await self.document(OCI_MANIFEST, encode_document(manifest), gc_labels(manifest))
 
@@ -122,7 +122,3 @@ async def _gzip(chunks: AsyncIterator[bytes], plain_digest: hashlib._Hash) -> As
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
-
-
-async def _ready(_: Descriptor) -> None:
-    return

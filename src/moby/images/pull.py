@@ -35,7 +35,7 @@ from moby.images.documents import (
 )
 from moby.images.jobs import Report
 from moby.images.registry.client import Registries, Repository
-from moby.images.unpack import Chains, Locks, snapshot_label
+from moby.images.unpack import Chains, Locks, Tap, snapshot_label
 
 STEP_S = 0.1
 _SOURCE_LABEL = "containerd.io/distribution.source."
@@ -154,13 +154,17 @@ class Puller:
             raise _no_match(platform)
         await fetch.survey(layers)
         async with asyncio.TaskGroup() as group:
-            for layer in dict.fromkeys(layer.digest for layer in layers):
-                group.create_task(fetch.blob(next(each for each in layers if each.digest == layer)))
             if image is None:
-                group.create_task(fetch.blob(manifest.config))
-            else:
-                watch = None if fetch.silent else _Watch(fetch.report, group)
-                await self._chains.unpack(layers, image.rootfs.diff_ids, fetch.ready, watch)
+                for blob in {each.digest: each for each in (*layers, manifest.config)}.values():
+                    group.create_task(fetch.blob(blob))
+                return
+            watch = _Watch(fetch.report, group)
+            try:
+                await self._chains.unpack(
+                    layers, image.rootfs.diff_ids, fetch.blob, None if fetch.silent else watch
+                )
+            finally:
+                watch.stop()
 
 
 class _Fetch:
@@ -179,7 +183,6 @@ class _Fetch:
         self.report = report
         self._locks = locks
         self._places = places
-        self._ready: dict[str, asyncio.Event] = {}
         self.silent = False
         source = repository.reference
         self._labels = {f"{_SOURCE_LABEL}{source.domain.partition(':')[0]}": source.path}
@@ -235,29 +238,26 @@ class _Fetch:
             return False
         return True
 
-    async def ready(self, layer: Descriptor) -> None:
-        """Returns when the layer is here."""
-        await self._ready.setdefault(layer.digest, asyncio.Event()).wait()
-
-    async def blob(self, descriptor: Descriptor) -> None:
-        """Fetch a blob if it is not here."""
+    async def blob(self, descriptor: Descriptor, tap: Tap | None = None) -> bool:
+        """Fetch a blob if it is not here; True if that was so, and `tap` has been given every piece."""
         tell = descriptor.media_type not in _NO_PROGRESS and not self.silent
         part = short(descriptor.digest)
         async with self._locks.hold(descriptor.digest):
-            if await self._present(descriptor.digest):
-                # The write finds it there, and puts it under this lease.
-                await self._write(descriptor, _once(b""), self._labels)
-                done = "Already exists"
-            else:
+            fetched = not await self._present(descriptor.digest)
+            if fetched:
                 async with self._places:
                     chunks = self._repository.blob(descriptor)
+                    if tap is not None:
+                        chunks = _tapped(chunks, tap)
                     await self._write(
                         descriptor, self._told(descriptor, chunks) if tell else chunks, self._labels
                     )
-                done = "Download complete"
+            else:
+                # The write finds it there, and puts it under this lease.
+                await self._write(descriptor, _once(b""), self._labels)
         if tell:
-            self.report.step(part, done, hide_counts=True)
-        self._ready.setdefault(descriptor.digest, asyncio.Event()).set()
+            self.report.step(part, "Download complete" if fetched else "Already exists", hide_counts=True)
+        return fetched
 
     async def _told(self, descriptor: Descriptor, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         current, said = 0, 0.0
@@ -289,10 +289,11 @@ class _Watch:
     def __init__(self, report: Report, group: asyncio.TaskGroup) -> None:
         self._report = report
         self._group = group
-        self._ticking: asyncio.Task[None] | None = None
+        self._ticking: dict[str, asyncio.Task[None]] = {}
 
     def extracting(self, layer: Descriptor) -> None:
-        self._ticking = self._group.create_task(self._tick(short(layer.digest)))
+        if layer.digest not in self._ticking:
+            self._ticking[layer.digest] = self._group.create_task(self._tick(short(layer.digest)))
 
     async def _tick(self, part: str) -> None:
         seconds = 1
@@ -302,15 +303,25 @@ class _Watch:
             seconds += 1
 
     def unpacked(self, layer: Descriptor) -> None:
-        if self._ticking is not None:
-            self._ticking.cancel()
-            self._ticking = None
+        if (ticking := self._ticking.pop(layer.digest, None)) is not None:
+            ticking.cancel()
         self._report.step(short(layer.digest), "Pull complete", hide_counts=True)
+
+    def stop(self) -> None:
+        """Say no more."""
+        for ticking in self._ticking.values():
+            ticking.cancel()
 
 
 def short(digest: str) -> str:
     """A digest as progress shows it."""
     return digest.partition(":")[2][:12]
+
+
+async def _tapped(chunks: AsyncIterator[bytes], tap: Tap) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        await tap.feed(chunk)
+        yield chunk
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

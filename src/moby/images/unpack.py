@@ -1,15 +1,16 @@
 """This file is about unpacking: from layer blobs to a chain of committed snapshots.
 
-`Unpacker` is the step for one layer; `unpack_chain` goes through the layers of an image in order, as soon as
-each is there, and leaves out what is unpacked already. Two images that share layers wait for each other.
+What is unpacked already is left out; images that share layers, and are unpacked at the same time, wait for
+each other. `Unpacker` is the step for one layer where it cannot be extracted while it comes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from moby.core.descriptor import Descriptor
@@ -17,9 +18,11 @@ from moby.core.digest import chain_id
 from moby.core.errors import Conflict, DataLoss, InvalidParameter, NotFound
 from moby.core.images import ImageStore
 from moby.core.undo import Undo
+from moby.images.extraction import SNAPSHOT_REF, Stager
+from moby.images.jobs import first_error
 
 UNCOMPRESSED = "containerd.io/uncompressed"
-SNAPSHOT_REF = "containerd.io/snapshot.ref"
+_AT_ONCE = 3
 
 
 class Locks:
@@ -82,10 +85,10 @@ class DifferUnpacker(Unpacker):
 
 
 class LayerWatch(Protocol):
-    """Hears how unpacking goes."""
+    """Hears how unpacking goes, of several layers at once."""
 
     def extracting(self, layer: Descriptor) -> None:
-        """It began."""
+        """What is left to do is unpacking."""
         ...
 
     def unpacked(self, layer: Descriptor) -> None:
@@ -93,13 +96,48 @@ class LayerWatch(Protocol):
         ...
 
 
+class Tap(Protocol):
+    """Takes the pieces of a layer as they come."""
+
+    async def feed(self, data: bytes) -> None:
+        """The next piece."""
+        ...
+
+
+class Fetch(Protocol):
+    """Brings a layer's blob into the store's content, if it is not there."""
+
+    async def __call__(self, layer: Descriptor, tap: Tap | None, /) -> bool:
+        """Did all of it come by, and was given to `tap`? If not, `tap` has been given nothing at all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One layer of an image and where it goes."""
+
+    layer: Descriptor
+    diff_id: str
+    chain: str
+    parent: str
+    below: asyncio.Event
+    """Set when the parent is there."""
+    done: asyncio.Event
+
+
 class Chains:
-    """Unpacks the layers of images, each chain once at a time."""
+    """Unpacks the layers of images, each chain once at a time.
+
+    Layers are extracted side by side, while they are fetched if that can be, and take their places in order.
+    Where the store's snapshots are no directories, its own differ unpacks one after the other.
+    """
 
     def __init__(self, store: ImageStore, unpacker: Unpacker | None = None) -> None:
         self._store = store
         self._unpacker = unpacker or DifferUnpacker(store)
+        self._stager = Stager(store)
         self._locks = Locks()
+        self._extractions = asyncio.Semaphore(_AT_ONCE)
 
     async def exists(self, chain: str) -> bool:
         """Is this chain unpacked?"""
@@ -112,31 +150,70 @@ class Chains:
         self,
         layers: Sequence[Descriptor],
         diff_ids: Sequence[str],
-        ready: Callable[[Descriptor], Awaitable[None]],
+        fetch: Fetch | None = None,
         watch: LayerWatch | None = None,
     ) -> str:
-        """Unpack `layers` in order, each after `ready` has returned for it; the chain ID of all.
+        """Unpack `layers`, each fetched by `fetch` if it is not here; the chain ID of all.
 
-        Raises InvalidParameter if the image's manifest and configuration do not fit each other.
+        Raises InvalidParameter if the image's manifest and configuration do not fit each other, or a layer
+        is none; DataLoss if it is another one than announced; what `fetch` raises.
         """
         if len(layers) != len(diff_ids):
             raise InvalidParameter(
                 f"mismatched image rootfs and manifest layers: {len(diff_ids)} and {len(layers)}"
             )
-        parent = ""
-        for layer, diff_id in zip(layers, diff_ids, strict=True):
-            chain = chain_id([parent, diff_id]) if parent else diff_id
-            async with self._locks.hold(chain):
-                if not await self.exists(chain):
-                    await ready(layer)
-                    if watch is not None:
-                        watch.extracting(layer)
-                    await self._unpacker.unpack(layer, diff_id, chain, parent)
-            if watch is not None:
-                await ready(layer)
-                watch.unpacked(layer)
-            parent = chain
+        parent, below = "", asyncio.Event()
+        below.set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for layer, diff_id in zip(layers, diff_ids, strict=True):
+                    chain = chain_id([parent, diff_id]) if parent else diff_id
+                    place = _Place(layer, diff_id, chain, parent, below, asyncio.Event())
+                    group.create_task(self._unpack(place, fetch or _is_here, watch))
+                    parent, below = chain, place.done
+        except ExceptionGroup as errors:
+            raise first_error(errors) from errors
         return parent
+
+    async def _unpack(self, place: _Place, fetch: Fetch, watch: LayerWatch | None) -> None:
+        layer = place.layer
+        # Whoever holds a chain's lock waits for nothing but chains below it, and for blobs.
+        async with self._locks.hold(place.chain):
+            if await self.exists(place.chain):
+                await fetch(layer, None)
+            elif not self._stager.able or not await self._extract(place, fetch, watch):
+                await fetch(layer, None)
+                await place.below.wait()
+                if watch is not None:
+                    watch.extracting(layer)
+                await self._unpacker.unpack(layer, place.diff_id, place.chain, place.parent)
+        place.done.set()
+        if watch is not None:
+            watch.unpacked(layer)
+
+    async def _extract(self, place: _Place, fetch: Fetch, watch: LayerWatch | None) -> bool:
+        """Unpack a layer while it comes, or else out of the store; False if its snapshots allow neither."""
+        layer = place.layer
+        parent = place.parent if place.below.is_set() else None
+        async with self._stager.stage(layer, place.chain, parent) as staged:
+            if staged is None:
+                return False
+            came_by = await fetch(layer, staged.extraction)
+            if watch is not None:
+                watch.extracting(layer)
+            async with self._extractions:
+                if not came_by:
+                    async for chunk in self._store.content.stream(layer.digest):
+                        await staged.extraction.feed(chunk)
+                await staged.finish(place.diff_id)
+            await place.below.wait()
+            await staged.place(place.chain, place.parent)
+        await self._store.content.label(layer.digest, {UNCOMPRESSED: place.diff_id})
+        return True
+
+
+async def _is_here(_: Descriptor, __: Tap | None) -> bool:
+    return False
 
 
 def snapshot_label(store: ImageStore, chain: str) -> Mapping[str, str]:

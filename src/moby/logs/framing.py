@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from moby.core.logs import LogEntry, Stream
 
 STREAMS: dict[Stream, int] = {"stdout": 1, "stderr": 2}
@@ -64,6 +66,33 @@ def frames(
         add((out if entry.stream == "stdout" else err)[len(payload)])
         add(payload)
     return b"".join(parts)
+
+
+class _Attribute(msgspec.Struct, rename="pascal"):
+    key: str
+    value: str
+
+
+class _Line(msgspec.Struct, rename="pascal", omit_defaults=True):
+    line: str
+    source: Stream
+    timestamp: str
+    attrs: list[_Attribute] = []
+
+
+def json_lines(batch: Sequence[LogEntry], *, details: bool = False, prefix: bytes = b"") -> bytes:
+    """Entries as objects, one a line with `prefix` before each (RFC 7464 has a record separator there)."""
+    lines = []
+    for entry in batch:
+        # Bytes that are no text are no JSON either.
+        text = entry.log.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        line = _Line(text, entry.stream, entry.time)
+        if details and isinstance(entry.attrs, dict):
+            line.attrs = [_Attribute(key, value) for key, value in sorted(entry.attrs.items())]
+        lines.append(line)
+    if not prefix:
+        return msgspec.json.Encoder().encode_lines(lines)
+    return b"".join(prefix + msgspec.json.encode(line) + b"\n" for line in lines)
 
 
 def _details(entry: LogEntry) -> str:

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from moby.core.errors import InvalidParameter
 from moby.core.logs import LogInfo
+from moby.logs.tags import expand_tag
 
 ATTRIBUTE_OPTIONS = frozenset({"labels", "labels-regex", "env", "env-regex", "tag"})
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?", re.IGNORECASE)
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+_UNITS = ("", "k", "m", "g", "t", "p")
 
 
 def parse_size(text: str) -> int:
-    """`10m`, `1.5 GB`, `100` in bytes. Raises InvalidParameter."""
-    match = _SIZE.fullmatch(text.strip())
+    """`10m`, `1.5 GB`, `100` in bytes, as sizes of memory are counted. Raises InvalidParameter."""
+    return _size(text, 1024)
+
+
+def parse_human_size(text: str) -> int:
+    """The same in thousands, as sizes of files are counted. Raises InvalidParameter."""
+    return _size(text, 1000)
+
+
+def _size(text: str, thousand: int) -> int:
+    match = _SIZE.fullmatch(text)
     if match is None:
         raise InvalidParameter(f"invalid size: '{text}'")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    return int(float(match[1]) * thousand ** _UNITS.index(match[2].lower()))
 
 
 def parse_count(name: str, text: str) -> int:
@@ -42,46 +52,70 @@ def parse_flag(name: str, text: str) -> bool:
             raise InvalidParameter(f'invalid value for "{name}": "{text}" is not a boolean')
 
 
-def attributes(info: LogInfo) -> dict[str, str]:
+def parse_int(text: str) -> int:
+    """As Go's `strconv.Atoi`. Raises InvalidParameter."""
+    if re.fullmatch(r"[+-]?[0-9]+", text) is None:
+        raise InvalidParameter(f'strconv.Atoi: parsing "{text}": invalid syntax')
+    return int(text)
+
+
+def parse_bool(text: str) -> bool:
+    """As Go's `strconv.ParseBool`. Raises InvalidParameter."""
+    if text in ("1", "t", "T", "true", "TRUE", "True"):
+        return True
+    if text in ("0", "f", "F", "false", "FALSE", "False"):
+        return False
+    raise InvalidParameter(f'strconv.ParseBool: parsing "{text}": invalid syntax')
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> float:
+    """Go's durations (`1m30s`, `250ms`) in seconds. Raises InvalidParameter."""
+    sign = -1.0 if text.startswith("-") else 1.0
+    rest = text.lstrip("+-") if text[:1] in ("+", "-") else text
+    if rest == "0":
+        return 0.0
+    seconds, at = 0.0, 0
+    for match in _DURATION.finditer(rest):
+        if match.start() != at:
+            break
+        seconds, at = seconds + float(match[1]) * _SECONDS[match[2]], match.end()
+    if not rest or at != len(rest):
+        raise InvalidParameter(f'time: invalid duration "{text}"')
+    return sign * seconds
+
+
+def attributes(info: LogInfo, named: Callable[[str], str] = str) -> dict[str, str]:
     """The labels, variables and tag that the options ask to go along with every entry."""
-    options = info.options
-    found: dict[str, str] = {}
-    variables = dict(variable.partition("=")[::2] for variable in info.env)
-    for source, listed, pattern in (
-        (info.labels, "labels", "labels-regex"),
-        (variables, "env", "env-regex"),
-    ):
-        _choose(found, source, options.get(listed, ""), options.get(pattern, ""))
-    if tag := options.get("tag"):
+    found = extra_attributes(info, named)
+    if tag := info.options.get("tag"):
         found["tag"] = expand_tag(tag, info)
     return found
 
 
-def _choose(found: dict[str, str], source: Mapping[str, str], listed: str, pattern: str) -> None:
-    for name in listed.split(","):
-        if name and name in source:
-            found[name] = source[name]
+def extra_attributes(info: LogInfo, named: Callable[[str], str] = str) -> dict[str, str]:
+    """The labels and variables alone, renamed by `named`. Raises InvalidParameter."""
+    options = info.options
+    found: dict[str, str] = {}
+    variables = dict(variable.partition("=")[::2] for variable in info.env if "=" in variable)
+    for source, listed, pattern in (
+        (info.labels, "labels", "labels-regex"),
+        (variables, "env", "env-regex"),
+    ):
+        chosen = _chosen(source, options.get(listed, ""), options.get(pattern, ""))
+        found.update({named(name): source[name] for name in chosen})
+    return found
+
+
+def _chosen(source: Mapping[str, str], listed: str, pattern: str) -> list[str]:
+    names = [name for name in listed.split(",") if name and name in source]
     if pattern:
-        expression = re.compile(pattern)
-        found.update({name: value for name, value in source.items() if expression.search(name)})
-
-
-def expand_tag(template: str, info: LogInfo) -> str:
-    """A tag template (`{{.Name}}/{{.ID}}`) filled in. Raises InvalidParameter for an unknown field."""
-    values = {
-        "ID": info.container_id[:12],
-        "FullID": info.container_id,
-        "Name": info.container_name,
-        "ImageID": info.image_id.removeprefix("sha256:")[:12],
-        "ImageFullID": info.image_id,
-        "ImageName": info.image_name,
-        "DaemonName": "docker",
-        "Command": info.command,
-    }
-
-    def value(match: re.Match[str]) -> str:
-        if match[1] not in values:
-            raise InvalidParameter(f"invalid log tag: no field {match[1]}")
-        return values[match[1]]
-
-    return re.sub(r"\{\{\s*\.(\w+)\s*\}\}", value, template)
+        try:
+            expression = re.compile(pattern)
+        except re.error as error:
+            raise InvalidParameter(f"error parsing regexp: {error}") from error
+        names += [name for name in source if expression.search(name)]
+    return names

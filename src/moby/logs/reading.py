@@ -1,4 +1,4 @@
-"""This file is about reading json-file logs back: from the end, in a window of time, and as they grow."""
+"""This file is about reading logs in files back: from the end, in a window of time, and as they grow."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import msgspec
 from moby.core.logs import LogEntry, LogQuery, LogReader
 from moby.host.inotify import Changes
 from moby.host.threads import begin, blocking, settle
+from moby.logs.formats import Format
 
 # A block's entries fit into the processor's cache; a stretch of them is worth the way to a thread and back.
 _BLOCK = 1 << 16
@@ -41,14 +42,14 @@ class _Part:
     rest: bytes = b""
 
 
-class JsonFileReader(LogReader):
+class FileReader(LogReader):
     """Reads a log that its monitor may be writing at the same time."""
 
-    def __init__(self, path: Path, *, files: int) -> None:
+    def __init__(self, path: Path, form: Format, *, files: int) -> None:
         self._path = path
+        self._format = form
         self._files = files
         self._finished = asyncio.Event()
-        self._decoder = msgspec.json.Decoder(LogEntry)
 
     def finished(self) -> None:
         """See `LogReader.finished`."""
@@ -63,7 +64,7 @@ class JsonFileReader(LogReader):
         parts = await blocking(self._open_all)
         try:
             if query.tail is not None:
-                parts = await blocking(_skip_to_tail, parts, query.tail)
+                parts = await blocking(self._skip_to_tail, parts, query.tail)
             while parts:
                 last = len(parts) == 1
                 over = False
@@ -164,25 +165,19 @@ class JsonFileReader(LogReader):
         if not data:
             return None
         data = part.rest + data
-        end = data.rfind(b"\n") + 1
+        entries, end = self._format.decode(data)
         part.rest = data[end:]
-        return window.cut(self._decode(data[:end]))
+        return window.cut(entries)
 
-    def _decode(self, data: bytes) -> list[LogEntry]:
-        try:
-            return self._decoder.decode_lines(data)
-        except msgspec.MsgspecError:
-            return list(self._whole_lines(data))
-
-    def _whole_lines(self, data: bytes) -> Sequence[LogEntry]:
-        """Line by line, without the ones that a crash tore."""
-        found = []
-        for line in data.splitlines():
-            try:
-                found.append(self._decoder.decode(line))
-            except msgspec.MsgspecError:
-                continue
-        return found
+    def _skip_to_tail(self, parts: list[_Part], count: int) -> list[_Part]:
+        """Leave only the last `count` entries to be read, counted from the end without reading the rest."""
+        wanted = count
+        for index in range(len(parts) - 1, -1, -1):
+            wanted -= self._format.seek_back(parts[index].file, wanted, compressed=parts[index].closed)
+            if wanted <= 0:
+                _close(parts[:index])
+                return parts[index:]
+        return parts
 
 
 async def _ahead(step: Callable[[], _Stretch[T] | None]) -> AsyncGenerator[_Stretch[T], None]:
@@ -296,38 +291,3 @@ def _has_more(part: _Part) -> bool:
     if part.closed:
         return False
     return os.fstat(part.file.fileno()).st_size > part.file.tell()
-
-
-def _skip_to_tail(parts: list[_Part], lines: int) -> list[_Part]:
-    """Leave only the last `lines` lines to be read, counted from the end without reading the rest."""
-    wanted = lines
-    for index in range(len(parts) - 1, -1, -1):
-        wanted -= _seek_back(parts[index].file, wanted)
-        if wanted <= 0:
-            for part in parts[:index]:
-                part.file.close()
-            return parts[index:]
-    return parts
-
-
-def _seek_back(file: BinaryIO, lines: int) -> int:
-    """Go to where the last `lines` whole lines begin; how many there were (at most `lines`)."""
-    position = file.seek(0, os.SEEK_END)
-    if lines <= 0:
-        return 0
-    found = -1
-    while position > 0:
-        start = max(0, position - _BLOCK)
-        file.seek(start)
-        data = file.read(position - start)
-        count = data.count(b"\n")
-        if found + count >= lines:
-            at = len(data)
-            for _ in range(lines - found):
-                at = data.rfind(b"\n", 0, at)
-            file.seek(start + at + 1)
-            return lines
-        found += count
-        position = start
-    file.seek(0)
-    return found + 1

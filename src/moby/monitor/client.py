@@ -29,6 +29,7 @@ from moby.monitor.protocol import (
     Message,
     MonitorRequest,
     Names,
+    NoLog,
     Ready,
     Release,
     Running,
@@ -325,6 +326,11 @@ class Monitors:
         except BaseException:
             connection.close()
             raise
+        if isinstance(first, NoLog):
+            connection.close()
+            raise System(
+                f"failed to create task for container: failed to initialize logging driver: {first.message}"
+            )
         if not isinstance(first, Ready):
             connection.close()
             words = first.message if isinstance(first, Failed) else "unexpected answer"

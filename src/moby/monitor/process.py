@@ -10,6 +10,7 @@ import socket
 import time
 
 from moby.core.logs import LogWriter
+from moby.logs.chain import delivery_of
 from moby.monitor.attachments import Attachment
 from moby.monitor.protocol import (
     Attach,
@@ -36,7 +37,8 @@ class MonitorProcess:
     """Reads the container's output, writes its log, serves attached clients, answers the daemon.
 
     One thread, one epoll, nothing waits. While a client is too slow to take more, output is left in the
-    FIFO, which in the end makes the container wait, as attached clients expect of docker.
+    FIFO, which in the end makes the container wait, as attached clients expect of docker. So it is while a
+    log's destination cannot take more, unless the log is to be delivered without blocking.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class MonitorProcess:
         self._request = request
         self._fifos = fifos
         self._log = log
+        self._delivery = delivery_of(log)
         self._path = path
         self._poll = select.epoll()
         self._listener = self._listen(path)
@@ -58,6 +61,8 @@ class MonitorProcess:
         for descriptor in fifos.outputs:
             self._poll.register(descriptor, _IN)
         self._poll.register(self._listener, _IN)
+        if self._delivery is not None:
+            self._poll.register(self._delivery.descriptor, _IN)
         self._welcome(control)
 
     def _listen(self, path: str) -> socket.socket:
@@ -83,6 +88,9 @@ class MonitorProcess:
                     self._obey(self._controls[descriptor])
                 elif descriptor == self._listener.fileno():
                     self._welcome(self._listener.accept()[0])
+                elif self._delivery is not None and descriptor == self._delivery.descriptor:
+                    self._delivery.room()
+                    self._pause_if_slow()
                 elif self._fifos.input is not None:
                     self._push_input()
         self._finish()
@@ -102,6 +110,8 @@ class MonitorProcess:
             return
         if self._log is not None:
             self._log.write(stream, data, time.time_ns())
+            if self._delivery is not None:
+                self._pause_if_slow()
         for client in tuple(self._clients.values()):
             if client.wants(stream):
                 self._after_delivery(client, client.deliver(stream, data))
@@ -116,9 +126,11 @@ class MonitorProcess:
         """Ask for what we wait for with this client, and pause the container while it is too slow."""
         taking = client.reading and not (self._fifos.input is not None and self._fifos.input.full)
         self._poll.modify(client.connection, (_IN if taking else 0) | (_OUT if client.backlog else 0))
-        self._pause(any(other.full for other in self._clients.values()))
+        self._pause_if_slow()
 
-    def _pause(self, pause: bool) -> None:
+    def _pause_if_slow(self) -> None:
+        pause = any(client.full for client in self._clients.values())
+        pause = pause or (self._delivery is not None and self._delivery.full)
         if pause != self._paused:
             self._paused = pause
             for descriptor in self._fifos.outputs:
@@ -167,7 +179,7 @@ class MonitorProcess:
         # The daemon first: a client that sees its stream end may ask it at once how the program ended.
         self._tell(AttachEnded(client.number, how))
         client.close()
-        self._pause(any(other.full for other in self._clients.values()))
+        self._pause_if_slow()
 
     # Input
 

@@ -31,7 +31,10 @@ class AttachOptions(msgspec.Struct, frozen=True):
 
 
 class MonitorRequest(msgspec.Struct, frozen=True):
-    """A monitor to fork; `directory` is where its FIFOs are made; without a `log_driver` nothing is kept."""
+    """A monitor to fork; `directory` is where its FIFOs are made; without a `log_driver` nothing is kept.
+
+    With `log_cache` a local log is kept beside what the driver does.
+    """
 
     id: str
     directory: str
@@ -40,6 +43,7 @@ class MonitorRequest(msgspec.Struct, frozen=True):
     stdin_once: bool
     log_driver: str
     log_info: LogInfo
+    log_cache: bool = False
 
 
 class Spawn(msgspec.Struct, tag=True, frozen=True):
@@ -82,6 +86,12 @@ class Done(msgspec.Struct, tag=True, frozen=True):
 
 class Failed(msgspec.Struct, tag=True, frozen=True):
     """It cannot be done, and why."""
+
+    message: str
+
+
+class NoLog(msgspec.Struct, tag=True, frozen=True):
+    """From a monitor, instead of `Ready`: its log cannot be opened, and why."""
 
     message: str
 
@@ -134,7 +144,7 @@ class Finished(msgspec.Struct, tag=True, frozen=True):
 
 
 Message = (
-    Spawn | Living | Hold | Held | Release | Stop | Names | Done | Failed | Spawned
+    Spawn | Living | Hold | Held | Release | Stop | Names | Done | Failed | NoLog | Spawned
     | Ready | Running | Attach | AttachEnded | StdinClosed | Discard | Finished
 )  # fmt: skip
 

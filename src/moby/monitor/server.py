@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 
 from moby.core.errors import MobyError
 from moby.core.logs import LogDriver
+from moby.logs.chain import open_writer
 from moby.monitor.process import MonitorProcess, settle
 from moby.monitor.protocol import (
     Done,
@@ -29,6 +30,7 @@ from moby.monitor.protocol import (
     Message,
     MonitorRequest,
     Names,
+    NoLog,
     Release,
     Spawn,
     Spawned,
@@ -219,7 +221,12 @@ def _live(
     if driver is None and request.log_driver:
         raise MobyError(f"logger: no log driver named '{request.log_driver}' is registered")
     fifos = Fifos(request)
-    log = driver.writer(request.log_info) if driver is not None else None
+    try:
+        log = open_writer(driver, request.log_info, cached=request.log_cache) if driver is not None else None
+    except (OSError, MobyError) as error:
+        send(control, NoLog(str(error)))
+        fifos.remove()
+        return
     MonitorProcess(request, fifos, log, control, os.path.join(directory, f"{request.id}.sock")).run()
 
 

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
 from moby.core.errors import Conflict, InvalidParameter
 from moby.core.networks import Network, Subnet
 from moby.host.files import LockFile
 from moby.host.threads import Threads
-from moby.networks.bridge_device import address_of, is_docker_running
+from moby.networks import bridge_options as options
+from moby.networks.bridge_device import AnyInterface, address_of, is_docker_running
 from moby.networks.identity import new_id, now
-from moby.networks.ipam import Ipam
+from moby.networks.ipam import AnyNetwork, Ipam, overlap
 from moby.networks.settings import BridgeSettings
-
-NAME = "com.docker.network.bridge.name"
-DEFAULT = "com.docker.network.bridge.default_bridge"
-ICC = "com.docker.network.bridge.enable_icc"
-MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
-BINDING = "com.docker.network.bridge.host_binding_ipv4"
-MTU = "com.docker.network.driver.mtu"
 
 _USUAL = "docker0"
 _MOST = 100
-_GATEWAY_LABEL = "DefaultGatewayIPv4"
+_GATEWAY_LABEL, _GATEWAY_LABEL6 = "DefaultGatewayIPv4", "DefaultGatewayIPv6"
 
 
 def claim(settings: BridgeSettings, directory: Path, stored: str) -> tuple[str, LockFile]:
@@ -60,70 +54,86 @@ async def default_network(
     settings: BridgeSettings, name: str, stored: Network | None, ipam: Ipam, threads: Threads
 ) -> Network:
     """The network `bridge` on the bridge `name`, with the ID that it had."""
-    existing = await threads.run(address_of, name, settings.fixed_cidr)
-    address, within = await _address(settings, existing, stored, ipam)
-    auxiliary = {_GATEWAY_LABEL: settings.default_gateway} if settings.default_gateway else {}
-    subnet = Subnet(str(address.network), str(address.ip), within, auxiliary)
+    subnets = []
+    for family in (_Family(settings, 4), _Family(settings, 6)) if settings.ipv6 else (_Family(settings, 4),):
+        existing = await threads.run(address_of, name, family.within, family.version)
+        subnets.append(await _subnet(family, existing, stored, ipam))
     return Network(
         id=stored.id if stored else new_id(),
         name="bridge",
         driver="bridge",
         created=stored.created if stored else now(),
-        subnets=(subnet,),
+        enable_ipv6=settings.ipv6,
+        subnets=tuple(subnets),
         options=_options(settings, name),
     )
 
 
 def _options(settings: BridgeSettings, name: str) -> Mapping[str, str]:
     return {
-        DEFAULT: "true",
-        ICC: _flag(settings.icc),
-        MASQUERADE: _flag(settings.ip_masq),
-        BINDING: settings.ip,
-        NAME: name,
-        MTU: str(settings.mtu or 1500),
+        options.DEFAULT: "true",
+        options.ICC: _flag(settings.icc),
+        options.MASQUERADE: _flag(settings.ip_masq),
+        options.BINDING: settings.ip,
+        options.NAME: name,
+        options.MTU: str(settings.mtu or 1500),
     }
 
 
-async def _address(
-    settings: BridgeSettings, existing: IPv4Interface | None, stored: Network | None, ipam: Ipam
-) -> tuple[IPv4Interface, str]:
-    """The bridge's address, and the range that containers' addresses come from (empty: the whole subnet)."""
-    within = IPv4Network(settings.fixed_cidr, strict=False) if settings.fixed_cidr else None
-    if settings.bip:
-        address = IPv4Interface(settings.bip)
+class _Family:
+    """The settings of one family."""
+
+    def __init__(self, settings: BridgeSettings, version: int) -> None:
+        ipv4 = version == 4
+        self.version = version
+        self.address = settings.bip if ipv4 else settings.bip6
+        self.within = settings.fixed_cidr if ipv4 else settings.fixed_cidr_v6
+        self.gateway = settings.default_gateway if ipv4 else settings.default_gateway_v6
+        self.range_name = "fixed-cidr" if ipv4 else "fixed-cidr-v6"
+        self.gateway_label = _GATEWAY_LABEL if ipv4 else _GATEWAY_LABEL6
+
+
+async def _subnet(
+    family: _Family, existing: AnyInterface | None, stored: Network | None, ipam: Ipam
+) -> Subnet:
+    within = ip_network(family.within, strict=False) if family.within else None
+    if family.address:
+        address = ip_interface(family.address)
     elif existing is not None and (within is None or _holds(existing.network, within)):
         address = existing
     elif within is not None:
         address = _first_of(within)
-    elif (again := _stored_address(stored)) and not any(
-        again.network.overlaps(other) for other in await ipam.taken()
+    elif (again := _stored_address(stored, family.version)) and not any(
+        overlap(again.network, other) for other in await ipam.taken()
     ):
         address = again
     else:
-        address = _first_of(await ipam.choose())
+        address = _first_of(await ipam.choose(family.version))
     if within is not None and not _holds(address.network, within):
-        raise InvalidParameter(f"fixed-cidr {within} is not inside the bridge's subnet {address.network}")
-    if settings.default_gateway and IPv4Interface(settings.default_gateway).ip not in address.network:
         raise InvalidParameter(
-            f"default gateway {settings.default_gateway} is not inside the bridge's subnet {address.network}"
+            f"{family.range_name} {within} is not inside the bridge's subnet {address.network}"
         )
-    return address, "" if within is None else str(within)
+    if family.gateway and ip_address(family.gateway) not in address.network:
+        raise InvalidParameter(
+            f"default gateway {family.gateway} is not inside the bridge's subnet {address.network}"
+        )
+    auxiliary = {family.gateway_label: family.gateway} if family.gateway else {}
+    return Subnet(str(address.network), str(address.ip), str(within or ""), auxiliary)
 
 
-def _stored_address(stored: Network | None) -> IPv4Interface | None:
-    if stored is None or not stored.subnets:
-        return None
-    subnet = stored.subnets[0]
-    return IPv4Interface(f"{subnet.gateway}/{subnet.subnet.partition('/')[2]}")
+def _stored_address(stored: Network | None, version: int) -> AnyInterface | None:
+    for subnet in stored.subnets if stored else ():
+        if (":" in subnet.subnet) == (version == 6):
+            return ip_interface(f"{subnet.gateway}/{subnet.subnet.partition('/')[2]}")
+    return None
 
 
-def _holds(network: IPv4Network, within: IPv4Network) -> bool:
-    return within.subnet_of(network)
+def _holds(network: AnyNetwork, within: AnyNetwork) -> bool:
+    return network.version == within.version and within.subnet_of(network)  # type: ignore[arg-type]
 
 
-def _first_of(network: IPv4Network) -> IPv4Interface:
-    return IPv4Interface((int(network.network_address) + 1, network.prefixlen))
+def _first_of(network: AnyNetwork) -> AnyInterface:
+    return ip_interface((int(network.network_address) + 1, network.prefixlen))
 
 
 def _flag(value: bool) -> str:

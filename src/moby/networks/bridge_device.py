@@ -5,37 +5,49 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import Path
 
-from moby.core.errors import Conflict, MobyError
+from moby.core.errors import Conflict, MobyError, NotImplemented
 from moby.core.networks import Endpoint
 from moby.host import namespaces, netlink, sysctl
 from moby.host.files import translation
+from moby.networks.ipam import AnyNetwork
 
-_EVERYWHERE = IPv4Network("0.0.0.0/0")
+AnyInterface = IPv4Interface | IPv6Interface
+
+_EVERYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
+_ROUTING = {4: ("net.ipv4.ip_forward",), 6: ("net.ipv6.conf.all.forwarding",)}
+_FILTERED = {4: "net.bridge.bridge-nf-call-iptables", 6: "net.bridge.bridge-nf-call-ip6tables"}
+_LINK_LOCAL = IPv6Interface("fe80::1/64")
 
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """A bridge as it should be; `alone` means that it has no other IPv4 address than this."""
+    """A bridge as it should be; `alone` means that it has no other IPv4 address than these."""
 
     name: str
-    address: IPv4Interface
+    addresses: tuple[AnyInterface, ...]
     mtu: int
     alone: bool = False
+    ipv6: bool = False
 
 
-def address_of(name: str, within: str = "") -> IPv4Interface | None:
-    """The bridge's IPv4 address, the one inside `within` if it has several; None without any."""
+def address_of(name: str, within: str = "", version: int = 4) -> AnyInterface | None:
+    """The bridge's address of a family, the one inside `within` if it has several; None without any."""
     with netlink.RoutingSocket() as routing:
         link = netlink.find_link(routing, name)
         if link is None:
             return None
-        found = _ipv4(routing, link.index)
+        found = [
+            address
+            for address in _addresses(routing, link.index)
+            if address.version == version and not address.is_link_local
+        ]
     if within:
-        area = IPv4Network(within, strict=False)
+        area = ip_network(within, strict=False)
         found.sort(key=lambda address: area.network_address not in address.network)
     return found[0] if found else None
 
@@ -50,12 +62,26 @@ def mend(bridge: Bridge) -> int:
             sysctl.write_if_there(f"net/ipv6/conf/{bridge.name}/accept_ra", "0")
         if link is None or link.kind != "bridge":
             raise Conflict(f"existing interface {bridge.name} is not a bridge")
-        changes = [netlink.add_address(link.index, bridge.address)]
+        if bridge.ipv6:
+            _allow_ipv6(bridge.name)
+        wanted = [*bridge.addresses, *([_LINK_LOCAL] if bridge.ipv6 and bridge.addresses else [])]
+        changes = [netlink.add_address(link.index, address) for address in wanted]
         if bridge.alone:
-            others = (address for address in _ipv4(routing, link.index) if address != bridge.address)
+            others = [
+                address
+                for address in _addresses(routing, link.index)
+                if address.version == 4 and address not in bridge.addresses
+            ]
             changes = [*(netlink.delete_address(link.index, other) for other in others), *changes]
         routing.change([*changes, netlink.set_link(index=link.index, up=True)])
     return link.index
+
+
+def _allow_ipv6(name: str) -> None:
+    setting = f"net/ipv6/conf/{name}/disable_ipv6"
+    if sysctl.read(setting) is None:
+        raise NotImplemented("IPv6 networks are not supported by this kernel")
+    sysctl.write(setting, "0")
 
 
 def remove(name: str) -> None:
@@ -65,19 +91,27 @@ def remove(name: str) -> None:
             routing.change([netlink.delete_link(name)])
 
 
-def routes_packets() -> bool:
-    """Does the host route IPv4?"""
-    return sysctl.read("net.ipv4.ip_forward") == "1"
+def routes_packets(version: int = 4) -> bool:
+    """Does the host route packets of this family?"""
+    return all(sysctl.read(name) == "1" for name in _ROUTING[version])
 
 
-def route_packets() -> None:
-    """Let the host route IPv4."""
-    sysctl.write("net.ipv4.ip_forward", "1")
+def route_packets(version: int = 4) -> None:
+    """Let the host route packets of this family; of IPv6, without giving up a route of its own.
+
+    A host that routes IPv6 takes no router's advertisements any more, unless told to.
+    """
+    if version == 6:
+        for directory in Path("/proc/sys/net/ipv6/conf").iterdir():
+            if sysctl.read(f"net/ipv6/conf/{directory.name}/accept_ra") == "1":
+                sysctl.write_if_there(f"net/ipv6/conf/{directory.name}/accept_ra", "2")
+    for name in _ROUTING[version]:
+        sysctl.write(name, "1")
 
 
-def frames_are_filtered() -> bool:
+def frames_are_filtered(version: int = 4) -> bool:
     """Does the packet filter see what goes from port to port of a bridge (br_netfilter)?"""
-    return sysctl.read("net.bridge.bridge-nf-call-iptables") == "1"
+    return sysctl.read(_FILTERED[version]) == "1"
 
 
 def plug_name(endpoint: Endpoint) -> str:
@@ -85,9 +119,13 @@ def plug_name(endpoint: Endpoint) -> str:
     return f"veth{endpoint.id[:11]}"
 
 
-def mac_for(address: IPv4Address) -> str:
-    """A local address made from the IPv4 address: who remembers the one for the other is never wrong."""
-    return ":".join(f"{byte:02x}" for byte in b"\x02\x42" + address.packed)
+def mac_for(text: str) -> str:
+    """A local address made from the IPv4 address: who remembers the one for the other is never wrong.
+
+    A random one without IPv4.
+    """
+    packed = IPv4Address(text.partition("/")[0]).packed if text else secrets.token_bytes(4)
+    return ":".join(f"{byte:02x}" for byte in b"\x02\x42" + packed)
 
 
 def plug(endpoint: Endpoint, bridge: int, mtu: int, port: bytes, sandbox: str) -> None:
@@ -105,40 +143,57 @@ def plug(endpoint: Endpoint, bridge: int, mtu: int, port: bytes, sandbox: str) -
     finally:
         os.close(namespace)
     try:
-        routing, index = namespaces.inside(sandbox, lambda: _enter(endpoint.interface))
-        with routing:
-            routing.change(_configuration(endpoint, index))
+        configure(endpoint, sandbox)
     except MobyError:
         unplug(endpoint)
         raise
 
 
-def _enter(interface: str) -> tuple[netlink.RoutingSocket, int]:
+def configure(endpoint: Endpoint, sandbox: str) -> None:
+    """Inside the sandbox: the interface's addresses and routes."""
+    routing, index = namespaces.inside(sandbox, lambda: _enter(endpoint))
+    with routing:
+        routing.change(_configuration(endpoint, index))
+
+
+def _enter(endpoint: Endpoint) -> tuple[netlink.RoutingSocket, int]:
     """Inside the namespace: a socket that stays there, and the interface's index."""
-    with translation(f"find {interface}"):
-        index = socket.if_nametoindex(interface)
-    sysctl.write_if_there(f"net/ipv6/conf/{interface}/disable_ipv6", "1")
+    with translation(f"find {endpoint.interface}"):
+        index = socket.if_nametoindex(endpoint.interface)
+    ipv6 = endpoint.ipv6 or any(":" in address for address in endpoint.link_local)
+    sysctl.write_if_there(f"net/ipv6/conf/{endpoint.interface}/disable_ipv6", "0" if ipv6 else "1")
     return netlink.RoutingSocket(), index
 
 
 def _configuration(endpoint: Endpoint, index: int) -> list[netlink.Request]:
-    changes = [
-        netlink.add_address(index, ip_interface(endpoint.ipv4)),
+    texts = (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local)
+    return [
         netlink.set_link(index=index, up=True),
+        *(netlink.add_address(index, ip_interface(text)) for text in texts if text),
+        *_default_routes(endpoint, index),
     ]
-    if endpoint.gateway and endpoint.default_route:
-        changes.append(netlink.add_route(_EVERYWHERE, IPv4Address(endpoint.gateway), index))
-    return changes
+
+
+def _default_routes(endpoint: Endpoint, index: int) -> list[netlink.Request]:
+    """Routes to everywhere, as far as this endpoint is to give them; another one's are replaced."""
+    found = []
+    for version, wanted, gateway in (
+        (4, endpoint.default_route, endpoint.gateway),
+        (6, endpoint.default_route6, endpoint.gateway6),
+    ):
+        if wanted and gateway:
+            found.append(netlink.add_route(_EVERYWHERE[version], ip_address(gateway), index))
+    return found
 
 
 def reroute(endpoint: Endpoint, sandbox: str) -> None:
-    """Have the sandbox's default route lead out of this endpoint's interface."""
+    """Have the sandbox's default routes lead out of this endpoint's interface, those that are to."""
     with translation(f"find {endpoint.interface}"):
         routing, index = namespaces.inside(
             sandbox, lambda: (netlink.RoutingSocket(), socket.if_nametoindex(endpoint.interface))
         )
     with routing:
-        routing.change([netlink.add_route(_EVERYWHERE, IPv4Address(endpoint.gateway), index)])
+        routing.change(_default_routes(endpoint, index))
 
 
 def unplug(endpoint: Endpoint) -> None:
@@ -148,7 +203,7 @@ def unplug(endpoint: Endpoint) -> None:
             routing.change([netlink.delete_link(plug_name(endpoint))])
 
 
-def replug(endpoints: list[Endpoint], bridge: int, port: bytes) -> None:
+def replug(endpoints: Sequence[Endpoint], bridge: int, port: bytes) -> None:
     """Put veth ends that are on no bridge back on this one, as after it was deleted and made again."""
     with netlink.RoutingSocket() as routing:
         masters = {link.name: link.master for link in netlink.links(routing)}
@@ -163,12 +218,17 @@ def replug(endpoints: list[Endpoint], bridge: int, port: bytes) -> None:
                 )
 
 
-def host_networks() -> list[IPv4Network]:
-    """What the host is on or has routes to, other than its default route."""
+def host_networks() -> list[AnyNetwork]:
+    """What the host is on or has routes to, other than its default routes and what is local to links."""
     with netlink.RoutingSocket() as routing:
         found = {route.destination for route in netlink.routes(routing)}
         found |= {address.network for _, address in netlink.addresses(routing)}
-    return [network for network in found if isinstance(network, IPv4Network) and network.prefixlen]
+    return [
+        network
+        for network in found
+        if network.prefixlen
+        and not (network.version == 6 and (network.is_link_local or network.is_multicast))
+    ]
 
 
 def is_docker_running(processes: Path = Path("/proc")) -> bool:
@@ -186,12 +246,8 @@ def is_docker_running(processes: Path = Path("/proc")) -> bool:
     return False
 
 
-def _ipv4(routing: netlink.RoutingSocket, index: int) -> list[IPv4Interface]:
-    return [
-        address
-        for owner, address in netlink.addresses(routing)
-        if owner == index and isinstance(address, IPv4Interface)
-    ]
+def _addresses(routing: netlink.RoutingSocket, index: int) -> list[AnyInterface]:
+    return [address for owner, address in netlink.addresses(routing) if owner == index]
 
 
 def _random_mac() -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
-from moby.core.errors import Forbidden, InvalidParameter, MobyError, NotFound, NotImplemented
+from moby.core.errors import Forbidden, InvalidParameter, MobyError, NotFound
 from moby.core.networks import (
     Attachment,
     Endpoint,
@@ -19,22 +18,23 @@ from moby.core.networks import (
     NetworkDriver,
     NetworkRequest,
     Networks,
+    PortMapping,
     Sandbox,
     SandboxRequest,
+    SubnetUse,
 )
 from moby.core.store import Store, Table
 from moby.core.undo import Undo
 from moby.host.threads import Threads
 from moby.networks import sandbox as kernel
-from moby.networks.identity import new_id
+from moby.networks.endpoints import check_request, interface_sysctls, placed
+from moby.networks.gateways import moved, with_ways_out
 from moby.networks.ipam import Ipam
 from moby.networks.making import made
 from moby.networks.resolver.resolvers import Resolvers
 from moby.networks.work import to_its_end
 
 log = logging.getLogger(__name__)
-
-_MAC = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
 
 
 class Controller(Networks):
@@ -70,7 +70,7 @@ class Controller(Networks):
             for driver in self._drivers.values():
                 await self._predefine(driver, stored)
             for network in stored.values():
-                await self._create(network)
+                await self._create_again(network)
         except BaseException:
             await self._close_drivers()
             raise
@@ -112,6 +112,14 @@ class Controller(Networks):
         await driver.create(network)
         self._networks[network.id] = network
 
+    async def _create_again(self, network: Network) -> None:
+        """A network that was there before; what it lacks now is its users' trouble alone."""
+        try:
+            await self._create(network)
+        except MobyError as error:
+            log.error("cannot make network %s again: %s", network.name, error)  # noqa: TRY400 - it is told whole
+            self._networks[network.id] = network
+
     async def find(self, name: str) -> Network:
         """See `Networks.find`. Raises InvalidParameter if `name` begins several IDs."""
         if name in self._networks:
@@ -144,22 +152,19 @@ class Controller(Networks):
         if request.id in self._sandboxes:
             await self.close(request.id)
         wanted = [(await self.find(attachment.network), attachment) for attachment in request.attachments]
-        _check(request, wanted)
+        check_request(request, wanted)
         async with Undo() as undo:
             if any(network.driver == "host" for network, _ in wanted):
                 path = ""
             else:
                 path = str(await self._make(request, undo))
-            route = gateway_of(wanted)
-            endpoints = [
-                await self._join(
-                    request, network, attachment, f"eth{number}", path, undo, route=network.id == route
-                )
-                for number, (network, attachment) in enumerate(wanted)
-            ]
+            placed: list[Endpoint] = []
+            for network, attachment in wanted:
+                placed.append(self._place(request, network, attachment, placed, undo))
+            endpoints = [await self._join(one, path, undo) for one in self._routed(placed, request.ports)]
             if request.sysctls and path:
                 await to_its_end(self._threads, lambda: kernel.configure(Path(path), request.sysctls))
-            sandbox = Sandbox(request.id, path, tuple(endpoints), request.dns)
+            sandbox = Sandbox(request.id, path, tuple(endpoints), request.dns, request.ports)
             undo.push(self._stored_sandboxes.delete, request.id)
             await self._stored_sandboxes.save(request.id, sandbox)
             self._sandboxes[request.id] = sandbox
@@ -167,6 +172,10 @@ class Controller(Networks):
             await self._resolvers.settle(sandbox)
             undo.keep()
         return sandbox
+
+    def _routed(self, endpoints: Sequence[Endpoint], ports: tuple[PortMapping, ...]) -> tuple[Endpoint, ...]:
+        internal = {network.id: network.internal for network in self._networks.values()}
+        return with_ways_out(endpoints, internal, ports)
 
     async def _make(self, request: SandboxRequest, undo: Undo) -> Path:
         path = self._directory / request.id
@@ -179,37 +188,26 @@ class Controller(Networks):
     async def _free(self, path: Path) -> None:
         await to_its_end(self._threads, lambda: kernel.free(path))
 
-    async def _join(
+    def _place(
         self,
         request: SandboxRequest,
         network: Network,
         attachment: Attachment,
-        interface: str,
-        path: str,
+        others: Sequence[Endpoint],
         undo: Undo,
-        *,
-        route: bool,
     ) -> Endpoint:
-        address = self._ipam.grant(network, attachment.ipv4)
-        ipv4 = str(address.ipv4) if address.ipv4 else ""
-        undo.push(self._ipam.free, network.id, ipv4)
-        endpoint = Endpoint(
-            id=new_id(),
-            network_id=network.id,
-            network_name=network.name,
-            sandbox_id=request.id,
-            interface=interface if ipv4 else "",
-            mac_address=attachment.mac_address,
-            ipv4=ipv4,
-            gateway="" if network.internal else address.gateway,
-            default_route=route,
-            aliases=attachment.aliases,
-            ports=attachment.ports if ipv4 else (),
-            name=request.container_name,
-        )
+        """An endpoint with its addresses; nothing of it is in the kernel."""
+        address = self._ipam.grant(network, attachment.ipv4, attachment.ipv6)
+        undo.push(self._ipam.free, network.id, *address.texts)
+        return placed(request, network, attachment, address, others)
+
+    async def _join(self, endpoint: Endpoint, path: str, undo: Undo) -> Endpoint:
+        network = self._networks[endpoint.network_id]
         driver = self._drivers[network.driver]
         joined = await driver.join(network, endpoint, path)
-        undo.push(_leave, driver, network, joined)
+        undo.push(_leave, driver, network, joined, path)
+        if settings := interface_sysctls(joined):
+            await to_its_end(self._threads, lambda: kernel.configure(Path(path), settings))
         return joined
 
     async def make(self, request: NetworkRequest) -> Network:
@@ -246,16 +244,51 @@ class Controller(Networks):
         if any(endpoint.network_id == network.id for endpoint in found.endpoints):
             raise Forbidden(f"endpoint with name {container_name} already exists in network {network.name}")
         request = SandboxRequest(sandbox, (attachment,), container_name=container_name)
-        _check(request, [(network, attachment)])
-        routed = any(endpoint.gateway and endpoint.default_route for endpoint in found.endpoints)
-        interface = _free_interface(found)
+        check_request(request, [(network, attachment)])
         async with Undo() as undo:
-            endpoint = await self._join(
-                request, network, attachment, interface, found.path, undo, route=not routed
-            )
-            changed = await self._changed(found, (*found.endpoints, endpoint))
+            new = self._place(request, network, attachment, found.endpoints, undo)
+            endpoints = await self._rerouted(found, (*found.endpoints, new), undo)
+            changed = await self._changed(found, endpoints)
             undo.keep()
         return changed
+
+    async def _rerouted(
+        self, sandbox: Sandbox, endpoints: Sequence[Endpoint], undo: Undo
+    ) -> tuple[Endpoint, ...]:
+        """The sandbox's endpoints as they are to be: those that lose the way out do so first."""
+        before = {endpoint.id: endpoint for endpoint in sandbox.endpoints}
+        found: dict[str, Endpoint] = {}
+        wanted = self._routed(endpoints, sandbox.ports)
+        for one in sorted(wanted, key=lambda one: one.default_route + one.default_route6):
+            old = before.get(one.id)
+            if old is None:
+                found[one.id] = await self._join(one, sandbox.path, undo)
+            elif moved(old, one):
+                undo.push(self._reroute, msgspec.structs.replace(old, ports=sandbox.ports), sandbox.path)
+                found[one.id] = await self._reroute(one, sandbox.path)
+            else:
+                found[one.id] = old
+        return tuple(found[one.id] for one in wanted)
+
+    async def _reroute(self, endpoint: Endpoint, path: str) -> Endpoint:
+        network = self._networks[endpoint.network_id]
+        return await self._drivers[network.driver].reroute(network, endpoint, path)
+
+    async def publish(self, sandbox: str, ports: tuple[PortMapping, ...]) -> Sandbox:
+        """See `Networks.publish`."""
+        found = self._open_sandbox(sandbox)
+        before = {endpoint.id: endpoint for endpoint in found.endpoints}
+        changed: list[Endpoint] = []
+        async with Undo() as undo:
+            for one in self._routed(found.endpoints, ports):
+                old = before[one.id]
+                if one.ports or old.ports:
+                    undo.push(self._reroute, old, found.path)
+                    one = await self._reroute(one, found.path)
+                changed.append(one)
+            result = await self._changed(msgspec.structs.replace(found, ports=ports), tuple(changed))
+            undo.keep()
+        return result
 
     async def disconnect(self, sandbox: str, network: str) -> Sandbox:
         """See `Networks.disconnect`."""
@@ -263,22 +296,17 @@ class Controller(Networks):
         gone = next((one for one in found.endpoints if one.network_id == left.id), None)
         if gone is None:
             raise NotFound(f"container {sandbox} is not connected to the network {left.name}")
-        await self._drivers[left.driver].leave(left, gone, closing=False)
-        self._ipam.free(left.id, gone.ipv4)
+        await self._drivers[left.driver].leave(left, gone, found.path, closing=False)
+        self._ipam.free(left.id, gone.ipv4, gone.ipv6)
         rest = tuple(endpoint for endpoint in found.endpoints if endpoint is not gone)
-        if gone.gateway and gone.default_route:
-            rest = await self._rerouted(rest, found.path)
+        try:
+            async with Undo() as undo:
+                rest = await self._rerouted(found, rest, undo)
+                undo.keep()
+        except MobyError as error:
+            # It has left all the same; what the others lack, the next connection or start brings.
+            log.warning("no way out after leaving a network: %s", error, extra={"sandbox": sandbox})
         return await self._changed(found, rest)
-
-    async def _rerouted(self, endpoints: tuple[Endpoint, ...], path: str) -> tuple[Endpoint, ...]:
-        """The default route has gone with its network: another one gives it."""
-        heir = min((one for one in endpoints if one.gateway), key=lambda one: one.network_name, default=None)
-        if heir is None:
-            return endpoints
-        network = self._networks[heir.network_id]
-        await self._drivers[network.driver].reroute(network, heir, path)
-        routed = msgspec.structs.replace(heir, default_route=True)
-        return tuple(routed if one is heir else one for one in endpoints)
 
     def _open_sandbox(self, sandbox: str) -> Sandbox:
         found = self._sandboxes.get(sandbox)
@@ -306,7 +334,7 @@ class Controller(Networks):
         self._resolvers.stop(sandbox)
         try:
             for endpoint in found.endpoints:
-                await self._leave(endpoint)
+                await self._leave(endpoint, found.path)
             if found.path:
                 await self._free(Path(found.path))
             await self._stored_sandboxes.delete(sandbox)
@@ -314,12 +342,12 @@ class Controller(Networks):
             self._sandboxes.setdefault(sandbox, found)
             raise
 
-    async def _leave(self, endpoint: Endpoint) -> None:
+    async def _leave(self, endpoint: Endpoint, path: str) -> None:
         network = self._networks.get(endpoint.network_id)
         if network is None:
             return
-        await self._drivers[network.driver].leave(network, endpoint, closing=True)
-        self._ipam.free(network.id, endpoint.ipv4)
+        await self._drivers[network.driver].leave(network, endpoint, path, closing=True)
+        self._ipam.free(network.id, endpoint.ipv4, endpoint.ipv6)
 
     async def restore(self, live: Sequence[str]) -> None:
         """See `Networks.restore`."""
@@ -339,47 +367,39 @@ class Controller(Networks):
             endpoints = await self.endpoints(network.id)
             for endpoint in endpoints:
                 self._claim(network, endpoint)
-            await self._drivers[network.driver].restore(network, endpoints)
+            try:
+                await self._drivers[network.driver].restore(network, endpoints)
+            except MobyError as error:
+                log.error("cannot restore network %s: %s", network.name, error)  # noqa: TRY400
         known = frozenset(Path(sandbox.path) for sandbox in self._sandboxes.values() if sandbox.path)
         await to_its_end(self._threads, lambda: kernel.sweep(self._directory, known))
         for sandbox in tuple(self._sandboxes.values()):
             await self._resolvers.settle(sandbox)
 
     def _claim(self, network: Network, endpoint: Endpoint) -> None:
-        if not endpoint.ipv4:
-            return
         try:
-            self._ipam.grant(network, endpoint.ipv4)
+            self._ipam.claim(network, endpoint.ipv4, endpoint.ipv6)
         except MobyError as error:
-            log.warning("address %s of sandbox %s: %s", endpoint.ipv4, endpoint.sandbox_id, error)
+            log.warning("address of sandbox %s: %s", endpoint.sandbox_id, error)
+
+    async def rename(self, sandbox: str, name: str, aliases: Mapping[str, tuple[str, ...]]) -> None:
+        """See `Networks.rename`."""
+        found = self._sandboxes.get(sandbox)
+        if found is not None:
+            endpoints = [
+                msgspec.structs.replace(one, name=name, aliases=aliases.get(one.network_id, one.aliases))
+                for one in found.endpoints
+            ]
+            await self._changed(found, tuple(endpoints))
+
+    def usage(self, network: str) -> Mapping[str, SubnetUse]:
+        """See `Networks.usage`."""
+        return self._ipam.usage(network)
 
     async def list(self) -> Sequence[Network]:
         """See `Networks.list`."""
         return list(self._networks.values())
 
 
-def gateway_of(wanted: Sequence[tuple[Network, Attachment]]) -> str:
-    """The ID of the network that gives the default route; empty if none does."""
-    candidates = [pair for pair in wanted if not pair[0].internal and pair[0].subnets]
-    candidates.sort(key=lambda pair: (-pair[1].priority, pair[0].name))
-    return candidates[0][0].id if candidates else ""
-
-
-def _free_interface(sandbox: Sandbox) -> str:
-    taken = {endpoint.interface for endpoint in sandbox.endpoints}
-    return next(name for number in range(1000) if (name := f"eth{number}") not in taken)
-
-
-def _check(request: SandboxRequest, wanted: Sequence[tuple[Network, Attachment]]) -> None:
-    if request.sysctls and any(network.driver == "host" for network, _ in wanted):
-        name = next(iter(request.sysctls))
-        raise InvalidParameter(f"sysctl '{name}' not allowed in host network namespace")
-    for _, attachment in wanted:
-        if attachment.ipv6:
-            raise NotImplemented("IPv6 addresses on networks are not supported yet")
-        if attachment.mac_address and not _MAC.fullmatch(attachment.mac_address):
-            raise InvalidParameter(f"invalid MAC address: {attachment.mac_address}")
-
-
-async def _leave(driver: NetworkDriver, network: Network, endpoint: Endpoint) -> None:
-    await driver.leave(network, endpoint, closing=True)
+async def _leave(driver: NetworkDriver, network: Network, endpoint: Endpoint, path: str) -> None:
+    await driver.leave(network, endpoint, path, closing=False)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from moby.core.errors import Conflict, Forbidden, InvalidParameter, NotFound, NotImplemented
-from moby.core.networks import Network, NetworkRequest, Subnet
+from moby.core.errors import Conflict, Forbidden, InvalidParameter, NotFound
+from moby.core.networks import Network, NetworkDriver, NetworkRequest, Subnet
 from moby.networks.identity import new_id, now
-from moby.networks.ipam import Ipam
+from moby.networks.ipam import AnyNetwork, Ipam, overlap
 
 _ONLY_ONE = frozenset({"host", "null"})
 
 
 async def made(
-    request: NetworkRequest, existing: Iterable[Network], drivers: Iterable[str], ipam: Ipam
+    request: NetworkRequest, existing: Iterable[Network], drivers: Mapping[str, NetworkDriver], ipam: Ipam
 ) -> Network:
     """The network, as it will be stored.
 
@@ -28,71 +28,127 @@ async def made(
         raise Forbidden(f'only one instance of "{driver}" network is allowed')
     if driver not in drivers:
         raise NotFound(f'could not find plugin {driver} in v1 plugin registry: plugin "{driver}" not found')
-    if request.enable_ipv6:
-        raise NotImplemented("IPv6 networks are not supported yet")
-    if not request.enable_ipv4:
-        raise NotImplemented("networks without IPv4 are not supported yet")
+    check_subnets(request.subnets, ipv6=request.enable_ipv6)
     return Network(
         id=new_id(),
         name=request.name,
         driver=driver,
         created=now(),
+        enable_ipv4=request.enable_ipv4,
+        enable_ipv6=request.enable_ipv6,
         internal=request.internal,
         attachable=request.attachable,
-        subnets=(await _subnet(request.subnets, ipam),),
+        subnets=await _subnets(request, ipam, gateways=drivers[driver].makes_gateways),
         options=dict(request.options),
         labels=dict(request.labels),
+        ipam_options=dict(request.ipam_options),
     )
 
 
-async def _subnet(asked: Sequence[Subnet], ipam: Ipam) -> Subnet:
-    if len(asked) > 1:
-        raise NotImplemented("networks with several subnets are not supported yet")
-    wanted = asked[0] if asked else Subnet("")
-    if not wanted.subnet:
-        if wanted.ip_range or wanted.gateway or wanted.aux_addresses:
-            raise InvalidParameter("invalid network config:\nno subnet specified")
-        area = await ipam.choose()
-        return Subnet(str(area), str(area.network_address + 1))
-    area = _network(wanted.subnet, "subnet")
-    if any(area.overlaps(other) for other in await ipam.taken()):
+def check_subnets(asked: Sequence[Subnet], *, ipv6: bool) -> None:
+    """Raises InvalidParameter that tells of everything that is wrong."""
+    problems: list[str] = []
+    for one in asked:
+        if not one.subnet:
+            if one.ip_range or one.gateway or one.aux_addresses:
+                problems.append("no subnet specified")
+            continue
+        area = _network(one.subnet, "subnet", problems)
+        if area is None or (area.version == 6 and not ipv6):
+            continue
+        _check_range(one.ip_range, area, problems)
+        if one.gateway:
+            _check_address(one.gateway, area, f"gateway {one.gateway}", problems)
+        for name, text in one.aux_addresses.items():
+            _check_address(text, area, f"auxiliary address {name}", problems)
+    if problems:
+        raise InvalidParameter("\n".join(["invalid network config:", *problems]))
+
+
+def _check_range(text: str, area: AnyNetwork, problems: list[str]) -> None:
+    if not text:
+        return
+    within = _network(text, "ip-range", problems)
+    if within is None:
+        return
+    what = f"invalid ip-range {within}"
+    if within.version != area.version:
+        problems.append(f"{what}: parent subnet is an IPv{area.version} block")
+        return
+    if within.prefixlen < area.prefixlen:
+        problems.append(f"{what}: CIDR block is bigger than its parent subnet {area}")
+    if not overlap(within, area):
+        problems.append(f"{what}: parent subnet {area} doesn't contain ip-range")
+
+
+def _check_address(text: str, area: AnyNetwork, what: str, problems: list[str]) -> None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        problems.append(f"invalid {what}: invalid address")
+        return
+    if address.version != area.version:
+        problems.append(f"invalid {what}: parent subnet is an IPv{area.version} block")
+    elif address not in area and not area.network_address.is_unspecified:
+        problems.append(f"invalid {what}: parent subnet {area} doesn't contain this address")
+
+
+def _network(text: str, what: str, problems: list[str]) -> AnyNetwork | None:
+    try:
+        return ip_network(text)
+    except ValueError:
+        try:
+            problems.append(f"invalid {what} {text}: it should be {ip_network(text, strict=False)}")
+        except ValueError:
+            problems.append(f"invalid {what} {text}: invalid CIDR block notation")
+    return None
+
+
+async def _subnets(request: NetworkRequest, ipam: Ipam, *, gateways: bool) -> tuple[Subnet, ...]:
+    """The subnets asked for of the families that the network has, one of the pools for a family without."""
+    found: list[Subnet] = []
+    for version, wanted in ((4, request.enable_ipv4), (6, request.enable_ipv6)):
+        asked = [one for one in request.subnets if one.subnet and _version(one.subnet) == version]
+        if not wanted:
+            continue
+        for one in asked:
+            found.append(await _subnet(one, version, ipam, found))
+        if not asked:
+            found.append(Subnet(str(await ipam.choose(version))))
+    return tuple(_complete(one, gateway=gateways) for one in found)
+
+
+async def _subnet(wanted: Subnet, version: int, ipam: Ipam, before: Sequence[Subnet]) -> Subnet:
+    area = ip_network(wanted.subnet)
+    if area.network_address.is_unspecified:
+        chosen = await ipam.choose(version, area.prefixlen)
+        return Subnet(str(chosen), wanted.gateway, wanted.ip_range, wanted.aux_addresses)
+    taken = [*await ipam.taken(), *(ip_network(one.subnet) for one in before)]
+    if any(overlap(area, other) for other in taken):
         raise Forbidden("invalid pool request: Pool overlaps with other one on this address space")
-    within = _network(wanted.ip_range, "ip-range") if wanted.ip_range else None
-    if within is not None and not within.subnet_of(area):
-        raise InvalidParameter(
-            f"invalid network config:\ninvalid ip-range {within}: "
-            f"parent subnet {area} doesn't contain ip-range"
-        )
-    gateway = _address(wanted.gateway, area, "gateway") if wanted.gateway else _first(within or area)
+    return wanted
+
+
+def _complete(wanted: Subnet, *, gateway: bool) -> Subnet:
+    """With a gateway, if there is to be one: the first address of the range, or of the subnet.
+
+    Raises Forbidden if it is taken.
+    """
+    area = ip_network(wanted.subnet)
+    within = ip_network(wanted.ip_range) if wanted.ip_range else None
+    usual = str(_first(within or area)) if gateway else ""
+    chosen = str(ip_address(wanted.gateway)) if wanted.gateway else usual
     for name, text in wanted.aux_addresses.items():
-        if _address(text, area, f"auxiliary address {name}") == gateway:
+        if str(ip_address(text)) == chosen:
             raise Forbidden(
                 f"failed to allocate secondary ip address ({name}:{text}): Address already in use"
             )
-    return Subnet(str(area), str(gateway), str(within) if within else "", dict(wanted.aux_addresses))
+    return Subnet(str(area), chosen, str(within or ""), dict(wanted.aux_addresses))
 
 
-def _network(text: str, what: str) -> IPv4Network:
-    try:
-        return IPv4Network(text)
-    except ValueError as error:
-        words = "it should be" if "host bits" in str(error) else ""
-        hint = f": {words} {IPv4Network(text, strict=False)}" if words else ": invalid CIDR block notation"
-        raise InvalidParameter(f"invalid network config:\ninvalid {what} {text}{hint}") from error
+def _version(text: str) -> int:
+    return 6 if ":" in text else 4
 
 
-def _address(text: str, area: IPv4Network, what: str) -> IPv4Address:
-    try:
-        address = IPv4Address(text)
-    except ValueError as error:
-        raise InvalidParameter(f"invalid network config:\ninvalid {what} {text}: invalid address") from error
-    if address not in area:
-        raise InvalidParameter(
-            f"invalid network config:\ninvalid {what} {text}: "
-            f"parent subnet {area} doesn't contain this address"
-        )
-    return address
-
-
-def _first(area: IPv4Network) -> IPv4Address:
-    return IPv4Address(int(area.network_address) + (1 if area.prefixlen < 31 else 0))
+def _first(area: AnyNetwork) -> IPv4Address | IPv6Address:
+    return area.network_address + (1 if area.prefixlen < area.max_prefixlen - 1 else 0)

@@ -12,6 +12,7 @@ HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 _SYSTEMD_RESOLV_CONF = Path("/run/systemd/resolve/resolv.conf")
 _SYSTEMD_STUB = "127.0.0.53"
 _PUBLIC = ("8.8.8.8", "8.8.4.4")
+_PUBLIC6 = ("2001:4860:4860::8888", "2001:4860:4860::8844")
 _HOST_GATEWAY = "host-gateway"
 
 _LOCAL = (
@@ -37,11 +38,16 @@ def hosts_file(
     the address `host-gateway` stands for `host_gateway`. Raises InvalidParameter for an entry that is none.
     """
     lines = [*_LOCAL, *(_extra(entry, host_gateway) for entry in extra_hosts)]
-    names = f"{hostname}.{domainname}" if domainname else hostname
-    short, dot, _ = names.partition(".")
-    own = f"{names} {short}" if dot else names
+    own = own_names(hostname, domainname)
     lines += [(address.partition("/")[0], own) for address in addresses if address]
     return "".join(f"{address}\t{name}\n" for address, name in lines)
+
+
+def own_names(hostname: str, domainname: str = "") -> str:
+    """What stands behind a container's own addresses."""
+    names = f"{hostname}.{domainname}" if domainname else hostname
+    short, dot, _ = names.partition(".")
+    return f"{names} {short}" if dot else names
 
 
 def _extra(entry: str, host_gateway: str) -> tuple[str, str]:
@@ -96,11 +102,12 @@ def resolv_conf(
     search: Sequence[str] = (),
     options: Sequence[str] = (),
     own_namespace: bool = True,
+    ipv6: bool = False,
 ) -> str:
     """What stands in /etc/resolv.conf: the host's (`host`), with what is given instead.
 
-    In a namespace of its own a container does not reach the host's loopback, nor anything by IPv6: such
-    servers are left out, and if none remains public ones are put in.
+    In a namespace of its own a container does not reach the host's loopback, nor anything by IPv6 unless it
+    has that (`ipv6`): such servers are left out, and if none remains public ones are put in.
     """
     found: dict[str, list[str]] = {"nameserver": [], "search": [], "options": []}
     rest = []
@@ -119,9 +126,8 @@ def resolv_conf(
     if servers:
         found["nameserver"] = [_checked(server) for server in servers]
     elif own_namespace:
-        found["nameserver"] = [server for server in found["nameserver"] if _is_reachable(server)] or list(
-            _PUBLIC
-        )
+        reachable = [server for server in found["nameserver"] if _is_reachable(server, ipv6=ipv6)]
+        found["nameserver"] = reachable or [*_PUBLIC, *(_PUBLIC6 if ipv6 else ())]
     if search:
         found["search"] = [domain for domain in search if domain != "."]
     if options:
@@ -144,9 +150,9 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_reachable(server: str) -> bool:
+def _is_reachable(server: str, *, ipv6: bool) -> bool:
     address = ip_address(server)
-    return address.version == 4 and not address.is_loopback
+    return (address.version == 4 or ipv6) and not address.is_loopback
 
 
 def _checked(server: str) -> str:

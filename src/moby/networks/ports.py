@@ -8,10 +8,12 @@ import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from moby.core.errors import Conflict, InvalidParameter, MobyError, NotImplemented, System
+import msgspec
+
+from moby.core.errors import Conflict, InvalidParameter, MobyError, System
 from moby.core.networks import PortMapping, Transport
 
-_ANY = "0.0.0.0"  # noqa: S104 - publishing on every address is docker's default
+ANY4, ANY6 = "0.0.0.0", "::"  # noqa: S104 - publishing on every address is docker's default
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _KINDS = {
     "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
@@ -19,6 +21,7 @@ _KINDS = {
     "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
 }
 _Key = tuple[Transport, int]
+_Held = tuple[_Key, str, socket.socket | None]
 
 
 class Ports:
@@ -32,19 +35,22 @@ class Ports:
         self._ephemeral = ephemeral or _ephemeral_range()
         self._latest: dict[tuple[Transport, range], int] = {}
         self._holders: dict[_Key, set[str]] = {}
-        self._held: dict[str, list[tuple[_Key, str, socket.socket | None]]] = {}
+        self._held: dict[str, list[_Held]] = {}
 
     def reserve(self, owner: str, mappings: Sequence[PortMapping]) -> tuple[PortMapping, ...]:
         """Every mapping with its port and address settled, or nothing.
 
-        Raises Conflict if a port is taken, InvalidParameter for a range that is none.
+        Mappings next to each other that ask for the same on different addresses get the same port. Raises
+        Conflict if a port is taken, InvalidParameter for a range that is none.
         """
+        granted: list[PortMapping] = []
         try:
-            granted = tuple(self._reserve(owner, mapping) for mapping in mappings)
+            for group in _alike(mappings):
+                granted += self._reserve(owner, group)
         except BaseException:
             self.release(owner)
             raise
-        return granted
+        return tuple(granted)
 
     def restore(self, owner: str, mappings: Sequence[PortMapping]) -> list[MobyError]:
         """Take ports into account that were granted before; what another process took meanwhile, as errors.
@@ -53,7 +59,9 @@ class Ports:
         """
         failures: list[MobyError] = []
         for mapping in mappings:
-            key, address = (mapping.protocol, mapping.host_port), mapping.host_ip or _ANY
+            if not mapping.host_port:
+                continue
+            key, address = (mapping.protocol, mapping.host_port), mapping.host_ip or ANY4
             held: socket.socket | None = None
             try:
                 held = _bind(mapping.protocol, address, mapping.host_port)
@@ -64,39 +72,50 @@ class Ports:
 
     def release(self, owner: str) -> None:
         """Free all that an owner has; no error if it has nothing."""
-        for key, address, held in self._held.pop(owner, ()):
-            if held is not None:
-                held.close()
-            addresses = self._holders.get(key, set())
-            addresses.discard(address)
-            if not addresses:
-                self._holders.pop(key, None)
+        for held in self._held.pop(owner, ()):
+            self._drop(held)
 
     def close(self) -> None:
         """Free everything."""
         for owner in list(self._held):
             self.release(owner)
 
-    def _reserve(self, owner: str, mapping: PortMapping) -> PortMapping:
-        address = mapping.host_ip or _ANY
-        if ":" in address:
-            raise NotImplemented(f"publishing ports on IPv6 addresses is not supported yet: {address}")
+    def _reserve(self, owner: str, group: Sequence[PortMapping]) -> list[PortMapping]:
+        """One port on each of the group's addresses."""
+        first = group[0]
         last: MobyError | None = None
-        for port in self._candidates(mapping):
-            key = (mapping.protocol, port)
-            if self._conflicts(key, address):
-                last = Conflict(f"Bind for {address}:{port} failed: port is already allocated")
-                continue
+        for port in self._candidates(first):
             try:
-                held = _bind(mapping.protocol, address, port)
+                found = self._bound([mapping.host_ip or ANY4 for mapping in group], (first.protocol, port))
             except Conflict as error:
                 last = error
                 continue
-            self._hold(owner, key, address, held)
-            return PortMapping(mapping.protocol, mapping.container_port, address, port, port)
-        if mapping.host_port and mapping.host_port_end in (0, mapping.host_port) and last is not None:
+            for key, address, held in found:
+                self._hold(owner, key, address, held)
+            return [
+                msgspec.structs.replace(
+                    mapping, host_ip=mapping.host_ip or ANY4, host_port=port, host_port_end=port
+                )
+                for mapping in group
+            ]
+        if first.host_port and first.host_port_end in (0, first.host_port) and last is not None:
             raise last
         raise Conflict("all ports are allocated")
+
+    def _bound(self, addresses: Sequence[str], key: _Key) -> list[_Held]:
+        protocol, port = key
+        found: list[_Held] = []
+        try:
+            for address in addresses:
+                if self._conflicts(key, address):
+                    raise Conflict(f"Bind for {shown(address, port)} failed: port is already allocated")
+                found.append((key, address, _bind(protocol, address, port)))
+        except MobyError:
+            for _, _, held in found:
+                if held is not None:
+                    held.close()
+            raise
+        return found
 
     def _candidates(self, mapping: PortMapping) -> Iterable[int]:
         """The port asked for, or a range's ports beginning after the one granted last."""
@@ -116,24 +135,60 @@ class Ports:
             yield port
 
     def _conflicts(self, key: _Key, address: str) -> bool:
-        holders = self._holders.get(key) or set()
-        return bool(holders) and (address == _ANY or _ANY in holders or address in holders)
+        holders = {other for other in self._holders.get(key, ()) if (":" in other) == (":" in address)}
+        any_ = ANY6 if ":" in address else ANY4
+        return bool(holders) and (address == any_ or any_ in holders or address in holders)
 
     def _hold(self, owner: str, key: _Key, address: str, held: socket.socket | None) -> None:
         self._holders.setdefault(key, set()).add(address)
         self._held.setdefault(owner, []).append((key, address, held))
 
+    def _drop(self, one: _Held) -> None:
+        key, address, held = one
+        if held is not None:
+            held.close()
+        addresses = self._holders.get(key, set())
+        addresses.discard(address)
+        if not addresses:
+            self._holders.pop(key, None)
+
+
+def shown(address: str, port: int) -> str:
+    """An address and a port as they are written."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _alike(mappings: Sequence[PortMapping]) -> list[list[PortMapping]]:
+    """Mappings that follow each other and differ in their addresses alone, together."""
+    groups: list[list[PortMapping]] = []
+    for mapping in mappings:
+        last = groups[-1] if groups else []
+        if (
+            last
+            and msgspec.structs.replace(mapping, host_ip=last[0].host_ip) == last[0]
+            and all(mapping.host_ip != other.host_ip for other in last)
+        ):
+            last.append(mapping)
+        else:
+            groups.append([mapping])
+    return groups
+
 
 def _bind(protocol: Transport, address: str, port: int) -> socket.socket | None:
     """A bound socket; None for a protocol that this kernel lacks, which then nobody else uses."""
     kind, number = _KINDS[protocol]
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        held = socket.socket(socket.AF_INET, kind, number)
+        held = socket.socket(family, kind, number)
     except OSError as error:
         if error.errno in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT):
             return None
-        raise System(f"failed to create socket for {address}:{port}/{protocol}: {_words(error)}") from error
+        raise System(
+            f"failed to create socket for {shown(address, port)}/{protocol}: {_words(error)}"
+        ) from error
     try:
+        if family == socket.AF_INET6:
+            held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
             held.bind((address, port))
         except OSError as error:
@@ -145,7 +200,7 @@ def _bind(protocol: Transport, address: str, port: int) -> socket.socket | None:
             held.bind((address, port))
     except OSError as error:
         held.close()
-        message = f"failed to bind host port {address}:{port}/{protocol}: {_words(error)}"
+        message = f"failed to bind host port {shown(address, port)}/{protocol}: {_words(error)}"
         if error.errno == errno.EADDRINUSE:
             raise Conflict(message) from error
         raise System(message) from error

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
-from moby.core.errors import InvalidParameter, NotImplemented
+from moby.core.errors import InvalidParameter
 
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+_LINK_LOCAL = IPv6Network("fe80::/64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,37 +26,45 @@ class BridgeSettings:
     """dockerd's settings of the same names; empty means that we choose.
 
     `bridge` "none" means that there is no default bridge network. `ip` is where ports are published that name
-    no address. `firewall` is dockerd's `iptables`.
+    no address. `firewall` is dockerd's `iptables`, `firewall6` its `ip6tables`; `ip_forward_no_drop` leaves
+    out the rule against routing for others.
     """
 
     bridge: str = ""
     bip: str = ""
+    bip6: str = ""
     fixed_cidr: str = ""
+    fixed_cidr_v6: str = ""
     default_gateway: str = ""
+    default_gateway_v6: str = ""
     mtu: int = 1500
     icc: bool = True
     ip_forward: bool = True
+    ip_forward_no_drop: bool = False
     ip_masq: bool = True
     firewall: bool = True
+    firewall6: bool = True
     ip: str = "0.0.0.0"  # noqa: S104 - docker's default
     ipv6: bool = False
+    direct_routing: bool = False
 
     def check(self) -> None:
-        """Raises InvalidParameter for what is wrong, NotImplemented for what we cannot do."""
-        if self.ipv6:
-            raise NotImplemented("IPv6 on the default bridge (ipv6) is not supported yet")
+        """Raises InvalidParameter for what is wrong."""
         if self.bridge:
             check_device_name(self.bridge)
-        if self.bridge and self.bridge != "none" and self.bip:
+        if self.bridge and self.bridge != "none" and (self.bip or self.bip6):
             raise InvalidParameter(
                 "you specified --bridge and --bip, which are mutually exclusive options; specify only one"
             )
         if self.mtu and not 68 <= self.mtu <= 65535:
             raise InvalidParameter(f"invalid MTU: {self.mtu}")
         _parse("bip", IPv4Interface, self.bip)
-        _parse("fixed-cidr", IPv4Network, self.fixed_cidr)
+        _parse("bip6", IPv6Interface, self.bip6)
+        _parse("fixed-cidr", _ipv4_network, self.fixed_cidr)
+        _parse("fixed-cidr-v6", _ipv6_network, self.fixed_cidr_v6)
         _parse("default-gateway", IPv4Address, self.default_gateway)
-        _parse("ip", IPv4Address, self.ip)
+        _parse("default-gateway-v6", IPv6Address, self.default_gateway_v6)
+        _parse("ip", ip_address, self.ip)
 
 
 def check_device_name(name: str) -> str:
@@ -56,13 +74,33 @@ def check_device_name(name: str) -> str:
     return name
 
 
-def _parse(what: str, kind: type[object], text: str) -> None:
+def check_ipv6_subnet(text: str) -> str:
+    """`text` itself if it is a subnet for a bridge. Raises ValueError in dockerd's words."""
+    area = ip_network(text, strict=False)
+    if not isinstance(area, IPv6Network) or area.network_address.ipv4_mapped is not None:
+        raise ValueError(f"'{text}' is not a valid IPv6 subnet")
+    if area.is_multicast:
+        raise ValueError(f"multicast subnet '{text}' is not allowed")
+    if area != _LINK_LOCAL and area.overlaps(_LINK_LOCAL):
+        raise ValueError(f"'{text}' clashes with the Link-Local prefix 'fe80::/64'")
+    return text
+
+
+def _ipv4_network(text: str) -> object:
+    area = ip_network(text, strict=False)
+    if area.version != 4:
+        raise ValueError(f"{text} is not an IPv4 subnet")
+    return area
+
+
+def _ipv6_network(text: str) -> object:
+    return check_ipv6_subnet(text)
+
+
+def _parse(what: str, read: Callable[[str], object], text: str) -> None:
     if not text:
         return
     try:
-        if kind is IPv4Network:
-            IPv4Network(text, strict=False)
-        else:
-            kind(text)  # type: ignore[call-arg]
+        read(text)
     except ValueError as error:
         raise InvalidParameter(f"invalid {what} {text!r}: {error}") from error

@@ -14,6 +14,8 @@ from moby.runtime.failures import reason, reworded
 
 _END_LIMIT_S = 10.0
 
+_KILLED = ("did not terminate successfully", "No such process")
+
 
 class TaskProcesses(Processes):
     """Runs them by containerd's shims."""
@@ -29,8 +31,8 @@ class TaskProcesses(Processes):
         except MobyError as error:
             with contextlib.suppress(MobyError):
                 await asyncio.shield(self._processes.delete(request.task, request.id))
-            # The OCI runtime itself is killed when the container ends around it.
-            killed = "did not terminate successfully" in error.message
+            # The OCI runtime itself, or what it has begun, is killed when the container ends around it.
+            killed = any(words in error.message for words in _KILLED)
             if reason(error.message) is None and (killed or not await self._lives(request.task)):
                 raise Conflict(f"container {request.task} is not running") from error
             raise reworded(error) from error

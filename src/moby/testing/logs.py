@@ -43,7 +43,7 @@ class LogDriverSuite:
         """An unknown option is an error, none are not."""
         assert driver.name
         driver.check({})
-        with pytest.raises(InvalidParameter, match=f"unknown log opt 'nonsense' for {driver.name}"):
+        with pytest.raises(InvalidParameter, match=f"unknown log opt .nonsense. for .*{driver.name}"):
             driver.check({"nonsense": "1"})
 
     async def test_lines_come_back_in_order(self, driver: LogDriver, info: LogInfo) -> None:

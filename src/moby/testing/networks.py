@@ -19,7 +19,7 @@ class NetworkDriverSuite:
     ) -> None:
         joined = await driver.join(network, endpoint, sandbox)
         await driver.create(network)
-        await driver.leave(network, joined, closing=False)
+        await driver.leave(network, joined, sandbox, closing=False)
 
     async def test_predefined_network_keeps_its_id(self, driver: NetworkDriver, network: Network) -> None:
         stored = await driver.predefined(network)
@@ -35,33 +35,33 @@ class NetworkDriverSuite:
             endpoint.ipv4,
         )
         assert not joined.ipv4 or joined.mac_address
-        await driver.leave(network, joined, closing=False)
+        await driver.leave(network, joined, sandbox, closing=False)
 
     async def test_left_twice_is_no_error(
         self, driver: NetworkDriver, network: Network, endpoint: Endpoint, sandbox: str
     ) -> None:
         joined = await driver.join(network, endpoint, sandbox)
-        await driver.leave(network, joined, closing=False)
-        await driver.leave(network, joined, closing=False)
+        await driver.leave(network, joined, sandbox, closing=False)
+        await driver.leave(network, joined, sandbox, closing=False)
 
     async def test_left_sandbox_can_be_joined_again(
         self, driver: NetworkDriver, network: Network, endpoint: Endpoint, sandbox: str
     ) -> None:
         for _ in range(2):
             joined = await driver.join(network, endpoint, sandbox)
-            await driver.leave(network, joined, closing=False)
+            await driver.leave(network, joined, sandbox, closing=False)
 
     async def test_leave_of_an_endpoint_that_never_joined_is_no_error(
-        self, driver: NetworkDriver, network: Network, endpoint: Endpoint
+        self, driver: NetworkDriver, network: Network, endpoint: Endpoint, sandbox: str
     ) -> None:
-        await driver.leave(network, endpoint, closing=True)
+        await driver.leave(network, endpoint, sandbox, closing=True)
 
     async def test_restored_endpoint_can_leave(
         self, driver: NetworkDriver, network: Network, endpoint: Endpoint, sandbox: str
     ) -> None:
         joined = await driver.join(network, endpoint, sandbox)
         await driver.restore(network, [joined])
-        await driver.leave(network, joined, closing=False)
+        await driver.leave(network, joined, sandbox, closing=False)
 
     async def test_deleted_network_can_be_deleted_again(
         self, driver: NetworkDriver, network: Network

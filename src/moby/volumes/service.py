@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from moby.core.errors import Conflict, MobyError, NotFound
+from moby.core.events import Bus
 from moby.core.store import Store, Table
 from moby.core.volumes import DriverVolume, VolumeDriver
 from moby.host.threads import blocking
@@ -64,10 +65,12 @@ class Volumes:
     removed, whatever happened in between. `mount` and `unmount` are for as long as a container runs; after a
     restart the containers that run have to `mount` again, which changes nothing but the count.
     Cancellation: after a cancelled call the volume exists or does not, and is found either way.
+    Whatever makes or removes one, listeners on the bus are told.
     """
 
-    def __init__(self, drivers: Mapping[str, VolumeDriver], store: Store) -> None:
+    def __init__(self, drivers: Mapping[str, VolumeDriver], store: Store, bus: Bus | None = None) -> None:
         self._drivers = drivers
+        self._bus = bus
         self._table = Table(store, "volumes", VolumeRecord)
         self._records: dict[str, VolumeRecord] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -192,6 +195,7 @@ class Volumes:
         except MobyError:
             await self._driver(driver).remove(name)
             raise
+        self._tell("create", record)
         return record
 
     async def acquire(
@@ -258,7 +262,12 @@ class Volumes:
             raise type(error)(f"remove {name}: {error.message}", hint=error.hint) from error
         else:
             await self._forget(name)
+        self._tell("destroy", record)
         return StoredVolume(name, record.driver, Path(), record.created, labels=record.labels)
+
+    def _tell(self, action: str, record: VolumeRecord) -> None:
+        if self._bus is not None:
+            self._bus.publish("volume", action, record.name, {"driver": record.driver})
 
     async def size(self, name: str) -> int:
         """The bytes of its files, counted; a file with several names counts once."""

@@ -22,7 +22,8 @@ def test_what_can_be_asked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert "logs: json-file" in capsys.readouterr().out
     (tmp_path / "a.yml").write_text("engine: {logs: [none]}\n")
     assert run(["check", str(tmp_path / "a.yml")]) == 0
-    assert capsys.readouterr().out == f"{tmp_path}/a.yml: 9 components, 0 images\n"
+    assert capsys.readouterr().out == f"{tmp_path}/a.yml: 11 components, 0 images
+"
 
 
 @pytest.mark.parametrize(("text", "said"), [

@@ -40,8 +40,8 @@ def test_wrong_usage_is_two(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("words", "said"), [
     (["--selinux-enabled"], "failed to start daemon: the setting selinux-enabled is not supported yet"),
     (["--label", "a"], "failed to start daemon: bad attribute format: a"),
-    (["--default-address-pool", "base=10.0.0.0/8,size=24"],
-     "failed to start daemon: the setting default-address-pools is not supported yet"),
+    (["--userland-proxy-path", "/p"],
+     "failed to start daemon: the setting userland-proxy-path is not supported yet"),
     (["--nri-opts", "enable=true"], "failed to start daemon: the setting nri-opts is not supported yet"),
     (["--config-file", "/nowhere/d.json"],
      "failed to start daemon: unable to configure the Docker daemon with file /nowhere/d.json: "
@@ -99,7 +99,7 @@ def test_a_reload_takes_what_can_change_and_leaves_the_rest(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("values", [
-    {"labels": ["c=d"], "debug": "no"}, {"labels": ["c=d"], "nonsense": 1}, {"labels": ["c=d"], "ipv6": True},
+    {"labels": ["c=d"], "debug": "no"}, {"labels": ["c=d"], "nonsense": 1}, {"labels": ["c=d"], "cri-containerd": True},
     {"labels": ["c=d"], "data-root": "/elsewhere"}, {"labels": ["c"]}, {"labels": ["c=d"], "runtimes": 5},
 ])  # fmt: skip
 def test_a_refused_reload_changes_nothing(tmp_path: Path, values: dict[str, Any]) -> None:

@@ -14,10 +14,6 @@ from moby.testing.image_stores import chunks, digest_of, layer
 from moby.testing.images import MemoryImages
 
 
-async def ready(_: Descriptor) -> None:
-    return
-
-
 async def two_layers(store: MemoryImages) -> tuple[list[Descriptor], list[str]]:
     layers = []
     for number in range(2):
@@ -32,7 +28,7 @@ async def test_a_chain_is_unpacked_once_however_many_ask() -> None:
         layers, diff_ids = await two_layers(store)
         chains = Chains(store)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(chains.unpack(layers, diff_ids, ready)) for _ in range(3)]
+            tasks = [group.create_task(chains.unpack(layers, diff_ids)) for _ in range(3)]
         assert {task.result() for task in tasks} == {chain_id(diff_ids)}
         assert set(store.snapshots) == {diff_ids[0], chain_id(diff_ids)}
         labels = (await store.content.info(layers[0].digest)).labels
@@ -44,10 +40,10 @@ async def test_wrong_diff_id_leaves_no_snapshot() -> None:
     async with store.leases.hold():
         layers, diff_ids = await two_layers(store)
         with pytest.raises(DataLoss, match="wrong diff id"):
-            await Chains(store).unpack(layers, [diff_ids[0], digest_of(b"other")], ready)
+            await Chains(store).unpack(layers, [diff_ids[0], digest_of(b"other")])
         assert set(store.snapshots) == {diff_ids[0]}
         with pytest.raises(InvalidParameter, match="mismatched image rootfs"):
-            await Chains(store).unpack(layers, diff_ids[:1], ready)
+            await Chains(store).unpack(layers, diff_ids[:1])
 
 
 async def test_locks_do_not_pile_up() -> None:

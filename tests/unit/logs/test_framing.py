@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moby.core.logs import LogEntry, Stream
-from moby.logs.framing import Deframer, frame, frames, header
+from moby.logs.framing import Deframer, frame, frames, header, json_lines
 
 STREAMS = st.sampled_from(["stdout", "stderr"])
 ENTRY = LogEntry("hello\n", "stderr", "2024-01-02T03:04:05.12Z", {"b": "2", "a": "1"})
@@ -45,3 +45,19 @@ def test_frames_survive_any_cut(sent: list[tuple[Stream, bytes]], cuts: list[int
         got += list(deframer.feed(data[start:end]))
         start = end
     assert got == sent
+
+
+def test_json_lines() -> None:
+    entries = [
+        LogEntry("one\n", "stdout", "2026-01-02T03:04:05.6Z", {"b": "2", "a": "1"}),
+        LogEntry("bytes \udcff", "stderr", "2026-01-02T03:04:06Z"),
+    ]
+    assert json_lines(entries).splitlines() == [
+        b'{"Line":"one\\n","Source":"stdout","Timestamp":"2026-01-02T03:04:05.6Z"}',
+        '{"Line":"bytes \ufffd","Source":"stderr","Timestamp":"2026-01-02T03:04:06Z"}'.encode(),
+    ]
+    detailed = json_lines(entries[:1], details=True, prefix=b"\x1e")
+    assert detailed == (
+        b'\x1e{"Line":"one\\n","Source":"stdout","Timestamp":"2026-01-02T03:04:05.6Z",'
+        b'"Attrs":[{"Key":"a","Value":"1"},{"Key":"b","Value":"2"}]}\n'
+    )

@@ -6,7 +6,8 @@ import pytest
 
 from moby.core.errors import InvalidParameter
 from moby.core.logs import LogInfo
-from moby.logs.options import attributes, expand_tag, parse_count, parse_flag, parse_size
+from moby.logs.options import attributes, parse_count, parse_flag, parse_size
+from moby.logs.tags import expand_tag
 
 INFO = LogInfo(
     "0123456789abcdef",

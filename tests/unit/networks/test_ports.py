@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from moby.core.errors import Conflict, InvalidParameter, NotImplemented
+from moby.core.errors import Conflict, InvalidParameter
 from moby.core.networks import PortMapping
 from moby.networks.ports import Ports
 
@@ -118,5 +118,25 @@ def test_a_restored_port_stays_the_owner_s_though_another_process_took_it(ports:
 def test_bad_requests(ports: Ports) -> None:
     with pytest.raises(InvalidParameter):
         ports.reserve("a", [tcp(90, end=80)])
-    with pytest.raises(NotImplemented, match="::1"):
-        ports.reserve("a", [tcp(80, "::1")])
+
+
+def test_both_families_get_the_same_port(ports: Ports) -> None:
+    granted = ports.reserve("a", [tcp(0, "0.0.0.0"), tcp(0, "::")])
+    assert granted[0].host_port == granted[1].host_port != 0
+    assert [one.host_ip for one in granted] == ["0.0.0.0", "::"]
+
+
+def test_families_are_apart(ports: Ports) -> None:
+    port = free_port()
+    ports.reserve("a", [tcp(port, "::")])
+    ports.reserve("b", [tcp(port, "0.0.0.0")])
+    with pytest.raises(Conflict, match=rf"^Bind for \[::1\]:{port} failed: port is already allocated$"):
+        ports.reserve("c", [tcp(port, "::1")])
+
+
+def test_a_port_that_one_address_lacks_is_given_to_none(ports: Ports) -> None:
+    port = free_port()
+    ports.reserve("a", [tcp(port, "::")])
+    with pytest.raises(Conflict):
+        ports.reserve("b", [tcp(port, "0.0.0.0"), tcp(port, "::")])
+    ports.reserve("c", [tcp(port, "0.0.0.0")])

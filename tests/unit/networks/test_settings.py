@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moby.core.errors import InvalidParameter, NotImplemented
+from moby.core.errors import InvalidParameter
 from moby.networks.settings import BridgeSettings, check_device_name
 
 
@@ -22,16 +22,16 @@ def test_defaults_are_good() -> None:
         pytest.param(BridgeSettings(bridge="a b"), id="name"),
         pytest.param(BridgeSettings(bridge="br0", bip="10.0.0.1/24"), id="both"),
         pytest.param(BridgeSettings(ip="nowhere"), id="ip"),
+        pytest.param(BridgeSettings(bip6="10.0.0.1/24"), id="bip6"),
+        pytest.param(BridgeSettings(fixed_cidr_v6="10.0.0.0/8"), id="fixed-cidr-v6"),
+        pytest.param(BridgeSettings(fixed_cidr_v6="ff02::/64"), id="multicast"),
+        pytest.param(BridgeSettings(fixed_cidr_v6="fe80::/80"), id="link-local"),
+        pytest.param(BridgeSettings(default_gateway_v6="x"), id="gateway6"),
     ],
 )
 def test_bad_values_are_named(settings: BridgeSettings) -> None:
     with pytest.raises(InvalidParameter):
         settings.check()
-
-
-def test_ipv6_is_not_there_yet() -> None:
-    with pytest.raises(NotImplemented, match="ipv6"):
-        BridgeSettings(ipv6=True).check()
 
 
 @pytest.mark.parametrize("name", ["", "..", "eth0;x", "a" * 16, 'br"0', "br*/"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -11,14 +12,18 @@ from aiohttp.web import StreamResponse
 from moby.api.request import Request
 from moby.api.responses import (
     JSON,
+    JSON_SEQUENCE,
     MULTIPLEXED_STREAM,
+    NDJSON,
     RAW_STREAM,
+    accepted_stream,
     begin,
     closing,
     empty_response,
     json_response,
 )
 from moby.api.routing import Route
+from moby.api.websockets import WebSocketStream
 from moby.core import errors
 from moby.core.codec import encode
 from moby.core.filters import Filters
@@ -65,8 +70,9 @@ class ContainerStreamRoutes:
         """What is served here."""
         return [
             Route("ContainerWait", self._wait),
-            Route("ContainerLogs", self._logs, partial="no JSON format"),
+            Route("ContainerLogs", self._logs),
             Route("ContainerAttach", self._attach, finishes=True),
+            Route("ContainerAttachWebsocket", self._attach_websocket),
             Route("ContainerResize", self._resize),
         ]
 
@@ -90,8 +96,7 @@ class ContainerStreamRoutes:
         stdout, stderr = request.flag("stdout"), request.flag("stderr")
         if not (stdout or stderr):
             raise errors.InvalidParameter("must specify at least one of 'stdout' or 'stderr'")
-        if request.version >= (1, 54) and request.text("format"):
-            raise errors.NotImplemented("logs in JSON format are not supported yet")
+        as_json = _json_format(request)
         query = LogQuery(
             stdout=stdout,
             stderr=stderr,
@@ -100,9 +105,16 @@ class ContainerStreamRoutes:
             tail=_tail(request.text("tail")),
             follow=request.flag("follow"),
         )
-        asked = LogsRequest(query, timestamps=request.flag("timestamps"), details=request.flag("details"))
+        asked = LogsRequest(
+            query,
+            timestamps=request.flag("timestamps"),
+            details=request.flag("details"),
+            json=bool(as_json),
+            prefix=b"\x1e" if as_json == JSON_SEQUENCE else b"",
+        )
         tty, chunks = await self._backend.logs(request.name, asked)
-        kind = MULTIPLEXED_STREAM if not tty and request.version >= (1, 42) else RAW_STREAM
+        framed = MULTIPLEXED_STREAM if not tty and request.version >= (1, 42) else RAW_STREAM
+        kind = as_json or framed
         async with closing(chunks):
             # Nothing may come for long: the client is told at once that it has its log.
             response = await begin(request, kind)
@@ -124,10 +136,44 @@ class ContainerStreamRoutes:
         await self._backend.attach(request.name, asked, request.takeover)
         return empty_response(200)
 
+    async def _attach_websocket(self, request: Request) -> StreamResponse:
+        # Before 1.42 there was no way to ask for some of the streams.
+        choosing = request.version >= (1, 42)
+        asked = AttachRequest(
+            stdin=request.flag("stdin") or not choosing,
+            stdout=request.flag("stdout") or not choosing,
+            stderr=request.flag("stderr") or not choosing,
+            stream=request.flag("stream"),
+            logs=request.flag("logs"),
+            detach_keys=request.text("detachKeys"),
+            multiplexed=False,
+        )
+        refused: errors.MobyError | None = None
+        stream = WebSocketStream(request)
+        async with asyncio.TaskGroup() as group:
+            stream.group = group
+            try:
+                await self._backend.attach(request.name, asked, stream.take_over)
+            except errors.MobyError as error:
+                refused = error
+        if refused is not None:
+            raise refused
+        return stream.response
+
     async def _resize(self, request: Request) -> StreamResponse:
         height, width = request.size("h", "height"), request.size("w", "width")
         await self._backend.resize(request.name, height=height, width=width)
         return empty_response(200)
+
+
+def _json_format(request: Request) -> str:
+    """The kind of stream if the log is asked for as JSON, or nothing."""
+    if request.version < (1, 54):
+        return ""
+    wanted = request.text("format")
+    if wanted not in ("", "json"):
+        raise errors.InvalidParameter("unsupported log format")
+    return accepted_stream(request) or (NDJSON if wanted else "")
 
 
 def _moment(request: Request, key: str) -> datetime | None:

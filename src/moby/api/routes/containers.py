@@ -22,6 +22,7 @@ from moby.core.types.containers import (
     ContainerInspectResponse,
     ContainerPruneResponse,
     ContainerSummary,
+    RemovedContainer,
 )
 from moby.core.types.requests import ListRequest
 
@@ -81,6 +82,10 @@ class Containers(Protocol):
         """Remove every container that does not run."""
         ...
 
+    async def removed(self, name: str) -> Sequence[RemovedContainer]:
+        """Containers that were removed in the last hour, the newest first; never raises NotFound."""
+        ...
+
     async def list(self, request: ListRequest) -> Sequence[ContainerSummary | msgspec.Raw]:
         """Newest first; summaries or fragments of JSON that were encoded before."""
         ...
@@ -96,12 +101,7 @@ class ContainerRoutes:
         """What is served here."""
         return [
             Route("ContainerList", self._list),
-            Route(
-                "ContainerCreate",
-                self._create,
-                finishes=True,
-                partial="no links, device requests, or more than one network",
-            ),
+            Route("ContainerCreate", self._create, finishes=True),
             Route("ContainerInspect", self._inspect),
             Route("ContainerStart", self._start, finishes=True, partial="no checkpoints"),
             Route("ContainerStop", self._stop, finishes=True),
@@ -112,6 +112,7 @@ class ContainerRoutes:
             Route("ContainerUnpause", self._unpause, finishes=True),
             Route("ContainerDelete", self._remove, finishes=True),
             Route("ContainerPrune", self._prune, finishes=True),
+            Route("ContainerHistory", self._removed),
         ]
 
     async def _list(self, request: Request) -> StreamResponse:
@@ -182,6 +183,9 @@ class ContainerRoutes:
             request.name, force=request.flag("force"), volumes=request.flag("v"), link=request.flag("link")
         )
         return empty_response()
+
+    async def _removed(self, request: Request) -> StreamResponse:
+        return json_response(await self._backend.removed(request.text("name")))
 
     async def _prune(self, request: Request) -> StreamResponse:
         return json_response(await self._backend.prune(request.filters()))

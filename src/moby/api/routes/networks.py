@@ -70,7 +70,7 @@ class NetworkRoutes:
                 "NetworkCreate",
                 self._create,
                 finishes=True,
-                partial="no IPv6, several subnets, or configurations alone",
+                partial="no configurations alone",
             ),
             Route("NetworkDelete", self._remove, finishes=True),
             Route("NetworkPrune", self._prune, finishes=True),

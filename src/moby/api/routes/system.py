@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 from moby.api import versions
 from moby.api.pings import HEADERS
 from moby.api.request import Request
-from moby.api.responses import JSON, JSON_LINES, JSON_SEQUENCE, NDJSON, begin, closing, json_response
+from moby.api.responses import JSON, JSON_LINES, JSON_SEQUENCE, accepted_stream, begin, closing, json_response
 from moby.api.routing import Route
 from moby.core import errors
 from moby.core.codec import encode
@@ -100,7 +100,7 @@ class SystemRoutes:
                 f"`since` time ({texts[0]}) cannot be after `until` time ({texts[1]})"
             )
         events = self._backend.events(since_ns=since, until_ns=until, filters=request.filters())
-        kind = _accepted(request) or (JSON_LINES if request.version >= (1, 52) else JSON)
+        kind = accepted_stream(request) or (JSON_LINES if request.version >= (1, 52) else JSON)
         prefix = b"\x1e" if kind == JSON_SEQUENCE else b""
         async with closing(events):
             response = await begin(request, kind)
@@ -121,15 +121,6 @@ def _nanoseconds(request: Request, key: str) -> int | None:
     except errors.InvalidParameter as error:
         raise errors.InvalidParameter(f"invalid value for '{key}': {error.message}") from error
     return seconds * 1_000_000_000 + nanoseconds
-
-
-def _accepted(request: Request) -> str:
-    """The kind of stream that the client names in `Accept`, wildcards left aside."""
-    for part in request.http.headers.get("Accept", "").split(","):
-        kind = part.partition(";")[0].strip().lower()
-        if kind in (JSON_LINES, NDJSON, JSON_SEQUENCE):
-            return kind
-    return ""
 
 
 def _with_old_fields(event: Event) -> object:

@@ -259,6 +259,12 @@ class ContainerWaitExitError(Wire):
     message: str = ""
 
 
+class RemovedContainer(ContainerInspectResponse):
+    """A container that is no more, as it was when it was removed."""
+
+    removed_at: str = always("")
+
+
 class ContainerWaitResponse(Wire):
     """The exit code."""
 

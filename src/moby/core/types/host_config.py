@@ -143,6 +143,9 @@ class HostConfig(Resources):
 
 
 class ContainerUpdateRequest(Resources):
-    """New limits for a container."""
+    """New limits for a container; the last three are extensions, and replace what is there as a whole."""
 
     restart_policy: RestartPolicy = msgspec.field(default_factory=RestartPolicy)
+    port_bindings: dict[str, list[PortBinding] | None] | None = None
+    labels: dict[str, str] | None = None
+    log_config: LogConfig | None = None

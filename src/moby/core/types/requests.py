@@ -28,16 +28,22 @@ class ListRequest:
 
 @dataclass(frozen=True, slots=True)
 class LogsRequest:
-    """Which part of a log (Engine API, `ContainerLogs`)."""
+    """Which part of a log (`ContainerLogs`): framed, or as `json`, an object a line with a prefix."""
 
     query: LogQuery
     timestamps: bool = False
     details: bool = False
+    json: bool = False
+    prefix: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class AttachRequest:
-    """Which streams of a container (Engine API, `ContainerAttach`)."""
+    """Which streams of a container (Engine API, `ContainerAttach`).
+
+    Unless it is `multiplexed`, or the container has a terminal, output is sent without saying which stream
+    it is of.
+    """
 
     stdin: bool = False
     stdout: bool = False
@@ -45,3 +51,4 @@ class AttachRequest:
     stream: bool = False
     logs: bool = False
     detach_keys: str = ""
+    multiplexed: bool = True

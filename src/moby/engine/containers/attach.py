@@ -65,7 +65,7 @@ class Attacher:
             stdin=request.stdin and bool(record.config.open_stdin),
             stdout=request.stdout,
             stderr=request.stderr,
-            multiplexed=not tty,
+            multiplexed=request.multiplexed and not tty,
             detach_keys=keys if tty or request.detach_keys else b"",
         )
         connection = await takeover(not tty)
@@ -99,7 +99,7 @@ class Attacher:
     async def _replay(self, container: Container, request: AttachRequest, connection: socket.socket) -> None:
         query = LogQuery(stdout=request.stdout, stderr=request.stderr)
         loop = asyncio.get_running_loop()
-        async for chunk in self._logs.framed(container, query):
+        async for chunk in self._logs.framed(container, query, multiplexed=request.multiplexed):
             await loop.sock_sendall(connection, chunk)
 
 

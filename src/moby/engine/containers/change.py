@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, System
+from moby.core.networks import Networks
 from moby.core.runtime import Runtime, Status
 from moby.engine.containers.container import Container
 from moby.engine.containers.names import check_name
+from moby.engine.containers.networking import renamed
 from moby.engine.containers.shelf import Shelf
 
 
 class Changer:
     """Changes containers in place."""
 
-    def __init__(self, shelf: Shelf, runtime: Runtime) -> None:
+    def __init__(self, shelf: Shelf, runtime: Runtime, networks: Networks) -> None:
         self._shelf = shelf
         self._runtime = runtime
+        self._networks = networks
 
     async def rename(self, name: str, new: str) -> None:
         """Raises InvalidParameter for a bad name, Conflict for a taken one."""
@@ -30,13 +33,17 @@ class Changer:
                 raise Conflict(f"container {container.id} is being removed")
             self._shelf.index.reserve(chosen, container.id)
             container.record.name = chosen
+            renamed(container.record)
             try:
                 await self._shelf.save(container)
             except BaseException:
                 container.record.name = old
+                renamed(container.record)
                 self._shelf.index.release(chosen, container.id)
                 raise
             self._shelf.index.release(old, container.id)
+            names = {one.network_id: tuple(one.dns_names or ()) for one in container.record.networks.values()}
+            await self._networks.rename(container.id, chosen, names)
         self._shelf.publish(container, "rename", {"oldName": f"/{old}"})
 
     async def pause(self, name: str) -> None:

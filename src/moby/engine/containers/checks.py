@@ -7,8 +7,10 @@ import re
 
 from moby.core.errors import InvalidParameter
 from moby.core.types.containers import ContainerConfig, HostConfig
+from moby.engine.containers.boot import check_after_label
 from moby.engine.containers.limits import check_limits
 from moby.engine.containers.signals import parse_signal
+from moby.engine.containers.unhealthy import most_restarts
 from moby.host.cgroups import CgroupFacts
 
 _PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?")
@@ -28,6 +30,8 @@ def check_config(config: ContainerConfig) -> None:
     for variable in config.env or ():
         if not variable or variable.startswith("="):
             raise InvalidParameter(f"invalid environment variable: {variable}")
+    check_after_label(config.labels or {})
+    most_restarts(config.labels or {})
     if len(config.hostname or "") > 64:
         raise InvalidParameter(f'hostname "{config.hostname}" is too long (maximum 64 bytes)')
     if (health := config.healthcheck) is not None:
@@ -42,7 +46,7 @@ def check_config(config: ContainerConfig) -> None:
 
 def check_host_config(host: HostConfig, facts: CgroupFacts) -> list[str]:
     """Warnings about limits that this host cannot set, taken out of `host`. Raises InvalidParameter."""
-    _check_ports(host)
+    check_ports(host)
     _check_modes(host)
     warnings = check_limits(host, facts)
     if not -1000 <= host.oom_score_adj <= 1000:
@@ -74,7 +78,8 @@ def _names_container(mode: str) -> bool:
     return kind == "container" and bool(name)
 
 
-def _check_ports(host: HostConfig) -> None:
+def check_ports(host: HostConfig) -> None:
+    """Raises InvalidParameter for ports that are none."""
     for port, bindings in (host.port_bindings or {}).items():
         match = _PORT.fullmatch(port)
         if match is None or not 0 < int(match[1]) <= 65535:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from moby.core.errors import Conflict, Forbidden, NotFound
-from moby.core.networks import Network, Networks
+from moby.core.networks import Endpoint, Network, Networks, Sandbox
 from moby.core.types.networks import EndpointSettings
 from moby.engine.containers.container import Container
-from moby.engine.containers.networking import (
-    PREDEFINED,
-    attachment,
-    check_endpoint,
-    connected,
-    dns_names,
-)
+from moby.engine.containers.name_files import NameFiles
+from moby.engine.containers.network_events import NetworkEvents
+from moby.engine.containers.networking import PREDEFINED, attachment, check_endpoint, connected, dns_names
 from moby.engine.containers.record import Record
 from moby.engine.containers.shelf import Shelf
+from moby.host.threads import blocking
 
 _HOST = "container cannot be disconnected from host network or connected to host network"
 _PRIVATE = (
@@ -29,11 +26,13 @@ _SHARED = (
 class Connections:
     """Connects containers with networks, running or not."""
 
-    def __init__(self, shelf: Shelf, networks: Networks) -> None:
+    def __init__(self, shelf: Shelf, networks: Networks, files: NameFiles) -> None:
         self._shelf = shelf
         self._networks = networks
+        self._files = files
+        self._events = NetworkEvents(networks, shelf.bus)
 
-    async def connect(self, network: Network, name: str, settings: EndpointSettings | None) -> Container:
+    async def connect(self, network: Network, name: str, settings: EndpointSettings | None) -> None:
         """Raises NotFound, Forbidden, InvalidParameter; a failed try changes nothing."""
         container = self._shelf.find(name)
         asked = settings or EndpointSettings()
@@ -42,29 +41,34 @@ class Connections:
             self._check(container, network)
             if network.name in record.networks:
                 raise Forbidden(f"endpoint with name {record.name} already exists in network {network.name}")
-            user_defined = network.name not in PREDEFINED
-            check_endpoint(network.name, asked, user_defined=user_defined)
-            asked.network_id = network.id
-            if user_defined:
+            check_endpoint(network, asked)
+            asked.network_id, asked.endpoint_id = network.id, ""
+            if network.name not in PREDEFINED:
                 asked.dns_names = dns_names(record, asked)
-            if record.state.running and not record.state.restarting:
+            mac = asked.mac_address
+            running = record.state.running and not record.state.restarting
+            if running:
+                before = await self._standing(record)
                 sandbox = await self._networks.connect(
                     record.sandbox_id, attachment(network.name, asked), record.name
                 )
                 record.networks[network.name] = asked
-                connected(record, sandbox)
+                await self._moved(record, before, sandbox)
             else:
                 record.networks[network.name] = asked
+            if mac:
+                record.macs[network.name] = mac
             await self._shelf.save(container)
-        return container
+        if running:
+            self._events.tell("connect", network, container.id)
 
-    async def disconnect(self, network: Network, name: str, *, force: bool) -> Container | None:
-        """Raises Forbidden if it is not on it; None if there is no such container, with `force`."""
+    async def disconnect(self, network: Network, name: str, *, force: bool) -> None:
+        """Raises Forbidden if it is not on it; no error without such a container, with `force`."""
         try:
             container = self._shelf.find(name)
         except NotFound:
             if force:
-                return None
+                return
             raise
         async with container.lock:
             record = container.record
@@ -72,20 +76,36 @@ class Connections:
                 raise Conflict(_HOST)
             if network.name not in record.networks:
                 raise Forbidden(f"container {container.id} is not connected to network {network.name}")
-            if record.state.running and not record.state.restarting:
+            running = record.state.running and not record.state.restarting
+            if running:
                 await self._leave(record, network)
-            del record.networks[network.name]
+            record.networks.pop(network.name, None)
+            record.macs.pop(network.name, None)
             await self._shelf.save(container)
-        return container
+        if running:
+            self._events.tell("disconnect", network, container.id)
 
     async def _leave(self, record: Record, network: Network) -> None:
+        before = await self._standing(record)
         try:
             sandbox = await self._networks.disconnect(record.sandbox_id, network.id)
         except NotFound:
             return
-        gone = record.networks.pop(network.name)
-        connected(record, sandbox)
-        record.networks[network.name] = gone
+        del record.networks[network.name]
+        await self._moved(record, before, sandbox)
+
+    async def _moved(self, record: Record, before: Sandbox, after: Sandbox) -> None:
+        connected(record, after)
+        await blocking(self._files.moved, record, before, after)
+
+    async def _standing(self, record: Record) -> Sandbox:
+        """Where the container stands on its networks now."""
+        found: list[Endpoint] = []
+        for settings in record.networks.values():
+            if settings.endpoint_id:
+                endpoints = await self._networks.endpoints(settings.network_id)
+                found += [one for one in endpoints if one.sandbox_id == record.sandbox_id]
+        return Sandbox(record.sandbox_id, record.sandbox_key, tuple(found))
 
     def _check(self, container: Container, network: Network) -> None:
         record = container.record

@@ -15,6 +15,7 @@ from moby.core.networks import Networks
 from moby.core.runtime import Exited, OutOfMemory, Resync, Runtime
 from moby.engine.config import EngineConfig
 from moby.engine.containers.container import Container
+from moby.engine.containers.network_events import NetworkEvents, standing
 from moby.engine.containers.networking import disconnected
 from moby.engine.containers.places import Places
 from moby.engine.containers.record import NEVER, timestamp
@@ -52,6 +53,7 @@ class Exits:
         self._shelf = shelf
         self._runtime = runtime
         self._networks = networks
+        self._network_events = NetworkEvents(networks, shelf.bus)
         self._volumes = volumes
         self._execs = execs
         self.starts_again: Callable[[Container], bool] = lambda _: False
@@ -164,10 +166,13 @@ class Exits:
         for mount in record.mounts:
             if mount.point.type == "volume":
                 await self._quietly(container, self._volumes.unmount(mount.volume, container.id))
+        self._shelf.publish_unmounted(container)
         await self._quietly(container, self._places.free(container.id))
+        left = standing(record)
         disconnected(record)
         container.freed = True
         await self._shelf.save(container)
+        await self._network_events.disconnected(container.id, left)
 
     async def _quietly(self, container: Container, step: Awaitable[object]) -> None:
         try:

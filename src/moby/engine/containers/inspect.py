@@ -46,14 +46,15 @@ class Inspector:
     async def inspect(self, name: str, *, size: bool = False) -> ContainerInspectResponse:
         """Raises NotFound. Sizes in bytes, only when asked for: they have to be counted."""
         container = self._shelf.find(name)
-        response = self._describe(container)
+        response = self.describe(container)
         if size:
             written = (await self._snapshotter.usage(container.id)).size
             response.size_rw = written
             response.size_root_fs = written + await self._image_size(container.record.chain)
         return response
 
-    def _describe(self, container: Container) -> ContainerInspectResponse:
+    def describe(self, container: Container) -> ContainerInspectResponse:
+        """Everything but the sizes."""
         record = container.record
         own = self._directory / record.id
         host = record.host_config

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from moby.core.errors import Conflict, InvalidParameter, NotFound
 from moby.core.types.containers import HostConfig
-from moby.engine.containers.container import Container
 from moby.engine.containers.index import Index
 from moby.engine.containers.places import Places
 from moby.engine.containers.record import Record
@@ -28,26 +27,8 @@ def name_joined(host: HostConfig, index: Index) -> None:
             setattr(host, attribute, f"container:{index.find(name).id}")
 
 
-def donors_first(index: Index) -> Sequence[Container]:
-    """Every container, each after those whose namespaces it joins or that it is linked to."""
-    found: dict[str, Container] = {}
-    seen: set[str] = set()
-
-    def take(container: Container) -> None:
-        if container.id in seen:
-            return
-        seen.add(container.id)
-        for other in _donors(container.record):
-            if index.has(other):
-                take(index.find(other))
-        found[container.id] = container
-
-    for container in index:
-        take(container)
-    return list(found.values())
-
-
-def _donors(record: Record) -> Iterator[str]:
+def donors(record: Record) -> Iterator[str]:
+    """The containers whose namespaces it joins, or that it is linked to, as it names them."""
     host = record.host_config
     yield from filter(None, map(target, (host.network_mode, host.ipc_mode, host.pid_mode)))
     yield from record.links.values()

@@ -12,7 +12,6 @@ from moby.core.config import ConfigSource
 from moby.core.errors import MobyError, NotFound, System
 from moby.core.networks import Sandbox
 from moby.core.snapshots import Mount, Snapshotter
-from moby.core.types.containers import HostConfig
 from moby.core.undo import Undo
 from moby.engine.config import EngineConfig
 from moby.engine.containers.accounts import read_accounts
@@ -20,18 +19,11 @@ from moby.engine.containers.binds import Binder
 from moby.engine.containers.index import Index
 from moby.engine.containers.joining import SHARED_MEMORY, Joiner
 from moby.engine.containers.links import Links
+from moby.engine.containers.name_files import NameFiles
 from moby.engine.containers.places import Places
 from moby.engine.containers.record import Record
 from moby.host.mounts import mounted
 from moby.host.threads import blocking
-from moby.networks.names import (
-    HOST_RESOLV_CONF,
-    hosts_file,
-    resolv_conf,
-    resolv_conf_inside,
-    resolv_conf_source,
-)
-from moby.networks.resolver.resolvers import has_resolver
 from moby.runtime.cdi import CDI_DIRECTORIES, inject_devices
 from moby.runtime.spec import BUILTIN, UNCONFINED, Bind, SpecInput, User, build_spec, resolve_user
 
@@ -61,16 +53,12 @@ class Launcher:
         self._places = places
         self._joiner = Joiner(index, places)
         self._links = Links(index, directory)
+        self._files = NameFiles(index, config, directory)
         self._snapshotter = snapshotter
         self._config = config
         self._directory = directory
         self._run_directory = run_directory
         self._accounts: OrderedDict[str, tuple[bytes, bytes]] = OrderedDict()
-
-    @property
-    def default_ip(self) -> str:
-        """The host address that ports are published on when none is named."""
-        return self._config.current.ip
 
     @property
     def dns(self) -> Sequence[str]:
@@ -110,7 +98,7 @@ class Launcher:
             binds.append(Bind(str(memory), SHARED_MEMORY))
         self._take_name(record)
         user = await self._user(record, rootfs)
-        own = await blocking(self._write_files, record, sandbox)
+        own = await blocking(self._files.write, record, sandbox)
         args = [record.path, *record.args]
         if (path := _init(record, settings)) is not None:
             binds.append(Bind(path, _INIT, writable=False))
@@ -169,32 +157,6 @@ class Launcher:
                 self._accounts.popitem(last=False)
         return found
 
-    def _write_files(self, record: Record, sandbox: Sandbox) -> list[Bind]:
-        """/etc/hostname, hosts and resolv.conf, each a file of ours that the container may write."""
-        own, settings, host = self._directory / record.id, self._config.current, record.host_config
-        shared = host.network_mode.startswith("container:")
-        if shared:
-            own = self._directory / self._index.find(host.network_mode.partition(":")[2]).id
-        else:
-            own.mkdir(mode=0o710, exist_ok=True)
-            (own / "hostname").write_text(f"{record.config.hostname}\n")
-            (own / "hosts").write_text(self._hosts(record, sandbox))
-            (own / "resolv.conf").write_text(_resolv_conf(host, settings, inside=has_resolver(sandbox)))
-        return [Bind(str(own / name), f"/etc/{name}") for name in ("resolv.conf", "hostname", "hosts")]
-
-    def _hosts(self, record: Record, sandbox: Sandbox) -> str:
-        config, host = record.config, record.host_config
-        if host.network_mode == "host":
-            return Path("/etc/hosts").read_text()
-        own = hosts_file(
-            config.hostname,
-            config.domainname,
-            [endpoint.ipv4 for endpoint in sandbox.endpoints],
-            host.extra_hosts or (),
-            self._config.current.host_gateway_ip or next((end.gateway for end in sandbox.endpoints), ""),
-        )
-        return own + self._links.hosts(record)
-
 
 async def _daemon_profile(setting: str) -> str:
     """The text of the seccomp profile that the settings name. Raises System."""
@@ -204,28 +166,6 @@ async def _daemon_profile(setting: str) -> str:
         return await blocking(Path(setting).read_text)
     except (OSError, UnicodeDecodeError) as error:
         raise System(f"opening seccomp profile ({setting}) failed: {error}") from error
-
-
-def _resolv_conf(host: HostConfig, settings: EngineConfig, *, inside: bool) -> str:
-    search, options = host.dns_search or settings.dns_search, host.dns_options or settings.dns_opts
-    if inside:
-        return resolv_conf_inside(_host_resolv_conf(), search=search, options=options)
-    return resolv_conf(
-        _host_resolv_conf(),
-        servers=host.dns or settings.dns,
-        search=search,
-        options=options,
-        own_namespace=host.network_mode != "host",
-    )
-
-
-def _host_resolv_conf() -> str:
-    try:
-        text = HOST_RESOLV_CONF.read_text()
-        source = resolv_conf_source(text)
-        return text if source == HOST_RESOLV_CONF else source.read_text()
-    except OSError:
-        return ""
 
 
 def _init(record: Record, settings: EngineConfig) -> str | None:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from moby.core.errors import Conflict, InvalidParameter, NotImplemented
-from moby.core.logs import LogDriver, LogInfo, LogQuery, LogReader
+from moby.core.logs import LogDriver, LogEntry, LogInfo, LogQuery, LogReader
 from moby.core.types.requests import LogsRequest
+from moby.engine.config import EngineConfig
 from moby.engine.containers.container import Container
 from moby.engine.containers.record import Record
 from moby.engine.containers.shelf import Shelf
-from moby.logs.framing import frames
+from moby.logs import chain
+from moby.logs.framing import frames, json_lines
+from moby.logs.local_reading import cache_reader
+
+_NONE = "none"
 
 
 class LogDrivers:
     """The log drivers of this assembly, by name."""
 
-    def __init__(self, drivers: Mapping[str, LogDriver]) -> None:
+    def __init__(self, drivers: Mapping[str, LogDriver], directory: Path) -> None:
         self._drivers = drivers
+        self._directory = directory
 
     @property
     def names(self) -> list[str]:
@@ -27,8 +33,50 @@ class LogDrivers:
         return sorted(self._drivers)
 
     def check(self, name: str, options: Mapping[str, str]) -> None:
-        """Raises InvalidParameter for an unknown driver or option."""
-        self.find(name).check(options)
+        """Raises InvalidParameter for an unknown driver or option; without a log they do not matter."""
+        driver = self.find(name)
+        if name != _NONE:
+            chain.check(driver, options)
+
+    def check_usual(self, settings: EngineConfig) -> None:
+        """The options that the daemon is given for every container. Raises InvalidParameter."""
+        try:
+            if settings.log_opts:
+                self.check(settings.log_driver, settings.log_opts)
+        except InvalidParameter as error:
+            raise InvalidParameter(f"failed to set log opts: {error.message}") from error
+
+    def info(self, record: Record) -> LogInfo:
+        """What a driver may know of a container."""
+        config = record.config
+        return LogInfo(
+            container_id=record.id,
+            container_name=record.name,
+            directory=str(self._directory / record.id),
+            image_id=record.image,
+            image_name=config.image,
+            command=" ".join([record.path, *record.args]),
+            created=record.created,
+            labels=config.labels or {},
+            env=config.env or (),
+            options=record.host_config.log_config.config or {},
+        )
+
+    def cached(self, record: Record) -> bool:
+        """Is a local log kept beside what the driver does, since it cannot read back?"""
+        settings = record.host_config.log_config
+        if settings.type == _NONE or not chain.cache_wanted(settings.config or {}):
+            return False
+        return self.find(settings.type).reader(self.info(record)) is None
+
+    def reader(self, record: Record) -> LogReader:
+        """Raises NotImplemented if nothing can be read back."""
+        info = self.info(record)
+        if (reader := self.find(record.host_config.log_config.type).reader(info)) is not None:
+            return reader
+        if self.cached(record):
+            return cache_reader(info)
+        raise NotImplemented("configured logging driver does not support reading")
 
     def find(self, name: str) -> LogDriver:
         """Raises InvalidParameter in dockerd's words."""
@@ -38,30 +86,12 @@ class LogDrivers:
         return driver
 
 
-def log_info(record: Record, directory: Path) -> LogInfo:
-    """What a driver may know of a container."""
-    config = record.config
-    return LogInfo(
-        container_id=record.id,
-        container_name=record.name,
-        directory=str(directory / record.id),
-        image_id=record.image,
-        image_name=config.image,
-        command=" ".join([record.path, *record.args]),
-        created=record.created,
-        labels=config.labels or {},
-        env=config.env or (),
-        options=record.host_config.log_config.config or {},
-    )
-
-
 class LogService:
     """Reads logs back, framed as clients want them."""
 
-    def __init__(self, shelf: Shelf, drivers: LogDrivers, directory: Path) -> None:
+    def __init__(self, shelf: Shelf, drivers: LogDrivers) -> None:
         self._shelf = shelf
         self._drivers = drivers
-        self._directory = directory
 
     async def logs(self, name: str, request: LogsRequest) -> tuple[bool, AsyncIterator[bytes]]:
         """Whether it has a terminal (then nothing is framed), and the log in chunks.
@@ -73,16 +103,32 @@ class LogService:
             raise InvalidParameter("you must choose at least one stream")
         if container.removing or container.record.state.dead:
             raise Conflict("can not get logs from container which is dead or marked for removal")
-        self._reader(container.record)
+        self._drivers.reader(container.record)
+        if request.json:
+            shape = partial(json_lines, details=request.details, prefix=request.prefix)
+            return False, self._read(container, request.query, shape)
         return bool(container.record.config.tty), self.framed(
             container, request.query, timestamps=request.timestamps, details=request.details
         )
 
-    async def framed(
-        self, container: Container, query: LogQuery, *, timestamps: bool = False, details: bool = False
+    def framed(
+        self,
+        container: Container,
+        query: LogQuery,
+        *,
+        multiplexed: bool = True,
+        timestamps: bool = False,
+        details: bool = False,
     ) -> AsyncIterator[bytes]:
         """The log in chunks, as the client reads them from the wire."""
-        reader = self._reader(container.record)
+        multiplexed = multiplexed and not container.record.config.tty
+        shape = partial(frames, multiplexed=multiplexed, timestamps=timestamps, details=details)
+        return self._read(container, query, shape)
+
+    async def _read(
+        self, container: Container, query: LogQuery, shape: Callable[[Sequence[LogEntry]], bytes]
+    ) -> AsyncIterator[bytes]:
+        reader = self._drivers.reader(container.record)
         running = container.record.state.running
         follow = query.follow and running
         if follow:
@@ -90,14 +136,5 @@ class LogService:
             stopped.add_done_callback(lambda _: reader.finished())
         else:
             reader.finished()
-        multiplexed = not container.record.config.tty
-        shape = partial(frames, multiplexed=multiplexed, timestamps=timestamps, details=details)
         async for chunk in reader.read(query, shape):
             yield chunk
-
-    def _reader(self, record: Record) -> LogReader:
-        driver = self._drivers.find(record.host_config.log_config.type)
-        reader = driver.reader(log_info(record, self._directory))
-        if reader is None:
-            raise NotImplemented("configured logging driver does not support reading")
-        return reader

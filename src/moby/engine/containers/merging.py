@@ -8,6 +8,7 @@ from moby.core.errors import InvalidParameter
 from moby.core.types.containers import ContainerConfig, HealthConfig, HostConfig
 from moby.engine.config import EngineConfig
 from moby.engine.runtimes import usual_runtime
+from moby.logs.chain import CACHE_OPTIONS
 
 
 def merge_image(config: ContainerConfig, image: ContainerConfig) -> None:
@@ -63,10 +64,11 @@ def fill_defaults(host: HostConfig, settings: EngineConfig, *, unified_cgroups: 
         host.cgroupns_mode = "host" if host.privileged and not unified_cgroups else usual
     if host.oom_kill_disable is None and not unified_cgroups:
         host.oom_kill_disable = False
-    if not host.log_config.type:
-        host.log_config.type = settings.log_driver
-        host.log_config.config = {**settings.log_opts, **(host.log_config.config or {})}
-    host.log_config.config = host.log_config.config or {}
+    host.log_config.type = host.log_config.type or settings.log_driver
+    # A cache may be beside any driver; other options are of the usual one.
+    every = host.log_config.type == settings.log_driver
+    logs = {name: value for name, value in settings.log_opts.items() if every or name in CACHE_OPTIONS}
+    host.log_config.config = {**logs, **(host.log_config.config or {})}
     shares = host.privileged or "host" in (host.ipc_mode, host.pid_mode)
     if shares and not any(option.partition("=")[0] == "label" for option in host.security_opt or ()):
         host.security_opt = [*(host.security_opt or ()), "label=disable"]

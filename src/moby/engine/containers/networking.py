@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from moby.core.errors import InvalidParameter
 from moby.core.networks import Attachment, Endpoint, Network, PortMapping, Sandbox, Transport
 from moby.core.types.containers import (
     ContainerConfig,
+    EndpointIPAMConfig,
     EndpointSettings,
     HostConfig,
     NetworkingConfig,
     PortBinding,
 )
+from moby.engine.containers.links import parse_link
 from moby.engine.containers.record import Record
 
 PREDEFINED = frozenset({"bridge", "host", "none"})
@@ -49,51 +52,67 @@ def network_names(host: HostConfig, networking: NetworkingConfig | None) -> Mapp
     return {**first, **dict(sorted(asked.items()))}
 
 
-def check_endpoint(name: str, settings: EndpointSettings, *, user_defined: bool) -> None:
-    """Raises InvalidParameter for what only networks of a user's own can do."""
-    if user_defined:
-        return
-    wanted = settings.ipam_config
-    if wanted is not None and (wanted.ipv4_address or wanted.ipv6_address):
-        raise InvalidParameter(
-            "invalid config for network "
-            f"{name}: invalid endpoint settings:\nuser specified IP address is supported on user defined "
-            "networks only"
-        )
-    if settings.aliases:
-        raise InvalidParameter(
-            f"invalid config for network {name}: invalid endpoint settings:\nnetwork-scoped alias is "
-            "supported only for containers in user defined networks"
-        )
+def check_endpoint(network: Network, settings: EndpointSettings) -> None:
+    """Raises InvalidParameter that tells of everything a network cannot do for a container."""
+    wanted = settings.ipam_config or EndpointIPAMConfig()
+    problems: list[str] = []
+    if network.name in PREDEFINED:
+        if wanted.ipv4_address or wanted.ipv6_address:
+            problems.append("user-specified IP address is supported on user-defined networks only")
+        if settings.aliases:
+            problems.append("network-scoped aliases are only supported for user-defined networks")
+    subnets = [ip_network(one.subnet) for one in network.subnets]
+    for version, text in ((4, wanted.ipv4_address), (6, wanted.ipv6_address)):
+        if not text:
+            continue
+        address = _parsed(text)
+        if address is None or address.version != version or address.is_unspecified:
+            problems.append(f"invalid IPv{version} address: {text}")
+        elif not any(address in subnet for subnet in subnets):
+            problems.append(f"no configured subnet contains IP address {text}")
+    for text in wanted.link_local_ips:
+        address = _parsed(text)
+        if address is None or not address.is_link_local:
+            problems.append(f"invalid link-local IP address: {text}")
+    for text in settings.links or ():
+        parse_link(text)
+    if problems:
+        raise InvalidParameter("\n".join(["invalid endpoint settings:", *problems]))
 
 
-def attachments(record: Record, default_ip: str) -> tuple[Attachment, ...]:
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+def attachments(record: Record) -> tuple[Attachment, ...]:
     """What the sandbox is to join."""
-    host = record.host_config
-    if host.network_mode.startswith("container:"):
+    if record.host_config.network_mode.startswith("container:"):
         return ()
-    ports = () if host.network_mode in ("host", "none") else port_mappings(record.config, host, default_ip)
     found = []
     for number, (name, settings) in enumerate(record.networks.items()):
-        # Ports are published where the default route leads, else by the first network.
-        attached = attachment(name, settings, ports if number == 0 else ())
+        attached = attachment(name, settings, record.macs.get(name, ""))
         if number == 0 and not attached.mac_address:
             attached = replace(attached, mac_address=record.config.mac_address or "")
         found.append(attached)
     return tuple(found)
 
 
-def attachment(name: str, settings: EndpointSettings, ports: tuple[PortMapping, ...] = ()) -> Attachment:
-    """What one network is asked for."""
-    wanted = settings.ipam_config
+def attachment(name: str, settings: EndpointSettings, mac: str = "") -> Attachment:
+    """What one network is asked for; `mac` is what the user asked for, who sees in `settings` what it is."""
+    wanted = settings.ipam_config or EndpointIPAMConfig()
     return Attachment(
         network=name,
         aliases=tuple(settings.dns_names or settings.aliases or ()),
-        ipv4=wanted.ipv4_address if wanted else "",
-        ipv6=wanted.ipv6_address if wanted else "",
-        mac_address=settings.mac_address if settings.endpoint_id == "" else "",
-        ports=ports,
+        ipv4=wanted.ipv4_address,
+        ipv6=wanted.ipv6_address,
+        mac_address=mac or (settings.mac_address if settings.endpoint_id == "" else ""),
         priority=settings.gw_priority,
+        links={link.alias: link.name for link in map(parse_link, settings.links or ())},
+        link_local=tuple(wanted.link_local_ips),
+        options=settings.driver_opts or {},
     )
 
 
@@ -103,36 +122,34 @@ def dns_names(record: Record, settings: EndpointSettings) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
-def port_mappings(config: ContainerConfig, host: HostConfig, default_ip: str) -> tuple[PortMapping, ...]:
+def port_mappings(config: ContainerConfig, host: HostConfig) -> tuple[PortMapping, ...]:
     """Published ports as the user wrote them, and with `-P` every exposed one."""
+    if host.network_mode in ("host", "none"):
+        return ()
     found: list[PortMapping] = []
     for text, bindings in (host.port_bindings or {}).items():
-        found.extend(_mapping(text, binding, default_ip) for binding in bindings or [PortBinding()])
+        found.extend(_mapping(text, binding) for binding in bindings or [PortBinding()])
     if host.publish_all_ports:
         published = {(mapping.protocol, mapping.container_port) for mapping in found}
         for text in config.exposed_ports or {}:
             found += [
                 mapping
-                for mapping in _exposed(text, default_ip)
+                for mapping in _exposed(text)
                 if (mapping.protocol, mapping.container_port) not in published
             ]
     return tuple(found)
 
 
-def _mapping(text: str, binding: PortBinding, default_ip: str) -> PortMapping:
+def _mapping(text: str, binding: PortBinding) -> PortMapping:
     port, _, protocol = text.partition("/")
     low, _, high = (binding.host_port or "0").partition("-")
-    return PortMapping(
-        _transport(protocol), int(port), binding.host_ip or default_ip, int(low), int(high or low)
-    )
+    return PortMapping(_transport(protocol), int(port), binding.host_ip, int(low), int(high or low))
 
 
-def _exposed(text: str, default_ip: str) -> Sequence[PortMapping]:
+def _exposed(text: str) -> Sequence[PortMapping]:
     ports, _, protocol = text.partition("/")
     low, _, high = ports.partition("-")
-    return [
-        PortMapping(_transport(protocol), port, default_ip) for port in range(int(low), int(high or low) + 1)
-    ]
+    return [PortMapping(_transport(protocol), port) for port in range(int(low), int(high or low) + 1)]
 
 
 def _transport(text: str) -> Transport:
@@ -158,7 +175,8 @@ def connected(record: Record, sandbox: Sandbox) -> None:
         for mapping in endpoint.ports:
             key = f"{mapping.container_port}/{mapping.protocol}"
             bindings = record.ports.get(key) or []
-            bindings.append(PortBinding(host_ip=mapping.host_ip or ANY, host_port=str(mapping.host_port)))
+            port = str(mapping.host_port) if mapping.host_port else ""
+            bindings.append(PortBinding(host_ip=mapping.host_ip or ANY, host_port=port))
             record.ports[key] = bindings
 
 
@@ -191,13 +209,22 @@ def named(record: Record, networks: Mapping[str, Network]) -> None:
     settled: dict[str, EndpointSettings] = {}
     for name, settings in record.networks.items():
         network = networks.get(name)
+        settled[network.name if network else name] = settings
         if network is None:
-            settled[name] = settings
             continue
-        user_defined = network.name not in PREDEFINED
-        check_endpoint(network.name, settings, user_defined=user_defined)
+        try:
+            check_endpoint(network, settings)
+        except InvalidParameter as error:
+            raise InvalidParameter(f"invalid config for network {network.name}: {error.message}") from error
         settings.network_id = network.id
-        if user_defined:
+        if network.name not in PREDEFINED:
             settings.dns_names = dns_names(record, settings)
-        settled[network.name] = settings
     record.networks = settled
+    record.macs = {name: settings.mac_address for name, settings in settled.items() if settings.mac_address}
+
+
+def renamed(record: Record) -> None:
+    """Write down by which names others find the container, now that it has another one."""
+    for name, settings in record.networks.items():
+        if name not in PREDEFINED:
+            settings.dns_names = dns_names(record, settings)

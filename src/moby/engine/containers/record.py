@@ -89,3 +89,4 @@ class Record(msgspec.Struct):
     manually_stopped: bool = False
     started_before: bool = False
     links: dict[str, str] = msgspec.field(default_factory=dict)
+    macs: dict[str, str] = msgspec.field(default_factory=dict)

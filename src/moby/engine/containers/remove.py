@@ -11,10 +11,13 @@ from moby.core.snapshots import Snapshotter
 from moby.core.types.containers import ContainerPruneResponse
 from moby.engine.containers.container import Container
 from moby.engine.containers.exits import Exits
+from moby.engine.containers.history import History
 from moby.engine.containers.matching import Matcher
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.stop import Stopper
 from moby.engine.containers.volumes import MountPlanner
+from moby.engine.prunes import Prunes
+from moby.engine.together import together
 from moby.host.files import remove_tree
 
 log = logging.getLogger(__name__)
@@ -31,6 +34,7 @@ class Remover:
         mounts: MountPlanner,
         snapshotter: Snapshotter,
         directory: Path,
+        history: History,
     ) -> None:
         self._shelf = shelf
         self._stopper = stopper
@@ -38,6 +42,8 @@ class Remover:
         self._mounts = mounts
         self._snapshotter = snapshotter
         self._directory = directory
+        self._history = history
+        self._prunes = Prunes("container", shelf.bus)
 
     async def remove(
         self, name: str, *, force: bool = False, volumes: bool = False, link: bool = False
@@ -106,13 +112,19 @@ class Remover:
             await self._mounts.free(record, anonymous=volumes)
             await remove_tree(self._directory / container.id)
             await self._exits.removed(container)
-            await self._shelf.forget(container)
+            # The two share a commit.
+            await together(self._history.keep(record), self._shelf.forget(container))
             container.tell_removed()
         self._shelf.publish(container, "destroy")
 
     async def prune(self, filters: Filters) -> ContainerPruneResponse:
         """Remove every container that does not run and that the filters allow."""
-        matcher = Matcher.for_prune(filters)
+        with self._prunes.one():
+            report = await self._prune(Matcher.for_prune(filters))
+        self._prunes.told(report.space_reclaimed)
+        return report
+
+    async def _prune(self, matcher: Matcher) -> ContainerPruneResponse:
         deleted: list[str] = []
         freed = 0
         for container in self._shelf.index:

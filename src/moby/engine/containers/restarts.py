@@ -8,7 +8,6 @@ from datetime import datetime
 
 from moby.core.errors import MobyError
 from moby.engine.containers.container import Container
-from moby.engine.containers.joining import donors_first
 from moby.engine.containers.record import NEVER
 from moby.engine.containers.remove import Remover
 from moby.engine.containers.shelf import Shelf
@@ -47,9 +46,10 @@ class Restarts:
                 await asyncio.sleep(self._pause(container))
             finally:
                 self._pausing.discard(container.id)
-            await self._again(container)
+            await self.again(container)
 
-    async def _again(self, container: Container) -> None:
+    async def again(self, container: Container) -> None:
+        """Start one that waits for it, unless somebody has stopped it meanwhile."""
         async with container.lock:
             state = container.record.state
             if not state.restarting:
@@ -74,23 +74,6 @@ class Restarts:
         pause_s = min(LONGEST_PAUSE_S, before * 2) or FIRST_PAUSE_S
         self._pauses_s[container.id] = pause_s
         return pause_s
-
-    async def at_start(self) -> None:
-        """Start what was running, or is always to run, when the daemon comes up."""
-        for container in donors_first(self._shelf.index):
-            state = container.record.state
-            if state.restarting:
-                await self._again(container)
-                continue
-            name = container.record.host_config.restart_policy.name
-            stopped = container.record.manually_stopped and name != "always"
-            if state.running or not container.ever_started or stopped:
-                continue
-            if name in ("always", "unless-stopped") or wants_restart(container):
-                try:
-                    await self._starter.start(container.id)
-                except MobyError:
-                    log.exception("cannot start container", extra={"container": container.id})
 
 
 def wants_restart(container: Container) -> bool:

@@ -5,11 +5,13 @@ Nothing is done here; each verb is in the file that has its name.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from moby.core.errors import NotModified
 from moby.core.filters import Filters
 from moby.core.types.containers import (
     ContainerCreateRequest,
@@ -20,11 +22,13 @@ from moby.core.types.containers import (
     ContainerTopResponse,
     ContainerUpdateRequest,
     ContainerUpdateResponse,
+    RemovedContainer,
 )
 from moby.core.types.requests import AttachRequest, ListRequest, LogsRequest, Takeover
 from moby.engine.containers.attach import Attacher
 from moby.engine.containers.change import Changer
 from moby.engine.containers.create import Creator
+from moby.engine.containers.history import History
 from moby.engine.containers.inspect import Inspector
 from moby.engine.containers.listing import Lister
 from moby.engine.containers.logs import LogService
@@ -48,6 +52,7 @@ class Verbs:
     changer: Changer
     inspector: Inspector
     lister: Lister
+    history: History
 
 
 class Containers:
@@ -73,7 +78,8 @@ class Containers:
     async def restart(self, name: str, *, signal_: str = "", timeout_s: int | None = None) -> None:
         """Stop it if it runs, then start it."""
         container = await self._verbs.stopper.stop_for_restart(name, signal_=signal_, timeout_s=timeout_s)
-        await self._verbs.starter.start(container.id)
+        with contextlib.suppress(NotModified):
+            await self._verbs.starter.start(container.id)
         self._verbs.starter.shelf.publish(container, "restart")
 
     async def kill(self, name: str, signal_: str = "") -> None:
@@ -105,6 +111,10 @@ class Containers:
     async def prune(self, filters: Filters) -> ContainerPruneResponse:
         """See `Remover.prune`."""
         return await self._verbs.remover.prune(filters)
+
+    async def removed(self, name: str) -> Sequence[RemovedContainer]:
+        """See `History.removed`."""
+        return await self._verbs.history.removed(name)
 
     async def list(self, request: ListRequest) -> Sequence[ContainerSummary | msgspec.Raw]:
         """See `Lister.list`."""

@@ -21,7 +21,7 @@ class Shelf:
     def __init__(self, store: Store, bus: Bus) -> None:
         self.index = Index()
         self._table = Table(store, "containers", Record)
-        self._bus = bus
+        self.bus = bus
         self.watchers: list[Callable[[Container, str], None]] = []
 
     async def load(self) -> None:
@@ -61,6 +61,26 @@ class Shelf:
         if config.image:
             told["image"] = config.image
         told["name"] = container.record.name
-        self._bus.publish("container", action, container.id, told)
+        self.bus.publish("container", action, container.id, told)
         for watcher in self.watchers:
             watcher(container, action)
+
+    def publish_mounted(self, container: Container) -> None:
+        """Tell everyone which volumes a container has mounted."""
+        for mount in container.record.mounts:
+            if mount.point.type == "volume":
+                told = {
+                    "driver": mount.point.driver,
+                    "container": container.id,
+                    "destination": mount.point.destination,
+                    "read/write": "true" if mount.point.rw else "false",
+                    "propagation": mount.point.propagation,
+                }
+                self.bus.publish("volume", "mount", mount.volume, told)
+
+    def publish_unmounted(self, container: Container) -> None:
+        """Tell everyone that it has its volumes no more."""
+        for mount in container.record.mounts:
+            if mount.point.type == "volume":
+                told = {"driver": mount.point.driver, "container": container.id}
+                self.bus.publish("volume", "unmount", mount.volume, told)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, NotModified, System
 from moby.core.networks import Networks, Sandbox, SandboxRequest
@@ -13,9 +12,10 @@ from moby.core.snapshots import Mount, Snapshotter
 from moby.core.undo import Undo
 from moby.engine.containers.container import Container
 from moby.engine.containers.launch import Launcher, Unprepared
-from moby.engine.containers.logs import log_info
-from moby.engine.containers.networking import attachments, connected, disconnected
-from moby.engine.containers.record import timestamp
+from moby.engine.containers.logs import LogDrivers
+from moby.engine.containers.network_events import NetworkEvents, standing
+from moby.engine.containers.networking import attachments, connected, disconnected, port_mappings
+from moby.engine.containers.record import Record, timestamp
 from moby.engine.containers.shelf import Shelf
 from moby.engine.together import together
 from moby.monitor.client import Monitor, Monitors
@@ -37,16 +37,17 @@ class Starter:
         snapshotter: Snapshotter,
         monitors: Monitors,
         launcher: Launcher,
-        directory: Path,
+        logs: LogDrivers,
         abandoned: Callable[[Container], Awaitable[None]],
     ) -> None:
         self.shelf = shelf
         self._runtime = runtime
         self._networks = networks
+        self._events = NetworkEvents(networks, shelf.bus)
         self._snapshotter = snapshotter
         self._monitors = monitors
         self._launcher = launcher
-        self._directory = directory
+        self._logs = logs
         self._abandoned = abandoned
 
     async def start(self, name: str) -> Container:
@@ -59,7 +60,6 @@ class Starter:
         if failure is not None:
             await self._abandoned(container)
             raise failure
-        self.shelf.publish(container, "start")
         return container
 
     def _check(self, container: Container) -> None:
@@ -87,6 +87,8 @@ class Starter:
         state.started_at, state.exit_code, state.error = started_at, 0, ""
         record.manually_stopped, record.started_before = False, True
         await self.shelf.save(container)
+        # Before anybody else has the lock, who may have to tell that it ended.
+        self.shelf.publish(container, "start")
         return None
 
     async def _prepare(self, container: Container, undo: Undo) -> int:
@@ -97,6 +99,8 @@ class Starter:
             self._open_sandbox(container, undo), self._rootfs(container), self._spawn_monitor(container)
         )
         spec = await self._launcher.spec(record, sandbox, rootfs, undo)
+        self.shelf.publish_mounted(container)
+        undo.push(self.shelf.publish_unmounted, container)
         undo.push(self._runtime.delete, container.id)
         pid = await self._runtime.create(
             TaskRequest(
@@ -120,15 +124,27 @@ class Starter:
             return Sandbox(container.id, "")
         if mode.startswith("container:"):
             return self._shared_sandbox(mode.partition(":")[2])
-        wanted = attachments(record, self._launcher.default_ip)
-        undo.push(disconnected, record)
-        undo.push(self._networks.close, container.id)
+        wanted = attachments(record)
+        undo.push(self._close_sandbox, record)
         servers = tuple(record.host_config.dns or self._launcher.dns)
         sandbox = await self._networks.open(
-            SandboxRequest(container.id, wanted, container_name=record.name, dns=servers)
+            SandboxRequest(
+                container.id,
+                wanted,
+                container_name=record.name,
+                dns=servers,
+                ports=port_mappings(record.config, record.host_config),
+            )
         )
         connected(record, sandbox)
+        await self._events.connected(record)
         return sandbox
+
+    async def _close_sandbox(self, record: Record) -> None:
+        left = standing(record)
+        await self._networks.close(record.id)
+        disconnected(record)
+        await self._events.disconnected(record.id, left)
 
     def _shared_sandbox(self, other: str) -> Sandbox:
         target = self.shelf.find(other)
@@ -149,7 +165,8 @@ class Starter:
                 stdin=bool(record.config.open_stdin),
                 stdin_once=bool(record.config.stdin_once),
                 log_driver=record.host_config.log_config.type,
-                log_info=log_info(record, self._directory),
+                log_info=self._logs.info(record),
+                log_cache=self._logs.cached(record),
             )
         )
         container.monitor = monitor

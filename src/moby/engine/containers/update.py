@@ -1,4 +1,4 @@
-"""This file is about `docker update`: new limits and another restart policy, also for what runs."""
+"""This file is about `docker update`: new limits, another restart policy, and more, also for what runs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import msgspec
 
 from moby.core.errors import Conflict, MobyError, NotImplemented, System
 from moby.core.runtime import Runtime
-from moby.core.types.containers import ContainerUpdateRequest, ContainerUpdateResponse, HostConfig
+from moby.core.types.containers import (
+    ContainerConfig,
+    ContainerUpdateRequest,
+    ContainerUpdateResponse,
+    HostConfig,
+)
 from moby.core.undo import Undo
+from moby.engine.containers.boot import check_after_label
 from moby.engine.containers.conflicts import check_restart_policy
 from moby.engine.containers.container import Container
 from moby.engine.containers.limits import check_limits
+from moby.engine.containers.logs import LogDrivers
+from moby.engine.containers.record import Record
+from moby.engine.containers.republish import Republisher, with_bindings
 from moby.engine.containers.shelf import Shelf
+from moby.engine.containers.unhealthy import most_restarts
 from moby.host.cgroups import cgroup_facts
 from moby.runtime.spec.resources import resources
 
@@ -45,9 +55,11 @@ _RIVALS = (
 class Updater:
     """Changes what a container may use."""
 
-    def __init__(self, shelf: Shelf, runtime: Runtime) -> None:
+    def __init__(self, shelf: Shelf, runtime: Runtime, republisher: Republisher, drivers: LogDrivers) -> None:
         self._shelf = shelf
         self._runtime = runtime
+        self._republisher = republisher
+        self._drivers = drivers
 
     async def update(self, name: str, request: ContainerUpdateRequest) -> ContainerUpdateResponse:
         """Raises InvalidParameter, Conflict, System; after an error everything is as it was."""
@@ -58,23 +70,50 @@ class Updater:
             record, state = container.record, container.record.state
             if container.removing or state.dead:
                 raise Conflict(f'{prefix}: container is marked for removal and cannot be "update"')
-            changes, before = resources(request), record.host_config
-            record.host_config = _merged(before, request, prefix)
+            changes, before = resources(request), (record.host_config, record.config)
+            runs = state.running and not state.restarting
+            after = _extended(record, _merged(before[0], request, prefix), request)
+            if request.log_config is not None:
+                self._drivers.check(after[0].log_config.type, after[0].log_config.config or {})
+            record.host_config, record.config = after
             try:
                 async with Undo() as undo:
                     undo.push(self._restore, container, before)
                     await self._shelf.save(container)
-                    if state.running and not state.restarting and changes:
+                    if runs and changes:
                         await self._runtime.update(container.id, changes)
+                    if runs and request.port_bindings is not None:
+                        await self._republisher.publish(record, undo)
+                        await self._shelf.save(container)
                     undo.keep()
             except MobyError as error:
                 raise System(f"{prefix}: {error.message}") from error
         self._shelf.publish(container, "update")
         return ContainerUpdateResponse(warnings=warnings or None)
 
-    async def _restore(self, container: Container, before: HostConfig) -> None:
-        container.record.host_config = before
+    async def _restore(self, container: Container, before: tuple[HostConfig, ContainerConfig]) -> None:
+        container.record.host_config, container.record.config = before
         await self._shelf.save(container)
+
+
+def _extended(
+    record: Record, host: HostConfig, request: ContainerUpdateRequest
+) -> tuple[HostConfig, ContainerConfig]:
+    """What docker's own engine does not change: labels, published ports, the log of the next start."""
+    config = record.config
+    if request.labels is not None:
+        check_after_label(request.labels)
+        most_restarts(request.labels)
+        config = msgspec.structs.replace(config, labels=request.labels)
+    if request.log_config is not None:
+        wanted = request.log_config
+        named = msgspec.structs.replace(wanted, type=wanted.type or host.log_config.type)
+        host = msgspec.structs.replace(host, log_config=named)
+    if request.port_bindings is not None:
+        host = with_bindings(host, request.port_bindings)
+        exposed = {**(config.exposed_ports or {}), **{key: {} for key in request.port_bindings}}
+        config = msgspec.structs.replace(config, exposed_ports=exposed)
+    return host, config
 
 
 def _checked(request: ContainerUpdateRequest) -> list[str]:

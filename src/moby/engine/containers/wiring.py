@@ -12,11 +12,13 @@ from moby.engine.components import Components
 from moby.engine.containers.archive import Archiver
 from moby.engine.containers.attach import Attacher
 from moby.engine.containers.binds import Binder
+from moby.engine.containers.boot import Boot
 from moby.engine.containers.change import Changer
 from moby.engine.containers.commit import CommitService, Images
 from moby.engine.containers.create import Creator
 from moby.engine.containers.exits import Exits
 from moby.engine.containers.forgotten import Forgotten
+from moby.engine.containers.history import History
 from moby.engine.containers.inspect import Inspector
 from moby.engine.containers.launch import Launcher
 from moby.engine.containers.listing import Lister
@@ -24,6 +26,7 @@ from moby.engine.containers.logs import LogDrivers, LogService
 from moby.engine.containers.places import Places
 from moby.engine.containers.reconcile import Reconciler
 from moby.engine.containers.remove import Remover
+from moby.engine.containers.republish import Republisher
 from moby.engine.containers.restarts import Restarts
 from moby.engine.containers.service import ContainerChanges, Containers, ContainerStreams, Verbs
 from moby.engine.containers.shelf import Shelf
@@ -32,6 +35,7 @@ from moby.engine.containers.stats import Stats
 from moby.engine.containers.stop import Stopper
 from moby.engine.containers.top import Top
 from moby.engine.containers.tree import Trees
+from moby.engine.containers.unhealthy import UnhealthyRestarts
 from moby.engine.containers.update import Updater
 from moby.engine.containers.volumes import MountPlanner
 from moby.engine.execs.ends import ExecEnds
@@ -72,7 +76,8 @@ def container_services(
     directory = Path(config.current.data_root, "containers")
     directory.mkdir(mode=0o710, parents=True, exist_ok=True)
     run = Path(config.current.exec_root, "containers")
-    drivers = LogDrivers(parts.logs)
+    drivers = LogDrivers(parts.logs, directory)
+    drivers.check_usual(config.current)
     planner = MountPlanner(shelf.index, volumes, snapshotter, runnable)
     places = Places(Path(config.current.exec_root, "places"))
     execs = ExecShelf(shelf.index, run)
@@ -80,34 +85,37 @@ def container_services(
     trees = Trees(snapshotter, volumes)
     exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config)
     stopper = Stopper(shelf, runtime, config)
-    remover = Remover(shelf, stopper, exits, planner, snapshotter, directory)
-    changer = Changer(shelf, runtime)
-    logs = LogService(shelf, drivers, directory)
+    inspector = Inspector(shelf, snapshotter, directory, execs, config)
+    history = History(parts.store, inspector)
+    remover = Remover(shelf, stopper, exits, planner, snapshotter, directory, history)
+    changer = Changer(shelf, runtime, networks)
+    logs = LogService(shelf, drivers)
     binder = Binder(volumes, snapshotter, places)
     launcher = Launcher(shelf.index, binder, places, snapshotter, config, directory, run)
     lister = Lister(shelf, runnable, snapshotter)
-    starter = Starter(
-        shelf, runtime, networks, snapshotter, monitors, launcher, directory, remover.auto_remove
-    )
+    starter = Starter(shelf, runtime, networks, snapshotter, monitors, launcher, drivers, remover.auto_remove)
     verbs = Verbs(
         creator=Creator(shelf, runnable, planner, networks, snapshotter, drivers, config, directory),
         starter=starter,
         stopper=stopper,
         remover=remover,
         changer=changer,
-        inspector=Inspector(shelf, snapshotter, directory, execs, config),
+        inspector=inspector,
         lister=lister,
+        history=history,
     )
     reconciler = Reconciler(shelf, runtime, networks, monitors, exits, exec_ends, remover)
     forgotten = Forgotten(shelf.index, snapshotter)
     restarts = Restarts(shelf, starter, remover)
     exits.starts_again = restarts.starts_again
+    updater = Updater(shelf, runtime, Republisher(networks), drivers)
     services = Execs(shelf, execs, runtime, monitors, config)
     health = HealthChecks(shelf, Probes(services))
-    stats = Stats(shelf)
+    stats, containers = Stats(shelf), Containers(verbs)
+    unhealthy = UnhealthyRestarts(shelf, containers.restart)
     return ContainerServices(
-        containers=Containers(verbs),
-        changes=ContainerChanges(Top(shelf, runtime), Updater(shelf, runtime)),
+        containers=containers,
+        changes=ContainerChanges(Top(shelf, runtime), updater),
         stats=stats,
         streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
         execs=services,
@@ -119,10 +127,12 @@ def container_services(
         reconciler=reconciler,
         loops=[
             lambda group: exits.watch(group, reconciler.resynchronise, restarts.after_exit),
-            lambda _: restarts.at_start(),
+            lambda _: Boot(shelf, starter, restarts).at_start(),
             lambda _: forgotten.free(),
             lambda _: exec_ends.tidy(),
             lambda _: health.run(),
+            lambda _: unhealthy.run(),
             lambda _: stats.run(),
+            lambda _: history.expire(),
         ],
     )

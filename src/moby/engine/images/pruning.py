@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 
 from moby.core.descriptor import INDEX_TYPES, MANIFEST_TYPES
-from moby.core.errors import Conflict, InvalidParameter, MobyError
+from moby.core.errors import InvalidParameter, MobyError
 from moby.core.filters import Filters
 from moby.core.images import ImageStore, StoredImage
 from moby.core.reference import Reference, dangling_name, parse_reference
@@ -15,6 +15,7 @@ from moby.engine.images.lookup import ImageUser, Lookup, Users, is_dangling, sho
 from moby.engine.images.matching import PRUNE_FILTERS, Read, matcher
 from moby.engine.images.naming import Naming
 from moby.engine.images.summaries import Overviews
+from moby.engine.prunes import Prunes
 from moby.images.contents import Contents
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Pruning:
         contents: Contents,
         overviews: Overviews,
         users: Users,
+        prunes: Prunes,
     ) -> None:
         self._store = store
         self._lookup = lookup
@@ -38,14 +40,11 @@ class Pruning:
         self._contents = contents
         self._overviews = overviews
         self._users = users
-        self._running = False
+        self._prunes = prunes
 
     async def prune(self, filters: Filters, read: Read) -> ImagePruneResponse:
         """Raises Conflict while another prune runs, InvalidParameter for bad filters."""
-        if self._running:
-            raise Conflict("a prune operation is already running")
-        self._running = True
-        try:
+        with self._prunes.one():
             filters.check(PRUNE_FILTERS)
             dangling = filters.flag("dangling", True)
             rest = Filters({key: filters.values(key) for key in filters if key != "dangling"})
@@ -56,9 +55,9 @@ class Pruning:
                 counts[image.target.digest] = counts.get(image.target.digest, 0) + 1
                 if (not dangling or is_dangling(image)) and await passes(image):
                     candidates[image.name] = image
-            return await self._remove(_unused(candidates, counts, list(self._users())))
-        finally:
-            self._running = False
+            report = await self._remove(_unused(candidates, counts, list(self._users())))
+        self._prunes.told(report.space_reclaimed)
+        return report
 
     async def _remove(self, images: Iterable[StoredImage]) -> ImagePruneResponse:
         report = ImagePruneResponse(images_deleted=[])

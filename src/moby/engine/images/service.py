@@ -30,6 +30,7 @@ from moby.engine.images.naming import Naming
 from moby.engine.images.pruning import Pruning
 from moby.engine.images.removal import Removal
 from moby.engine.images.summaries import Overview, Overviews
+from moby.engine.prunes import Prunes
 from moby.images.contents import Contents
 from moby.images.documents import ImageDocument
 
@@ -55,7 +56,9 @@ class ImageService:
         self.naming = Naming(store, self.lookup, self.contents, bus)
         self._overviews = Overviews(store, self.contents)
         self._removal = Removal(store, self.lookup, self.naming, self.contents, users)
-        self._pruning = Pruning(store, self.lookup, self.naming, self.contents, self._overviews, users)
+        self._pruning = Pruning(
+            store, self.lookup, self.naming, self.contents, self._overviews, users, Prunes("image", bus)
+        )
 
     async def inspect(
         self, name: str, *, platform: Platform | None = None, manifests: bool = False

@@ -189,7 +189,7 @@ class ImageTransfers:
         assert document.config is not None
         await self._store.content.label(document.config.digest, snapshot_label(self._store, image.chain))
         async with self._store.leases.hold():
-            return await self._chains.unpack(document.layers, image.rootfs.diff_ids, _ready)
+            return await self._chains.unpack(document.layers, image.rootfs.diff_ids)
 
     def import_(
         self,
@@ -312,7 +312,3 @@ def _stored(loaded: Loaded) -> StoredImage:
     except InvalidParameter:
         name = ""
     return StoredImage(name or dangling_name(loaded.target.digest), loaded.target)
-
-
-async def _ready(_: object) -> None:
-    return

@@ -1,6 +1,7 @@
 """Mounting: mount(2) and its kin, the mount table, and paths that do not lead out of a root."""
 
 from moby.host.mounts.grafts import graft
+from moby.host.mounts.overlays import Overlay, describe_as_below, in_first_user_namespace, overlay_of
 from moby.host.mounts.paths import (
     open_beneath,
     open_on_same_mount,
@@ -14,9 +15,12 @@ from moby.host.mounts.temporary import free_abandoned, mounted
 
 __all__ = [
     "MountEntry",
+    "Overlay",
     "bind_mount",
+    "describe_as_below",
     "free_abandoned",
     "graft",
+    "in_first_user_namespace",
     "is_mount_point",
     "make_private",
     "mount",
@@ -28,6 +32,7 @@ __all__ = [
     "open_on_same_mount",
     "open_without_links",
     "opened_beneath",
+    "overlay_of",
     "parse_mountinfo",
     "resolve_in_root",
     "set_attributes",

@@ -5,39 +5,60 @@ and 10 MB to import. Everything here blocks, for some tens of microseconds a mes
 run it in a thread.
 """
 
-from moby.host.netlink.addresses import Route, add_address, add_route, addresses, delete_address, routes
+from moby.host.netlink.addresses import (
+    Route,
+    add_address,
+    add_link_route,
+    add_route,
+    addresses,
+    delete_address,
+    routes,
+)
 from moby.host.netlink.flows import forget_udp_flows
 from moby.host.netlink.links import (
+    Inside,
     Link,
     Veth,
     create_bridge,
+    create_inside,
+    create_pair,
+    create_plain,
     create_veth,
     delete_link,
     find_link,
     links,
     port_options,
+    set_alias,
     set_link,
 )
-from moby.host.netlink.requests import Request
+from moby.host.netlink.requests import Request, number, short
 from moby.host.netlink.routing_socket import RoutingSocket
 
 __all__ = [
+    "Inside",
     "Link",
     "Request",
     "Route",
     "RoutingSocket",
     "Veth",
     "add_address",
+    "add_link_route",
     "add_route",
     "addresses",
     "create_bridge",
+    "create_inside",
+    "create_pair",
+    "create_plain",
     "create_veth",
     "delete_address",
     "delete_link",
     "find_link",
     "forget_udp_flows",
     "links",
+    "number",
     "port_options",
     "routes",
+    "set_alias",
     "set_link",
+    "short",
 ]

@@ -36,6 +36,8 @@ _ADDRESS, _LOCAL, _BROADCAST = 1, 2, 4
 _DESTINATION, _OUT_INTERFACE, _GATEWAY, _TABLE = 1, 4, 5, 15
 _MAIN, _BOOT, _UNICAST = 254, 3, 1
 _CLONED = 0x200
+_ON_LINK = 253
+_NO_DETECTION = 0x02
 
 
 class Route(NamedTuple):
@@ -57,7 +59,9 @@ def delete_address(index: int, address: IPv4Interface | IPv6Interface) -> Reques
 
 
 def _address(kind: int, flags: int, index: int, address: IPv4Interface | IPv6Interface, what: str) -> Request:
-    body = _ADDRESS_INFO.pack(_family(address.version), address.network.prefixlen, 0, 0, index)
+    # Nobody else has what address management grants: no seconds of waiting for a duplicate's answer.
+    how = _NO_DETECTION if address.version == 6 else 0
+    body = _ADDRESS_INFO.pack(_family(address.version), address.network.prefixlen, how, 0, index)
     body += attribute(_LOCAL, address.ip.packed) + attribute(_ADDRESS, address.ip.packed)
     if isinstance(address, IPv4Interface) and address.network.prefixlen < 31:
         body += attribute(_BROADCAST, address.network.broadcast_address.packed)
@@ -67,13 +71,23 @@ def _address(kind: int, flags: int, index: int, address: IPv4Interface | IPv6Int
 def add_route(
     destination: IPv4Network | IPv6Network, gateway: IPv4Address | IPv6Address, index: int
 ) -> Request:
-    """A route through a gateway, in the main table."""
+    """A route through a gateway, in the main table, instead of one that is there."""
     family = _family(destination.version)
     body = _ROUTE_INFO.pack(family, destination.prefixlen, 0, 0, _MAIN, _BOOT, 0, _UNICAST, 0)
     if destination.prefixlen:
         body += attribute(_DESTINATION, destination.network_address.packed)
     body += attribute(_GATEWAY, gateway.packed) + number(_OUT_INTERFACE, index)
-    return Request(_NEWROUTE, CREATE | EXCLUSIVE, body, f"add route to {destination} by {gateway}")
+    return Request(_NEWROUTE, CREATE | REPLACE, body, f"add route to {destination} by {gateway}")
+
+
+def add_link_route(destination: IPv4Network | IPv6Network, index: int) -> Request:
+    """A route to what is on the link itself, in the main table, unless there is one."""
+    family = _family(destination.version)
+    body = _ROUTE_INFO.pack(family, destination.prefixlen, 0, 0, _MAIN, _BOOT, _ON_LINK, _UNICAST, 0)
+    if destination.prefixlen:
+        body += attribute(_DESTINATION, destination.network_address.packed)
+    body += number(_OUT_INTERFACE, index)
+    return Request(_NEWROUTE, CREATE | EXCLUSIVE, body, f"add route to {destination}")
 
 
 def addresses(routing: RoutingSocket) -> list[tuple[int, IPv4Interface | IPv6Interface]]:

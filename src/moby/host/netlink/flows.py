@@ -12,7 +12,7 @@ from moby.host.netlink.requests import Request, attribute, attributes, nested, n
 from moby.host.netlink.routing_socket import RoutingSocket
 
 _NETFILTER, _GET, _DELETE = 12, 0x101, 0x102
-_HEADER = struct.pack("=BBH", socket.AF_INET, 0, 0)
+_HEADERS = tuple(struct.pack("=BBH", family, 0, 0) for family in (socket.AF_INET, socket.AF_INET6))
 _ORIGINAL, _FILTER = 1, 25
 _TUPLE_PROTOCOL, _NUMBER, _DESTINATION_PORT = 2, 1, 3
 _ORIGINAL_FLAGS, _REPLY_FLAGS = 1, 2
@@ -27,15 +27,16 @@ def forget_udp_flows(ports: Sequence[int]) -> None:
     if not ports:
         return
     with RoutingSocket(_NETFILTER) as netfilter:
-        for port in ports:
-            for original in _flows(netfilter, port):
-                with suppress(NotFound):
-                    body = _HEADER + nested(_ORIGINAL, original)
-                    netfilter.change([Request(_DELETE, 0, body, "forget flow")])
+        for port in set(ports):
+            for header in _HEADERS:
+                for original in _flows(netfilter, header, port):
+                    with suppress(NotFound):
+                        body = header + nested(_ORIGINAL, original)
+                        netfilter.change([Request(_DELETE, 0, body, "forget flow")])
 
 
-def _flows(netfilter: RoutingSocket, port: int) -> list[bytes]:
-    """The original direction of every UDP flow to a port."""
+def _flows(netfilter: RoutingSocket, header: bytes, port: int) -> list[bytes]:
+    """The original direction of every UDP flow of a family to a port."""
     protocol = nested(
         _TUPLE_PROTOCOL,
         attribute(_NUMBER, bytes([socket.IPPROTO_UDP])),
@@ -43,9 +44,9 @@ def _flows(netfilter: RoutingSocket, port: int) -> list[bytes]:
     )
     flags = nested(_FILTER, number(_ORIGINAL_FLAGS, _BY_PROTOCOL_AND_PORT), number(_REPLY_FLAGS, 0))
     found = []
-    body = _HEADER + nested(_ORIGINAL, protocol) + flags
+    body = header + nested(_ORIGINAL, protocol) + flags
     for reply in netfilter.dump(_GET, body, "list flows"):
-        original = attributes(reply[len(_HEADER) :]).get(_ORIGINAL, b"")
+        original = attributes(reply[len(header) :]).get(_ORIGINAL, b"")
         values = attributes(attributes(original).get(_TUPLE_PROTOCOL, b""))
         # A kernel before 5.8 does not know the filter and lists every flow.
         if values.get(_NUMBER) == bytes([socket.IPPROTO_UDP]) and values.get(

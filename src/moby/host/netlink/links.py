@@ -23,7 +23,7 @@ _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _INFO = struct.Struct("=BxHiII")
 _IFF_UP = 1
 
-_ADDRESS, _IFNAME, _MTU, _MASTER, _LINKINFO, _NET_NS_FD = 1, 3, 4, 10, 18, 28
+_ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _LINKINFO, _ALIAS, _NET_NS_FD = 1, 3, 4, 5, 10, 18, 20, 28
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _VETH_PEER = 1
 _BRPORT_HAIRPIN, _BRPORT_ISOLATED = 4, 33
@@ -40,6 +40,7 @@ class Link:
     up: bool
     mac: str
     mtu: int
+    alias: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,18 @@ class Veth:
     peer: str
     peer_mac: str
     namespace: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """A device to make in a namespace, on top of the one here with index `parent`; `data` is its kind's."""
+
+    kind: str
+    name: str
+    parent: int
+    namespace: int
+    data: bytes
+    mac: str = ""
 
 
 def packed_mac(mac: str) -> bytes:
@@ -89,6 +102,40 @@ def create_veth(veth: Veth) -> Request:
         + nested(_LINKINFO, text(_INFO_KIND, "veth"), data)
     )
     return Request(_NEWLINK, CREATE | EXCLUSIVE, body, f"create veth {veth.name}")
+
+
+def create_plain(name: str, kind: str, data: bytes = b"", *, parent: int = 0) -> Request:
+    """A device of a kind that needs no more than `data`, on top of the one with index `parent` if named."""
+    body = (
+        _info(0, 0)
+        + text(_IFNAME, name)
+        + (number(_LINK, parent) if parent else b"")
+        + nested(_LINKINFO, text(_INFO_KIND, kind), *([nested(_INFO_DATA, data)] if data else []))
+    )
+    return Request(_NEWLINK, CREATE | EXCLUSIVE, body, f"create {kind} {name}")
+
+
+def create_pair(name: str, peer: str) -> Request:
+    """A veth pair with both ends here."""
+    return create_plain(name, "veth", nested(_VETH_PEER, _info(0, 0) + text(_IFNAME, peer)))
+
+
+def create_inside(interface: Inside) -> Request:
+    """A device in a namespace, on top of one that is here."""
+    body = (
+        _info(0, 0)
+        + text(_IFNAME, interface.name)
+        + number(_LINK, interface.parent)
+        + number(_NET_NS_FD, interface.namespace)
+        + (attribute(_ADDRESS, packed_mac(interface.mac)) if interface.mac else b"")
+        + nested(_LINKINFO, text(_INFO_KIND, interface.kind), nested(_INFO_DATA, interface.data))
+    )
+    return Request(_NEWLINK, CREATE | EXCLUSIVE, body, f"create {interface.kind} {interface.name}")
+
+
+def set_alias(name: str, alias: str) -> Request:
+    """Note something on a device, for whoever finds it."""
+    return Request(_NEWLINK, 0, _info(0, 0) + text(_IFNAME, name) + text(_ALIAS, alias), f"note on {name}")
 
 
 def set_link(
@@ -146,4 +193,5 @@ def _link(reply: bytes) -> Link:
         up=bool(flags & _IFF_UP),
         mac=found.get(_ADDRESS, b"").hex(":"),
         mtu=as_number(found.get(_MTU, b"")),
+        alias=as_text(found.get(_ALIAS, b"")),
     )

@@ -15,6 +15,7 @@ NESTED = 0x8000
 HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _U32 = struct.Struct("=I")
+_U16 = struct.Struct("=H")
 
 
 class Request(NamedTuple):
@@ -46,6 +47,11 @@ def text(kind: int, value: str) -> bytes:
 def number(kind: int, value: int) -> bytes:
     """A 32-bit attribute in the machine's byte order."""
     return attribute(kind, _U32.pack(value))
+
+
+def short(kind: int, value: int) -> bytes:
+    """A 16-bit attribute in the machine's byte order."""
+    return attribute(kind, _U16.pack(value))
 
 
 def nested(kind: int, *parts: bytes) -> bytes:

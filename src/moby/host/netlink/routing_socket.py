@@ -36,6 +36,8 @@ class RoutingSocket:
 
         Raises the first one's error as ours, with what the kernel says about it.
         """
+        if not requests:
+            return
         first = self._sequence + 1
         packed = [request.pack(first + i, acknowledged=True) for i, request in enumerate(requests)]
         self._sequence += len(requests)

@@ -6,13 +6,13 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import ip_interface
 from pathlib import Path
 
 import msgspec
 
-from moby.core.errors import InvalidParameter, MobyError, NotImplemented
-from moby.core.networks import Endpoint, Network, NetworkDriver, PortMapping
+from moby.core.errors import MobyError, NotImplemented
+from moby.core.networks import Endpoint, Network, NetworkDriver, Subnet
 from moby.core.undo import Undo
 from moby.host import netlink, sysctl
 from moby.host.files import LockFile
@@ -20,15 +20,16 @@ from moby.host.nftables import Nftables
 from moby.host.threads import Threads
 from moby.networks import bridge_choice as choice
 from moby.networks import bridge_device as device
-from moby.networks.firewall import Firewall, Rules
+from moby.networks.bridge_options import NAME, BridgeOptions, bridge_options
+from moby.networks.firewall import Firewall
+from moby.networks.firewall_rules import Rules
 from moby.networks.ipam import Ipam
 from moby.networks.ports import Ports
-from moby.networks.settings import BridgeSettings, check_device_name
+from moby.networks.publishing import places
+from moby.networks.settings import BridgeSettings
 from moby.networks.work import to_its_end
 
 log = logging.getLogger(__name__)
-
-_KNOWN = frozenset({choice.NAME, choice.DEFAULT, choice.ICC, choice.MASQUERADE, choice.BINDING, choice.MTU})
 
 
 @dataclass(slots=True)
@@ -36,9 +37,10 @@ class _State:
     """A network of ours in the kernel."""
 
     wanted: device.Bridge
+    options: BridgeOptions
     index: int
     port: bytes
-    firewall: Firewall | None
+    firewall: Firewall
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
 
 
@@ -50,6 +52,7 @@ class Bridge(NetworkDriver):
     """
 
     name = "bridge"
+    makes_gateways = True
 
     def __init__(
         self, settings: BridgeSettings, ipam: Ipam, ports: Ports, nftables: Nftables, lock_directory: Path
@@ -73,7 +76,7 @@ class Bridge(NetworkDriver):
         if settings.bridge == "none":
             return None
         if self._lock is None:
-            before = stored.options.get(choice.NAME, "") if stored else ""
+            before = stored.options.get(NAME, "") if stored else ""
             claimed = await self._threads.run(choice.claim, settings, self._lock_directory, before)
             self._bridge, self._lock = claimed
         return await choice.default_network(settings, self._bridge, stored, self._ipam, self._threads)
@@ -82,43 +85,61 @@ class Bridge(NetworkDriver):
         """See `NetworkDriver.create`."""
         await to_its_end(self._threads, lambda: self._mend(network))
 
+    async def _state(self, network: Network) -> _State:
+        """The network's, made now if that failed before."""
+        if (found := self._networks.get(network.id)) is not None:
+            return found
+        return await to_its_end(self._threads, lambda: self._mend(network))
+
     def _mend(self, network: Network) -> _State:
         """Everything of the network that should be in the kernel, sandboxes' connections included."""
         with self._mending:
             return self._mended(network)
 
     def _mended(self, network: Network) -> _State:
-        options = network.options
-        if unknown := sorted(set(options) - _KNOWN):
-            raise NotImplemented(f"bridge network option {unknown[0]} is not supported yet")
-        if network.enable_ipv6 or not network.subnets:
-            raise NotImplemented("IPv6 bridge networks are not supported yet")
-        name = check_device_name(options.get(choice.NAME) or f"br-{network.id[:12]}")
-        subnet = network.subnets[0]
-        address = IPv4Interface(f"{subnet.gateway}/{subnet.subnet.partition('/')[2]}")
-        default = options.get(choice.DEFAULT) == "true"
-        wanted = device.Bridge(
-            name, address, _mtu(options.get(choice.MTU, "")), alone=default and bool(self._settings.bip)
-        )
+        options = bridge_options(network)
+        wanted = self._wanted(network, options)
         index = device.mend(wanted)
-        icc = options.get(choice.ICC, "true") == "true"
-        masquerade = options.get(choice.MASQUERADE, "true") == "true"
-        routing = self._settings.ip_forward and not device.routes_packets()
+        versions = [4] * network.enable_ipv4 + [6] * network.enable_ipv6
+        strangers = [
+            "ip6" if version == 6 else "ip"
+            for version in (versions if self._settings.ip_forward else ())
+            if not device.routes_packets(version)
+        ]
         old = self._networks.get(network.id)
         endpoints = old.endpoints if old else {}
-        firewall = None
-        if self._settings.firewall:
-            sysctl.write(f"net/ipv4/conf/{name}/route_localnet", "1")
-            firewall = (old and old.firewall) or Firewall(self._nftables)
-            firewall.install(Rules(name, subnet.subnet, icc, masquerade, network.internal), strangers=routing)
-        if routing:
-            device.route_packets()
-        filtered = device.frames_are_filtered()
-        port = netlink.port_options(hairpin=filtered, isolated=not icc and not filtered)
+        firewall = old.firewall if old else Firewall(self._nftables)
+        rules = self._rules(network, options)
+        if any(one.family == "ip" for one in rules):
+            sysctl.write(f"net/ipv4/conf/{options.name}/route_localnet", "1")
+        if rules:
+            closed = () if self._settings.ip_forward_no_drop else strangers
+            firewall.install(options.name, rules, strangers=closed)
+        for family in strangers:
+            device.route_packets(6 if family == "ip6" else 4)
+        filtered = all(device.frames_are_filtered(version) for version in versions)
+        port = netlink.port_options(hairpin=filtered, isolated=not options.icc and not filtered)
         if endpoints:
             device.replug(list(endpoints.values()), index, port)
-        state = self._networks[network.id] = _State(wanted, index, port, firewall, endpoints)
+        state = self._networks[network.id] = _State(wanted, options, index, port, firewall, endpoints)
         return state
+
+    def _wanted(self, network: Network, options: BridgeOptions) -> device.Bridge:
+        addresses = []
+        for subnet in network.subnets:
+            version = 6 if ":" in subnet.subnet else 4
+            if options.mode(version) == "isolated" or (version == 4 and options.inhibit_ipv4):
+                continue
+            addresses.append(ip_interface(f"{subnet.gateway}/{subnet.subnet.partition('/')[2]}"))
+        alone = options.default and bool(self._settings.bip)
+        return device.Bridge(options.name, tuple(addresses), options.mtu, alone, network.enable_ipv6)
+
+    def _rules(self, network: Network, options: BridgeOptions) -> list[Rules]:
+        return [
+            _rules(subnet, network, options, direct=self._settings.direct_routing)
+            for subnet in network.subnets
+            if (self._settings.firewall6 if ":" in subnet.subnet else self._settings.firewall)
+        ]
 
     async def delete(self, network: Network) -> None:
         """See `NetworkDriver.delete`."""
@@ -128,23 +149,40 @@ class Bridge(NetworkDriver):
 
     async def join(self, network: Network, endpoint: Endpoint, sandbox: str) -> Endpoint:
         """See `NetworkDriver.join`."""
-        state = self._networks[network.id]
-        if endpoint.ports and state.firewall is None:
-            raise NotImplemented("publishing ports without a firewall (iptables=false) is not supported yet")
-        if not endpoint.mac_address:
-            mac = device.mac_for(IPv4Address(endpoint.ipv4.partition("/")[0]))
-            endpoint = msgspec.structs.replace(endpoint, mac_address=mac)
+        state = await self._state(network)
+        endpoint = msgspec.structs.replace(
+            endpoint,
+            mac_address=endpoint.mac_address or device.mac_for(endpoint.ipv4),
+            gateway=endpoint.gateway if state.options.mode4 != "isolated" else "",
+            gateway6=endpoint.gateway6 if state.options.mode6 != "isolated" else "",
+        )
         async with Undo() as undo:
             undo.push(self._ports.release, endpoint.id)
-            try:
-                granted = self._ports.reserve(endpoint.id, _addressed(network, endpoint))
-            except MobyError as error:
-                raise _external(error, endpoint) from error
-            joined = msgspec.structs.replace(endpoint, ports=granted)
+            joined = self._reserved(state, endpoint)
             undo.push(self._disconnect, state, joined)
             await to_its_end(self._threads, lambda: self._connect(network, joined, sandbox))
             undo.keep()
         return joined
+
+    def _reserved(self, state: _State, endpoint: Endpoint) -> Endpoint:
+        """The endpoint with its ports granted. Raises Conflict, NotImplemented."""
+        wanted, less = places(endpoint, state.options, state.options.binding or self._settings.ip)
+        families = {one.family for one in state.firewall.rules}
+        if closed := [port for port in wanted if ("ip6" if ":" in port.host_ip else "ip") not in families]:
+            if any(":" not in port.host_ip for port in closed):
+                raise NotImplemented(
+                    "publishing ports without a firewall (iptables=false) is not supported yet"
+                )
+            wanted = [port for port in wanted if port not in closed]
+        if less:
+            log.info("a port is not published: no way in for its family", extra={"endpoint": endpoint.id})
+        mapped = [port for port in wanted if state.options.mode(6 if ":" in port.host_ip else 4) != "routed"]
+        try:
+            granted = self._ports.reserve(endpoint.id, mapped)
+        except MobyError as error:
+            raise _external(error, endpoint) from error
+        routed = tuple(port for port in wanted if port not in mapped)
+        return msgspec.structs.replace(endpoint, ports=(*granted, *routed))
 
     def _connect(self, network: Network, endpoint: Endpoint, sandbox: str) -> None:
         state = self._networks[network.id]
@@ -157,16 +195,11 @@ class Bridge(NetworkDriver):
                 raise
             device.plug(endpoint, state.index, state.wanted.mtu, state.port, sandbox)
         state.endpoints[endpoint.id] = endpoint
-        if state.firewall is not None:
-            try:
-                state.firewall.publish(endpoint)
-                netlink.forget_udp_flows(_udp_ports(endpoint))
-            except MobyError as error:
-                raise _external(error, endpoint) from error
+        _publish(state, endpoint)
 
     async def restore(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
         """See `NetworkDriver.restore`."""
-        state = self._networks[network.id]
+        state = await self._state(network)
         state.endpoints.clear()
         for endpoint in endpoints:
             state.endpoints[endpoint.id] = endpoint
@@ -176,13 +209,12 @@ class Bridge(NetworkDriver):
                 )
 
         def mend() -> None:
-            device.replug(list(endpoints), state.index, state.port)
-            if state.firewall is not None:
-                state.firewall.replace(endpoints)
+            device.replug(endpoints, state.index, state.port)
+            state.firewall.replace(endpoints)
 
         await to_its_end(self._threads, mend)
 
-    async def leave(self, network: Network, endpoint: Endpoint, *, closing: bool) -> None:
+    async def leave(self, network: Network, endpoint: Endpoint, sandbox: str, *, closing: bool) -> None:
         """See `NetworkDriver.leave`."""
         state = self._networks.get(network.id)
         if state is not None:
@@ -194,15 +226,26 @@ class Bridge(NetworkDriver):
     async def _disconnect(self, state: _State, endpoint: Endpoint) -> None:
         await self._threads.run(_disconnect, state, endpoint, closing=False)
 
-    async def reroute(self, network: Network, endpoint: Endpoint, sandbox: str) -> None:
+    async def reroute(self, network: Network, endpoint: Endpoint, sandbox: str) -> Endpoint:
         """See `NetworkDriver.reroute`."""
-        if endpoint.gateway and not network.internal:
-            await to_its_end(self._threads, lambda: device.reroute(endpoint, sandbox))
+        state = await self._state(network)
+        before = state.endpoints.get(endpoint.id, endpoint)
+        await to_its_end(self._threads, lambda: _withdraw(state, before))
+        self._ports.release(endpoint.id)
+        changed = self._reserved(state, endpoint)
+        state.endpoints[endpoint.id] = changed
+
+        def route() -> None:
+            device.reroute(changed, sandbox)
+            _publish(state, changed)
+
+        await to_its_end(self._threads, route)
+        return changed
 
     async def close(self) -> None:
         """See `NetworkDriver.close`; a bridge that nobody is on leaves no packet filter behind."""
         for state in self._networks.values():
-            if state.firewall is not None and not state.endpoints:
+            if not state.endpoints:
                 await self._threads.run(state.firewall.remove)
         self._threads.close()
         self._ports.close()
@@ -211,28 +254,47 @@ class Bridge(NetworkDriver):
             self._lock = None
 
 
+def _rules(subnet: Subnet, network: Network, options: BridgeOptions, *, direct: bool) -> Rules:
+    version = 6 if ":" in subnet.subnet else 4
+    return Rules(
+        options.name,
+        subnet.subnet,
+        options.icc,
+        options.masquerade,
+        network.internal,
+        options.mode(version),
+        direct,
+        options.host_address(version),
+        options.trusted,
+    )
+
+
+def _publish(state: _State, endpoint: Endpoint) -> None:
+    try:
+        state.firewall.publish(endpoint)
+        netlink.forget_udp_flows(_udp_ports(endpoint))
+    except MobyError as error:
+        raise _external(error, endpoint) from error
+
+
+def _withdraw(state: _State, endpoint: Endpoint) -> None:
+    state.firewall.withdraw(endpoint)
+    netlink.forget_udp_flows(_udp_ports(endpoint))
+
+
 def _disconnect(state: _State, endpoint: Endpoint, *, closing: bool) -> None:
     state.endpoints.pop(endpoint.id, None)
-    if state.firewall is not None:
-        state.firewall.withdraw(endpoint)
-        netlink.forget_udp_flows(_udp_ports(endpoint))
+    _withdraw(state, endpoint)
     if not closing:
         device.unplug(endpoint)
 
 
-def _addressed(network: Network, endpoint: Endpoint) -> list[PortMapping]:
-    """The ports, on the network's own address of the host where none was asked for."""
-    default = network.options.get(choice.BINDING, "")
-    return [msgspec.structs.replace(port, host_ip=port.host_ip or default) for port in endpoint.ports]
-
-
 def _udp_ports(endpoint: Endpoint) -> list[int]:
-    return [port.host_port for port in endpoint.ports if port.protocol == "udp"]
+    return [port.host_port for port in endpoint.ports if port.protocol == "udp" and port.host_port]
 
 
 def _remove(state: _State) -> None:
-    if state.firewall is not None:
-        state.firewall.remove()
+    state.firewall.remove()
     device.remove(state.wanted.name)
 
 
@@ -240,10 +302,3 @@ def _external(error: MobyError, endpoint: Endpoint) -> MobyError:
     """In the words that docker's clients look for."""
     place = f"endpoint {endpoint.name or endpoint.sandbox_id} ({endpoint.id})"
     return type(error)(f"driver failed programming external connectivity on {place}: {error.message}")
-
-
-def _mtu(text: str) -> int:
-    try:
-        return int(text or 0)
-    except ValueError as error:
-        raise InvalidParameter(f"invalid MTU: {text!r}") from error

@@ -13,6 +13,7 @@ class Host(NetworkDriver):
     """One network, which exists without us: nothing is made and nothing removed."""
 
     name = "host"
+    makes_gateways = False
 
     async def predefined(self, stored: Network | None) -> Network | None:
         """See `NetworkDriver.predefined`."""
@@ -33,11 +34,12 @@ class Host(NetworkDriver):
     async def restore(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
         """See `NetworkDriver.restore`."""
 
-    async def leave(self, network: Network, endpoint: Endpoint, *, closing: bool) -> None:
+    async def leave(self, network: Network, endpoint: Endpoint, sandbox: str, *, closing: bool) -> None:
         """See `NetworkDriver.leave`."""
 
-    async def reroute(self, network: Network, endpoint: Endpoint, sandbox: str) -> None:
+    async def reroute(self, network: Network, endpoint: Endpoint, sandbox: str) -> Endpoint:
         """See `NetworkDriver.reroute`; there is no route."""
+        return endpoint
 
     async def close(self) -> None:
         """See `NetworkDriver.close`."""

@@ -2,6 +2,6 @@
 
 from moby.networks.ipam.addresses import Addresses
 from moby.networks.ipam.ipam import Ipam
-from moby.networks.ipam.pools import DEFAULT_POOLS, Pool, parse_pools
+from moby.networks.ipam.pools import DEFAULT_POOLS, AnyNetwork, Pool, host_seed, overlap, parse_pools
 
-__all__ = ["DEFAULT_POOLS", "Addresses", "Ipam", "Pool", "parse_pools"]
+__all__ = ["DEFAULT_POOLS", "Addresses", "AnyNetwork", "Ipam", "Pool", "host_seed", "overlap", "parse_pools"]

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 
 from moby.core.errors import InvalidParameter
+
+AnyNetwork = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
     """A network that is cut into subnets of `size` bits of prefix."""
 
-    network: IPv4Network
+    network: AnyNetwork
     size: int
 
-    def subnets(self) -> Iterator[IPv4Network]:
+    def subnets(self) -> Iterator[AnyNetwork]:
         """Every subnet, in order."""
-        return self.network.subnets(new_prefix=self.size)
+        return iter(self.network.subnets(new_prefix=self.size))
+
+    def overlaps(self, other: AnyNetwork) -> bool:
+        """Has it an address in common with another network?"""
+        return overlap(self.network, other)
 
 
 DEFAULT_POOLS: tuple[Pool, ...] = (
@@ -32,26 +40,50 @@ DEFAULT_POOLS: tuple[Pool, ...] = (
 )
 
 
+def local_pool(seed: str) -> Pool:
+    """Unique local addresses (RFC 4193) made of something that only this machine has."""
+    identifier = hashlib.sha256(seed.encode()).digest()[:5]
+    return Pool(IPv6Network((b"\xfd" + identifier + bytes(10), 48)), 64)
+
+
+def host_seed(directory: str) -> str:
+    """What makes the unique local addresses of a daemon on this machine its own; blocks."""
+    try:
+        machine = Path("/etc/machine-id").read_text().strip()
+    except OSError:
+        machine = ""
+    return f"{machine}{directory}"
+
+
 def parse_pools(asked: Sequence[tuple[str, int]]) -> tuple[Pool, ...]:
     """Pools from `default-address-pools`: a base and a size each. Raises InvalidParameter."""
     found = []
     for base, size in asked:
         try:
-            network = IPv4Network(base)
+            network = ip_network(base)
         except ValueError as error:
             raise InvalidParameter(f"invalid base pool {base!r}: {error}") from error
-        if not network.prefixlen <= size <= 32:
+        if not network.prefixlen <= size <= network.max_prefixlen:
             raise InvalidParameter(
-                f"invalid default address pool: size {size} must be between {network.prefixlen} and 32"
+                f"invalid default address pool: size {size} must be between {network.prefixlen} and "
+                f"{network.max_prefixlen}"
             )
         found.append(Pool(network, size))
     return tuple(found)
 
 
-def first_free(pools: Iterable[Pool], taken: Sequence[IPv4Network]) -> IPv4Network:
+def overlap(one: AnyNetwork, other: AnyNetwork) -> bool:
+    """Have two networks an address in common?"""
+    return one.version == other.version and one.overlaps(other)
+
+
+def first_free(pools: Iterable[Pool], taken: Sequence[AnyNetwork]) -> AnyNetwork:
     """The first subnet that overlaps nothing taken. Raises InvalidParameter if there is none."""
     for pool in pools:
+        near = [other for other in taken if pool.overlaps(other)]
         for subnet in pool.subnets():
-            if not any(subnet.overlaps(other) for other in taken):
+            if not any(overlap(subnet, other) for other in near):
                 return subnet
+            if any(pool.network.subnet_of(other) for other in near):  # type: ignore[arg-type]
+                break
     raise InvalidParameter("all predefined address pools have been fully subnetted")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
 A, PTR, AAAA, INTERNET = 1, 12, 28, 1
 NO_ERROR, SERVER_FAILURE, NAME_ERROR = 0, 2, 3
@@ -19,6 +19,7 @@ _HEAD = struct.Struct(">HHHHHH")
 _RESPONSE, _OPCODE, _RECURSION_DESIRED, _RECURSION_AVAILABLE = 0x8000, 0x7800, 0x0100, 0x0080
 _TRUNCATED = 0x0200
 _LABEL_LIMIT, _NAME_LIMIT = 63, 255
+_NIBBLES = 32
 _POINTER_TO_QUESTION = b"\xc0\x0c"
 
 
@@ -81,8 +82,8 @@ def truncated(query: Query) -> bytes:
 
 
 def address_data(text: str) -> bytes:
-    """The data of an A record."""
-    return IPv4Address(text).packed
+    """The data of an A or AAAA record."""
+    return ip_address(text).packed
 
 
 def name_data(name: str) -> bytes:
@@ -92,11 +93,21 @@ def name_data(name: str) -> bytes:
 
 
 def reverse_address(name: str) -> str:
-    """The address that a name below in-addr.arpa stands for; empty for others."""
-    parts = name.removesuffix(".in-addr.arpa").split(".")
-    if not name.endswith(".in-addr.arpa") or len(parts) != 4 or not all(part.isdigit() for part in parts):
+    """The address that a name below in-addr.arpa or ip6.arpa stands for; empty for others."""
+    if name.endswith(".in-addr.arpa"):
+        text = ".".join(reversed(name.removesuffix(".in-addr.arpa").split(".")))
+    elif name.endswith(".ip6.arpa"):
+        digits = name.removesuffix(".ip6.arpa").split(".")
+        if len(digits) != _NIBBLES or not all(len(digit) == 1 for digit in digits):
+            return ""
+        plain = "".join(reversed(digits))
+        text = ":".join(plain[at : at + 4] for at in range(0, _NIBBLES, 4))
+    else:
         return ""
-    return ".".join(reversed(parts))
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""
 
 
 def answers(response: bytes, query: bytes) -> bool:

@@ -64,7 +64,9 @@ class Resolvers(Names):
         for endpoint in self._own(sandbox):
             by_name, _ = self._network(endpoint.network_id)
             plain = name.removesuffix(f".{endpoint.network_name.lower()}")
-            found += by_name.get(name) or by_name.get(plain) or ()
+            links = {alias.lower(): target.lower() for alias, target in endpoint.links.items()}
+            names = (links.get(name, ""), name, links.get(plain, ""), plain)
+            found += next((by_name[one] for one in names if one in by_name), ())
         return list(dict.fromkeys(found)) or None
 
     def name(self, sandbox: str, address: str) -> str:
@@ -78,7 +80,7 @@ class Resolvers(Names):
     def servers(self, sandbox: str) -> Sequence[str]:
         """See `Names.servers`."""
         found = self._sandboxes.get(sandbox)
-        if found is None or not any(endpoint.gateway for endpoint in found.endpoints):
+        if found is None or not any(end.gateway or end.gateway6 for end in found.endpoints):
             return ()
         if found.dns:
             return found.dns
@@ -99,10 +101,12 @@ class Resolvers(Names):
             by_address: dict[str, str] = {}
             for sandbox in self._sandboxes.values():
                 for endpoint in sandbox.endpoints:
-                    address = endpoint.ipv4.partition("/")[0]
-                    if endpoint.network_id == network and address:
-                        by_address[address] = endpoint.name
+                    if endpoint.network_id != network:
+                        continue
+                    for address in filter(None, (endpoint.ipv4, endpoint.ipv6)):
+                        plain = address.partition("/")[0]
+                        by_address[plain] = endpoint.name
                         for alias in endpoint.aliases:
-                            by_name.setdefault(alias.lower(), []).append(address)
+                            by_name.setdefault(alias.lower(), []).append(plain)
             known = self._known[network] = by_name, by_address
         return known

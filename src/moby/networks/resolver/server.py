@@ -43,7 +43,7 @@ class Names(Protocol):
     """What a sandbox may know of the others on its networks."""
 
     def addresses(self, sandbox: str, name: str) -> Sequence[str] | None:
-        """The IPv4 addresses that a name has; None if nobody is called so."""
+        """The addresses that a name has, of both families; None if nobody is called so."""
         ...
 
     def name(self, sandbox: str, address: str) -> str:
@@ -143,9 +143,8 @@ class Resolver:
         addresses = self._names.addresses(self._sandbox, query.name)
         if addresses is None:
             return None
-        if query.kind == AAAA:
-            return answer(query, ())
-        shuffled = random.sample(addresses, len(addresses))
+        fitting = [address for address in addresses if (":" in address) == (query.kind == AAAA)]
+        shuffled = random.sample(fitting, len(fitting))
         return answer(query, [address_data(address) for address in shuffled])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -102,7 +102,7 @@ class Outside:
 def request(number: int, *ports: PortMapping, network: str = "bridge") -> SandboxRequest:
     """Sandbox number so and so."""
     return SandboxRequest(
-        f"{number:064x}", (Attachment(network, ports=ports),), container_name=f"box{number}"
+        f"{number:064x}", (Attachment(network),), container_name=f"box{number}", ports=ports
     )
 
 

@@ -11,7 +11,8 @@ from moby.core.errors import NotFound
 from moby.core.networks import Endpoint, PortMapping
 from moby.host import namespaces
 from moby.host.nftables import Nftables
-from moby.networks.firewall import Firewall, Rules
+from moby.networks.firewall import Firewall
+from moby.networks.firewall_rules import Rules
 
 pytestmark = pytest.mark.kernel
 
@@ -33,14 +34,14 @@ def nftables(tmp_path: Path) -> Iterator[Nftables]:
 
 def test_the_host_does_not_route_for_strangers_once_it_was_so(nftables: Nftables) -> None:
     firewall = Firewall(nftables)
-    firewall.install(RULES, strangers=True)
-    firewall.install(RULES)
+    firewall.install(RULES.bridge, [RULES], strangers=["ip"])
+    firewall.install(RULES.bridge, [RULES])
     assert nftables.run("list ruleset").count('meta iifkind != "bridge" meta oifkind != "bridge" drop') == 1
 
 
 def test_a_flushed_filter_is_made_again_with_every_port(nftables: Nftables) -> None:
     firewall = Firewall(nftables)
-    firewall.install(RULES)
+    firewall.install(RULES.bridge, [RULES])
     firewall.publish(WEB)
     full = nftables.run("list ruleset")
     nftables.run("flush ruleset")
@@ -50,7 +51,7 @@ def test_a_flushed_filter_is_made_again_with_every_port(nftables: Nftables) -> N
 
 def test_withdrawing_works_whatever_is_left(nftables: Nftables) -> None:
     firewall = Firewall(nftables)
-    firewall.install(RULES)
+    firewall.install(RULES.bridge, [RULES])
     empty = nftables.run("list ruleset")
     firewall.publish(WEB)
     firewall.withdraw(WEB)
@@ -66,12 +67,12 @@ def test_withdrawing_works_whatever_is_left(nftables: Nftables) -> None:
 
 
 def test_replacing_drops_what_nobody_has(nftables: Nftables) -> None:
-    Firewall(nftables).install(RULES)
+    Firewall(nftables).install(RULES.bridge, [RULES])
     first = Firewall(nftables)
-    first.install(RULES)
+    first.install(RULES.bridge, [RULES])
     first.publish(WEB)
     second = Firewall(nftables)
-    second.install(RULES)
+    second.install(RULES.bridge, [RULES])
     assert "8080" in nftables.run("list ruleset"), "what lives is not interrupted by a restart"
     second.replace([])
     assert "8080" not in nftables.run("list ruleset")
@@ -79,8 +80,8 @@ def test_replacing_drops_what_nobody_has(nftables: Nftables) -> None:
 
 def test_two_daemons_tables_are_apart(nftables: Nftables) -> None:
     one, two = Firewall(nftables), Firewall(nftables)
-    one.install(RULES)
-    two.install(Rules("docker8", "172.31.0.0/16"))
+    one.install(RULES.bridge, [RULES])
+    two.install("docker8", [Rules("docker8", "172.31.0.0/16")])
     one.remove()
     assert "moby-docker8" in nftables.run("list ruleset")
     with pytest.raises(NotFound):

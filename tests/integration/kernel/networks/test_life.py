@@ -114,7 +114,7 @@ async def test_a_cancelled_open_leaves_nothing(machine: Machine, delay_ms: float
 async def test_what_fails_inside_leaves_nothing(machine: Machine) -> None:
     async with machine.running() as networks:
         before = machine.table()
-        wrong = SandboxRequest(f"{1:064x}", (Attachment("bridge", ports=(WEB,)),), {"net.no_such_thing": "1"})
+        wrong = SandboxRequest(f"{1:064x}", (Attachment("bridge"),), {"net.no_such_thing": "1"}, ports=(WEB,))
         with pytest.raises(MobyError):
             await networks.open(wrong)
         assert machine.table() == before

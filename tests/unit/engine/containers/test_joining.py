@@ -9,7 +9,7 @@ from moby.core.errors import Conflict, InvalidParameter
 from moby.core.types.containers import ContainerConfig, HostConfig
 from moby.engine.containers.container import Container
 from moby.engine.containers.index import Index
-from moby.engine.containers.joining import Joiner, donors_first, name_joined, target
+from moby.engine.containers.joining import Joiner, name_joined, target
 from moby.engine.containers.places import Places
 from moby.engine.containers.record import Record
 
@@ -84,26 +84,3 @@ def test_only_what_runs_can_be_joined(tmp_path: Path) -> None:
         with pytest.raises(kind) as failure:
             joiner.pid(add(index, f"for-{name}", pid_mode=f"container:{name}"))
         assert failure.value.message == message
-
-
-def test_donors_come_first() -> None:
-    index = Index()
-    linked = add(index, "linked")
-    first = add(index, "first", network_mode="container:second")
-    add(index, "second", ipc_mode="container:third")
-    third = add(index, "third", pid_mode="container:gone")
-    linked.links = {"a": first.id}
-    assert [container.record.name for container in donors_first(index)] == [
-        "third",
-        "second",
-        "first",
-        "linked",
-    ]
-    # Not even a circle keeps anybody waiting.
-    third.links = {"a": linked.id}
-    assert {container.record.name for container in donors_first(index)} == {
-        "linked",
-        "first",
-        "second",
-        "third",
-    }

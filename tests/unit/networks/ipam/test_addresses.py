@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 
@@ -68,3 +68,19 @@ def test_the_gateway_is_never_freed() -> None:
 def test_point_to_point_subnets_have_no_broadcast() -> None:
     addresses = Addresses(IPv4Network("10.1.0.0/31"), None, [IPv4Address("10.1.0.0")])
     assert str(addresses.grant()) == "10.1.0.1/31"
+
+
+def test_ipv6_has_no_broadcast() -> None:
+    addresses = Addresses(IPv6Network("fd00::/126"), None, [IPv6Address("fd00::1")])
+    assert [str(addresses.grant()) for _ in range(2)] == ["fd00::2/126", "fd00::3/126"]
+    with pytest.raises(Unavailable, match="no available IPv6 addresses"):
+        addresses.grant()
+
+
+def test_how_full_it_is() -> None:
+    addresses = small("10.1.0.4/31")
+    assert addresses.use() == (3, 2)
+    addresses.grant()
+    addresses.claim("10.1.0.2")
+    assert addresses.use() == (5, 1)
+    assert Addresses(IPv6Network("fd00::/48"), None, []).use() == (1, 2**64 - 1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from ipaddress import IPv4Network
 
 import pytest
 
 from moby.core.errors import InvalidParameter
-from moby.networks.ipam.pools import DEFAULT_POOLS, first_free, parse_pools
+from moby.networks.ipam.pools import DEFAULT_POOLS, first_free, local_pool, parse_pools
 
 
 def test_the_first_is_docker_s() -> None:
@@ -37,3 +38,16 @@ def test_pools_of_the_administrator() -> None:
 def test_bad_pools_are_refused(base: str, size: int) -> None:
     with pytest.raises(InvalidParameter):
         parse_pools([(base, size)])
+
+
+def test_unique_local_addresses_are_the_machine_s_own() -> None:
+    one, again, other = local_pool("a"), local_pool("a"), local_pool("b")
+    assert one == again != other
+    assert str(one.network).startswith("fd")
+    assert (one.network.prefixlen, one.size) == (48, 64)
+    assert first_free([one], [next(one.subnets())]) == list(itertools.islice(one.subnets(), 2))[1]
+
+
+def test_pools_of_both_families() -> None:
+    (pool,) = parse_pools([("fd00:1::/48", 64)])
+    assert str(next(pool.subnets())) == "fd00:1::/64"

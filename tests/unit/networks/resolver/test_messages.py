@@ -71,3 +71,11 @@ def test_no_bytes_do_harm(data: bytes) -> None:
     if found is not None:
         assert len(found.name) <= 255
         assert answer(found, ()).startswith(data[:2])
+
+
+def test_addresses_behind_reverse_names() -> None:
+    nibbles = ".".join(reversed("fd000088000000000000000000000002"))
+    assert reverse_address(f"{nibbles}.ip6.arpa") == "fd00:88::2"
+    assert reverse_address("2.0.17.172.in-addr.arpa") == "172.17.0.2"
+    for name in ("2.0.ip6.arpa", "x.y.z.w.in-addr.arpa", f"{nibbles[:-1]}g.ip6.arpa", "example.com"):
+        assert reverse_address(name) == ""

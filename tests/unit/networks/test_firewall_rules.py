@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from moby.core.networks import Endpoint, PortMapping
-from moby.networks.firewall import Rules, add_text, elements, install_text, remove_text
+from moby.networks.firewall_rules import Rules, add_text, elements, install_text, remove_text
 
 RULES = Rules("docker7", "172.30.0.0/16")
 
@@ -59,3 +59,47 @@ def test_taking_out_works_for_what_is_not_there() -> None:
     lines = remove_text(RULES, ["allowed { 172.30.0.2 . tcp . 80 }"]).splitlines()
     assert [line.split()[0] for line in lines] == ["add", "delete"]
     assert add_text(RULES, []) == ""
+
+
+def rules6(**changes: object) -> Rules:
+    return Rules("docker7", "fd00:7::/64", **changes)  # type: ignore[arg-type]
+
+
+def test_ipv6_has_a_table_of_its_own() -> None:
+    text = install_text(rules6())
+    assert "add table ip6 moby-docker7" in text
+    assert "ipv4_addr" not in text
+    assert "ip6 daddr != ::1" in text
+
+
+def test_a_family_s_elements_are_its_own() -> None:
+    both = Endpoint(
+        "e" * 64, "n", "net", "s", ipv4="172.30.0.2/16", ipv6="fd00:7::2/64",
+        ports=(PortMapping("tcp", 80, "0.0.0.0", 8080), PortMapping("tcp", 80, "::", 8080)),
+    )  # fmt: skip
+    assert elements(both, "ip")[0] == "published { tcp . 8080 : 172.30.0.2 . 80 }"
+    assert elements(both, "ip6")[0] == "published { tcp . 8080 : fd00:7::2 . 80 }"
+
+
+def test_without_translation_a_port_is_permitted_alone() -> None:
+    assert elements(endpoint(PortMapping("tcp", 80, "0.0.0.0", 0))) == ("allowed { 172.30.0.2 . tcp . 80 }",)
+    text = install_text(rules6(mode="routed"))
+    assert "masquerade" not in text
+    assert "dnat" not in text
+
+
+def test_an_unprotected_network_is_open() -> None:
+    assert 'oifname "docker7" accept' in install_text(rules6(mode="nat-unprotected"))
+    assert 'oifname "docker7" accept' not in install_text(rules6()).replace(
+        'iifname "docker7" ', "in "
+    ).replace('in oifname "docker7" accept', "")
+
+
+def test_an_internal_network_has_no_way_out() -> None:
+    text = install_text(rules6(internal=True))
+    assert 'iifname "docker7" drop' in text
+    assert "masquerade" not in text
+
+
+def test_an_address_to_be_seen_as() -> None:
+    assert "snat to 2001:db8::9" in install_text(rules6(host_address="2001:db8::9"))

@@ -1,0 +1,218 @@
+"""This file is about extracting a layer: a compressed stream in, files in a snapshot's directory out.
+
+The stream is decompressed, hashed and unpacked in one pass, in threads, while more of it arrives. What is
+unpacked is a snapshot of its own, made for the lease; it takes its place in the chain of an image when the
+ones below have theirs. Whoever gives up, or crashes, leaves a snapshot that nothing refers to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from moby.core.descriptor import Descriptor
+from moby.core.errors import Conflict, DataLoss, InvalidParameter, MobyError, System
+from moby.core.images import ImageStore
+from moby.core.undo import Undo
+from moby.host.archives import LayerTree, MemberReader
+from moby.host.mounts import Overlay, describe_as_below, in_first_user_namespace, overlay_of
+from moby.host.threads import Threads, settle
+from moby.images.compression import MAGIC, STEP, Decoder, decoder, detect
+
+SNAPSHOT_REF = "containerd.io/snapshot.ref"
+_THREADS = Threads("layers", 16)
+
+
+class Extraction:
+    """One layer's stream on its way into a directory.
+
+    Life: `feed` every piece, then `finish`; `close` in any case, after which no thread works on it. While a
+    piece is being unpacked the next one can be fetched: `feed` waits for the one before.
+    """
+
+    def __init__(self, layer: Descriptor, directory: Path, *, lowest: bool) -> None:
+        root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._tree = LayerTree(root, lowest=lowest)
+        finally:
+            os.close(root)
+        self._layer = layer
+        self._members = MemberReader(self._tree)
+        self._hash = hashlib.sha256()
+        self._start = bytearray()
+        self._decoder: Decoder | None = None
+        self._step: asyncio.Future[None] | None = None
+        self._stopped = False
+        self.fed = 0
+
+    async def feed(self, data: bytes) -> None:
+        """The next piece. Raises InvalidParameter, System for what went wrong with those before."""
+        self.fed += len(data)
+        await self._settled()
+        self._step = _THREADS.begin(self._take, data)
+
+    async def finish(self) -> str:
+        """The diff ID of what was unpacked. Raises InvalidParameter, System."""
+        await self._settled()
+        self._step = _THREADS.begin(self._end)
+        await self._settled()
+        return f"sha256:{self._hash.hexdigest()}"
+
+    async def close(self) -> None:
+        """Returns when no thread works on it any more."""
+        self._stopped = True
+        step, self._step = self._step, None
+        try:
+            if step is not None:
+                await settle(step)
+        finally:
+            self._tree.close()
+
+    @property
+    def implied(self) -> dict[int, str]:
+        """Directories that the layer needs and does not describe."""
+        return self._tree.implied
+
+    async def _settled(self) -> None:
+        step = self._step
+        if step is not None:
+            await settle(step)
+            self._step = None
+            step.result()
+
+    def _take(self, data: bytes) -> None:
+        try:
+            if self._decoder is None:
+                self._start += data
+                if len(self._start) < MAGIC:
+                    return
+                data = self._begun()
+            self._decode(data)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _begun(self) -> bytes:
+        """The stream's kind is known by how it begins."""
+        kind = detect(bytes(self._start[:MAGIC]))
+        if kind in ("xz", "bzip2"):
+            raise InvalidParameter(f"layers compressed with {kind} are not supported")
+        self._decoder = decoder(kind)
+        data = bytes(self._start)
+        self._start.clear()
+        return data
+
+    def _decode(self, data: bytes) -> None:
+        assert self._decoder is not None
+        for begin in range(0, len(data), STEP):
+            for piece in self._decoder.feed(data[begin : begin + STEP] if len(data) > STEP else data):
+                if self._stopped:
+                    return
+                self._hash.update(piece)
+                self._members.feed(piece)
+
+    def _end(self) -> None:
+        try:
+            if self._decoder is None:
+                self._decode(self._begun())
+            assert self._decoder is not None
+            self._decoder.finish()
+            self._members.finish()
+            self._tree.finish()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> MobyError:
+        words = (error.strerror or str(error)).lower()
+        return System(f"failed to extract layer {self._layer.digest}: /{error.filename or ''}: {words}")
+
+
+class Staged:
+    """A layer's snapshot before it has its place: made below no other, if its parent is not there yet."""
+
+    def __init__(self, store: ImageStore, layer: Descriptor, overlay: Overlay, key: str, parent: str | None):
+        self._store = store
+        self._layer = layer
+        self._overlay = overlay
+        self._key = key
+        self._parent = parent
+        self.committed = False
+        self.extraction = Extraction(layer, overlay.upper, lowest=parent == "")
+
+    async def finish(self, diff_id: str) -> None:
+        """All of it is unpacked, and what was expected. Raises DataLoss, InvalidParameter, System."""
+        found = await self.extraction.finish()
+        if found != diff_id:
+            raise DataLoss(
+                f"wrong diff id calculated on extraction of {self._layer.digest}: {found} is not {diff_id}"
+            )
+
+    async def place(self, chain: str, parent: str) -> None:
+        """Take the place above `parent`, as `chain`."""
+        snapshotter = self._store.snapshotter
+        if self._parent == parent:
+            await _THREADS.finish(describe_as_below, self._overlay, self.extraction.implied)
+            await _commit(self._store, chain, self._key)
+            self.committed = True
+            return
+        key = _key(chain)
+        async with Undo() as undo:
+            undo.push(snapshotter.remove, key)
+            overlay = overlay_of(await snapshotter.prepare(key, parent))
+            if overlay is None:
+                raise System(f"snapshot {key} has no directory of its own")
+            await _THREADS.finish(_move, self._overlay, overlay, self.extraction.implied)
+            await _commit(self._store, chain, key)
+            undo.keep()
+
+
+class Stager:
+    """Begins snapshots for layers, where they are directories that can be unpacked to."""
+
+    def __init__(self, store: ImageStore) -> None:
+        self._store = store
+        self.able = store.snapshotter.name == "overlayfs" and os.geteuid() == 0 and in_first_user_namespace()
+
+    @asynccontextmanager
+    async def stage(self, layer: Descriptor, chain: str, parent: str | None) -> AsyncIterator[Staged | None]:
+        """A snapshot to unpack a layer to; `parent` is None while that is not there, empty for the lowest.
+
+        At the end of the block it has its place, or is gone. None if this snapshotter's are no directories.
+        """
+        snapshotter = self._store.snapshotter
+        key = _key(chain)
+        async with Undo() as undo:
+            undo.push(snapshotter.remove, key)
+            overlay = overlay_of(await snapshotter.prepare(key, parent or ""))
+            if overlay is None:
+                yield None
+                return
+            staged = Staged(self._store, layer, overlay, key, parent)
+            undo.push(staged.extraction.close)
+            yield staged
+            if staged.committed:
+                await staged.extraction.close()
+                undo.keep()
+
+
+def _key(chain: str) -> str:
+    return f"extract-{os.urandom(8).hex()} {chain}"
+
+
+async def _commit(store: ImageStore, chain: str, key: str) -> None:
+    try:
+        await store.snapshotter.commit(chain, key, {SNAPSHOT_REF: chain})
+    except Conflict:
+        await store.snapshotter.remove(key)  # somebody else, outside this process, was quicker
+
+
+def _move(staged: Overlay, target: Overlay, implied: dict[int, str]) -> None:
+    """What was unpacked becomes the upper directory of another overlay."""
+    found = os.stat(target.upper)
+    os.chown(staged.upper, found.st_uid, found.st_gid)
+    os.chmod(staged.upper, found.st_mode & 0o7777)
+    os.rename(staged.upper, target.upper)
+    describe_as_below(target, implied)

@@ -1,0 +1,195 @@
+"""This file is about the entries of the `local` log: a protobuf message between two copies of its length.
+
+    message LogEntry {
+      string source = 1; int64 time_nano = 2; bytes line = 3; bool partial = 4;
+      PartialLogEntryMetadata partial_log_metadata = 5;  // bool last = 1; string id = 2; int32 ordinal = 3
+      repeated LogAttr attrs = 6;                        // string key = 1; string value = 2
+    }
+
+The lengths are big-endian 32-bit numbers. dockerd reads and writes the same files. The few fields are written
+by hand: a protobuf library would weigh more than all of a monitor.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import cast
+
+import msgspec
+
+from moby.core.logs import LogEntry, Stream
+from moby.logs.lines import Message, Partial
+
+_LENGTH = struct.Struct(">I")
+AROUND = 2 * _LENGTH.size
+LARGEST = 1_000_000
+_SOURCE, _TIME, _LINE, _PARTIAL, _METADATA, _ATTRIBUTE = 0x0A, 0x10, 0x1A, 0x20, 0x2A, 0x32
+
+
+class Torn(ValueError):
+    """Bytes that are no entry."""
+
+
+def attributes_field(attributes: Mapping[str, str]) -> bytes:
+    """The attributes that go along with every entry, encoded once."""
+    found = bytearray()
+    for key, value in sorted(attributes.items()):
+        pair = _bytes(0x0A, key.encode()) + _bytes(0x12, value.encode())
+        found += _bytes(_ATTRIBUTE, pair)
+    return bytes(found)
+
+
+def encode(messages: Iterable[Message], attributes: bytes = b"") -> Iterator[bytes]:
+    """Messages as entries, one after the other."""
+    known: tuple[Stream, int] | None = None
+    head = b""
+    for message in messages:
+        if known != (message.stream, message.time_ns):
+            known = (message.stream, message.time_ns)
+            head = _bytes(_SOURCE, message.stream.encode()) + _number(_TIME, message.time_ns)
+        body = head + _bytes(_LINE, message.line)
+        if message.partial is not None:
+            body += _number(_PARTIAL, 1) + _bytes(_METADATA, _metadata(message.partial))
+        body += attributes
+        length = _LENGTH.pack(len(body))
+        yield length + body + length
+
+
+def _metadata(partial: Partial) -> bytes:
+    return (
+        _number(0x08, int(partial.last)) + _bytes(0x12, partial.id.encode()) + _number(0x18, partial.ordinal)
+    )
+
+
+def _bytes(tag: int, value: bytes) -> bytes:
+    return b"%c%b%b" % (tag, _varint(len(value)), value) if value else b""
+
+
+def _number(tag: int, value: int) -> bytes:
+    return b"%c%b" % (tag, _varint(value)) if value else b""
+
+
+def _varint(value: int) -> bytes:
+    if value < 0x80:
+        return b"%c" % value
+    found = bytearray()
+    while value >= 0x80:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    found.append(value)
+    return bytes(found)
+
+
+def boundaries(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where the whole entries in `data` begin and end. Raises Torn where none can begin."""
+    at, size = 0, len(data)
+    while at + AROUND <= size:
+        (length,) = _LENGTH.unpack_from(data, at)
+        if length > LARGEST:
+            raise Torn(at)
+        end = at + AROUND + length
+        if end > size:
+            return
+        if data[end - 4 : end] != data[at : at + 4]:
+            raise Torn(at)
+        yield at, end
+        at = end
+
+
+def cut(data: bytes) -> Iterator[bytes]:
+    """Whole entries, one by one."""
+    for start, end in boundaries(data):
+        yield data[start:end]
+
+
+class Decoder:
+    """Entries as `docker logs` wants them."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+        self._attributes: dict[bytes, Mapping[str, str]] = {}
+
+    def decode(self, body: bytes) -> LogEntry:
+        """One entry, without the lengths around it. Raises Torn."""
+        stream, moment, line, attributes = "stdout", 0, b"", b""
+        partial = last = False
+        for tag, value in _fields(body):
+            if tag == _LINE and isinstance(value, bytes):
+                line = value
+            elif tag == _SOURCE and isinstance(value, bytes):
+                stream = value.decode("utf-8", "replace")
+            elif tag == _TIME and isinstance(value, int):
+                moment = value
+            elif tag == _METADATA and isinstance(value, bytes):
+                last = dict(_fields(value)).get(0x08, 0) == 1
+            elif tag == _PARTIAL:
+                partial = bool(value)
+            elif tag == _ATTRIBUTE and isinstance(value, bytes):
+                attributes += _bytes(_ATTRIBUTE, value)
+        text = line.decode("utf-8", "surrogateescape")
+        return LogEntry(
+            text if partial and not last else f"{text}\n",
+            cast("Stream", stream if stream == "stderr" else "stdout"),
+            self._stamp(moment),
+            self._mapping(attributes) if attributes else msgspec.UNSET,
+        )
+
+    def _stamp(self, moment: int) -> str:
+        second, nanosecond = divmod(moment, 1_000_000_000)
+        if second != self._second:
+            self._second = second
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._text}.{nanosecond:09d}Z"
+
+    def _mapping(self, encoded: bytes) -> Mapping[str, str]:
+        """Every entry of a log has the same ones."""
+        found = self._attributes.get(encoded)
+        if found is None:
+            found = {}
+            for _, pair in _fields(encoded):
+                parts = dict(_fields(pair)) if isinstance(pair, bytes) else {}
+                found[_text(parts.get(0x0A))] = _text(parts.get(0x12))
+            self._attributes = {encoded: found}
+        return found
+
+
+def _text(value: bytes | int | None) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
+    """Tags and values of a protobuf message. Raises Torn."""
+    at, size = 0, len(data)
+    while at < size:
+        tag, at = _read_varint(data, at)
+        match tag & 7:
+            case 0:
+                value, at = _read_varint(data, at)
+                yield tag, value
+            case 2:
+                length, at = _read_varint(data, at)
+                if at + length > size:
+                    raise Torn(at)
+                yield tag, data[at : at + length]
+                at += length
+            case 1:
+                at += 8
+            case 5:
+                at += 4
+            case _:
+                raise Torn(at)
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(data) and shift < 70:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise Torn(at)

@@ -1,0 +1,186 @@
+"""This file is about the text of a bridge's packet filter: what nft is told. Pure functions.
+
+A bridge has a table for each of its families, `ip moby-docker0` and `ip6 moby-docker0`:
+
+    prerouting, output   a packet to one of the host's addresses whose port is a key of `published_at` (on
+                         one address) or `published` (on all) goes to the container that is the key's value
+    guard                nothing that a container sends to or from 127.0.0.0/8 gets in
+    forward              first `user`; then answers; then containers among each other, unless `icc` is off;
+                         then what came by a published port to a container's port in `allowed`; all else that
+                         is for a container is dropped
+    postrouting          what leaves the bridge gets the host's address; so does what comes to a container
+                         from the host's loopback, or from a container by way of a published port
+    strangers            only where routing was off before: the host does not route between its own networks
+
+A network's gateway mode changes this: with `nat-unprotected` containers are reached at every port of their
+own, with `routed` at those in `allowed` and without any translation of addresses.
+
+The chain `user` is the administrator's: it is made if it is not there and never changed. Its rules come
+first, for packets to and from containers: `nft add rule ip moby-docker0 user ip saddr 192.0.2.7 drop`. A drop
+is final, also one in a table of somebody else's; an accept ends the chain `forward` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from moby.core.networks import Endpoint
+from moby.networks.bridge_options import GatewayMode
+
+_ANY = ("", "0.0.0.0", "::")  # noqa: S104 - the keys of "every address"
+_CHAINS = ("dispatch", "prerouting", "output", "guard", "forward", "postrouting")
+_SETS = ("map", "published"), ("map", "published_at"), ("set", "allowed")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a bridge's table of one family depends on; `subnet` as text.
+
+    `direct` lets published ports be reached at the container's own address. `host_address` is what is
+    masqueraded with, instead of that of the way out. From the interfaces in `trusted` everything may come.
+    """
+
+    bridge: str
+    subnet: str
+    icc: bool = True
+    masquerade: bool = True
+    internal: bool = False
+    mode: GatewayMode = "nat"
+    direct: bool = False
+    host_address: str = ""
+    trusted: tuple[str, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """nft's word for the family."""
+        return "ip6" if ":" in self.subnet else "ip"
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return f"moby-{self.bridge}"
+
+    @property
+    def table(self) -> str:
+        """The table, with its family."""
+        return f"{self.family} {self.name}"
+
+
+def install_text(rules: Rules) -> str:
+    """Makes the table, or makes an old one as it should be, leaving `user` and the elements as they are."""
+    t, port = rules.table, "inet_proto . inet_service"
+    address = "ipv6_addr" if rules.family == "ip6" else "ipv4_addr"
+    lines = [
+        f"add table {t}",
+        f"add map {t} published {{ type {port} : {address} . inet_service; }}",
+        f"add map {t} published_at {{ type {address} . {port} : {address} . inet_service; }}",
+        f"add set {t} allowed {{ type {address} . {port}; }}",
+        f"add chain {t} user",
+        f"add chain {t} dispatch",
+        f"add chain {t} prerouting {{ type nat hook prerouting priority dstnat; policy accept; }}",
+        f"add chain {t} output {{ type nat hook output priority -100; policy accept; }}",
+        f"add chain {t} guard {{ type filter hook prerouting priority raw; policy accept; }}",
+        f"add chain {t} forward {{ type filter hook forward priority filter; policy accept; }}",
+        f"add chain {t} postrouting {{ type nat hook postrouting priority srcnat; policy accept; }}",
+        *(f"flush chain {t} {chain}" for chain in _CHAINS),
+    ]
+    rows = [*_guard(rules), *_forward(rules)]
+    if not rules.internal and rules.mode in ("nat", "nat-unprotected"):
+        rows += _translation(rules)
+    lines += [f"add rule {t} {chain} {rule}" for chain, rule in rows]
+    return "\n".join(lines)
+
+
+def _guard(rules: Rules) -> list[tuple[str, str]]:
+    """The kernel itself takes nothing for ::1 from a wire; for IPv4 `route_localnet` has it do so."""
+    if rules.family == "ip6":
+        return []
+    br = f'"{rules.bridge}"'
+    return [("guard", f"iifname {br} ip {side} 127.0.0.0/8 drop") for side in ("daddr", "saddr")]
+
+
+def _forward(rules: Rules) -> list[tuple[str, str]]:
+    br, allowed = f'"{rules.bridge}"', f"{rules.family} daddr . meta l4proto . th dport @allowed accept"
+    published = allowed if rules.direct or rules.mode == "routed" else f"ct status dnat {allowed}"
+    rows = [
+        f"iifname {br} jump user",
+        f"iifname != {br} oifname {br} jump user",
+        f"oifname {br} ct state established,related accept",
+        f"iifname {br} oifname {br} {'accept' if rules.icc else published}",
+    ]
+    if rules.internal:
+        rows += [f"iifname {br} drop", f"oifname {br} drop"]
+        return [("forward", row) for row in rows]
+    rows += [f'iifname "{name}" oifname {br} accept' for name in rules.trusted]
+    if rules.mode == "nat-unprotected":
+        rows.append(f"oifname {br} accept")
+    if rules.mode == "routed":
+        ping = "icmpv6 type echo-request" if rules.family == "ip6" else "icmp type echo-request"
+        rows.append(f"oifname {br} {ping} accept")
+    rows += [f"oifname {br} {published}", f"oifname {br} drop"]
+    return [("forward", row) for row in rows]
+
+
+def _translation(rules: Rules) -> list[tuple[str, str]]:
+    br, ip = f'"{rules.bridge}"', rules.family
+    # A packet from ::1 finds no way back from another interface.
+    local = "fib daddr type local" if ip == "ip" else "ip6 daddr != ::1 fib daddr type local"
+    rows = [
+        ("dispatch", f"dnat {ip} to {ip} daddr . meta l4proto . th dport map @published_at"),
+        ("dispatch", f"dnat {ip} to meta l4proto . th dport map @published"),
+        ("prerouting", f"{local} jump dispatch"),
+        ("output", f"{local} jump dispatch"),
+    ]
+    if ip == "ip":
+        rows.append(("postrouting", f"ip saddr 127.0.0.0/8 oifname {br} masquerade"))
+    rows.append(("postrouting", f"{ip} saddr {rules.subnet} oifname {br} ct status dnat masquerade"))
+    if rules.masquerade:
+        source = f"snat to {rules.host_address}" if rules.host_address else "masquerade"
+        rows.append(("postrouting", f"{ip} saddr {rules.subnet} oifname != {br} {source}"))
+    return rows
+
+
+def strangers_text(rules: Rules) -> str:
+    """Keeps the host from routing between networks of its own only because containers need it to route.
+
+    Stays as it is once it is there: that routing was off before is known only at the time.
+    """
+    t = rules.table
+    chain = "{ type filter hook forward priority filter; policy accept; }"
+    rule = 'meta iifkind != "bridge" meta oifkind != "bridge" drop'
+    return f"add chain {t} strangers {chain}\nflush chain {t} strangers\nadd rule {t} strangers {rule}"
+
+
+def elements(endpoint: Endpoint, family: str = "ip") -> tuple[str, ...]:
+    """What the family's table needs for an endpoint's ports: name of the map or set, and element."""
+    address = (endpoint.ipv6 if family == "ip6" else endpoint.ipv4).partition("/")[0]
+    found: dict[str, None] = {}
+    for port in endpoint.ports:
+        if (":" in port.host_ip) != (family == "ip6") or not address:
+            continue
+        value = f"{address} . {port.container_port}"
+        if not port.host_port:
+            pass  # Without translation there is no port of the host's.
+        elif port.host_ip in _ANY:
+            found[f"published {{ {port.protocol} . {port.host_port} : {value} }}"] = None
+        else:
+            found[f"published_at {{ {port.host_ip} . {port.protocol} . {port.host_port} : {value} }}"] = None
+        found[f"allowed {{ {address} . {port.protocol} . {port.container_port} }}"] = None
+    return tuple(found)
+
+
+def add_text(rules: Rules, wanted: Iterable[str]) -> str:
+    """Puts elements in; those that are there are left."""
+    return "\n".join(f"add element {rules.table} {element}" for element in wanted)
+
+
+def remove_text(rules: Rules, unwanted: Sequence[str]) -> str:
+    """Takes elements out; adding them first makes that work for those that are not there."""
+    lines = [f"delete element {rules.table} {element}" for element in unwanted]
+    return "\n".join([add_text(rules, unwanted), *lines])
+
+
+def flush_text(rules: Rules) -> str:
+    """Takes all elements out."""
+    return "\n".join(f"flush {kind} {rules.table} {name}" for kind, name in _SETS)
