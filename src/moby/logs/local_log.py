@@ -54,7 +54,7 @@ class LocalLog(LineWriter):
 
     def send(self, messages: list[Message]) -> None:
         """See `LineWriter.send`."""
-        self._file.put(b"".join(encode(messages, self._attributes)), cut)
+        self._file.put(encode(messages, self._attributes), cut)
 
     def release(self) -> None:
         """See `LineWriter.release`."""
