@@ -64,6 +64,10 @@ class RotatedFile:
             self._complain(error)
 
     def _put_whole(self, block: bytes) -> None:
+        if self._file >= 0 and not os.fstat(self._file).st_nlink:
+            # Somebody has emptied the log by removing its files.
+            os.close(self._file)
+            self._file = -1
         if self._file < 0:
             self._open()
         if self._torn:
@@ -119,6 +123,13 @@ class RotatedFile:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def remove_files(path: Path) -> None:
+    """Remove every file of a log, the newest last; a writer that has it open begins another."""
+    for older in path.parent.glob(f"{path.name}.[0-9]*"):
+        older.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def _compress(path: str, inode: int) -> None:
