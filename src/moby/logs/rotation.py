@@ -52,6 +52,11 @@ class RotatedFile:
     def put(self, block: bytes, entries: Callable[[bytes], Iterable[bytes]]) -> None:
         """Append; `entries` cuts a block where a new file may begin. A full disk loses entries, no more."""
         try:
+            if self._file >= 0 and not os.fstat(self._file).st_nlink:
+                # Somebody has emptied the log by removing its files.
+                os.close(self._file)
+                self._file = -1
+                self._open()
             limit = self._rotation.size
             if limit and self._size + len(block) > limit:
                 for entry in entries(block):
@@ -64,10 +69,6 @@ class RotatedFile:
             self._complain(error)
 
     def _put_whole(self, block: bytes) -> None:
-        if self._file >= 0 and not os.fstat(self._file).st_nlink:
-            # Somebody has emptied the log by removing its files.
-            os.close(self._file)
-            self._file = -1
         if self._file < 0:
             self._open()
         if self._torn:
