@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -42,38 +42,45 @@ def attributes_field(attributes: Mapping[str, str]) -> bytes:
     return bytes(found)
 
 
-class _Lengths(dict[int, bytes]):
-    """The beginning of the line's field by its length; those of usual lengths are made once."""
+class _Around(dict[int, tuple[bytes, bytes]]):
+    """What stands before and after a line of a length; all else is the same for the lines of a chunk."""
 
-    def __missing__(self, length: int) -> bytes:
-        made = b"%c%b" % (_LINE, _varint(length)) if length else b""
-        if length < _KNOWN_LENGTHS:
-            self[length] = made
+    def __init__(self, head: bytes, tail: bytes) -> None:
+        super().__init__()
+        self._head, self._tail = head, tail
+
+    def __missing__(self, size: int) -> tuple[bytes, bytes]:
+        field = b"%c%b" % (_LINE, _varint(size)) if size else b""
+        length = _LENGTH.pack(len(self._head) + len(field) + size + len(self._tail))
+        made = self[size] = (length + self._head + field, self._tail + length)
         return made
 
 
-_KNOWN_LENGTHS = 1 << 12
-_KNOWN = _Lengths()
+def encode_lines(lines: Sequence[bytes], stream: Stream, time_ns: int, attributes: bytes = b"") -> bytes:
+    """Whole lines of one stream and moment as entries, one after the other."""
+    around = _Around(_head(stream, time_ns), attributes)
+    pieces: list[bytes] = []
+    add = pieces.extend
+    for line in lines:
+        before, after = around[len(line)]
+        add((before, line, after))
+    return b"".join(pieces)
 
 
 def encode(messages: Iterable[Message], attributes: bytes = b"") -> bytes:
     """Messages as entries, one after the other."""
-    known: tuple[Stream, int] | None = None
-    head = b""
     pieces: list[bytes] = []
-    add = pieces.extend
     for stream, line, time_ns, partial in messages:
-        if known != (stream, time_ns):
-            known = (stream, time_ns)
-            head = _bytes(_SOURCE, stream.encode()) + _number(_TIME, time_ns)
-        size = len(line)
-        before = _KNOWN[size]
-        after = attributes
+        tail = attributes
         if partial is not None:
-            after = _number(_PARTIAL, 1) + _bytes(_METADATA, _metadata(partial)) + attributes
-        length = _LENGTH.pack(len(head) + len(before) + size + len(after))
-        add((length, head, before, line, after, length))
+            tail = _number(_PARTIAL, 1) + _bytes(_METADATA, _metadata(partial)) + attributes
+        before, after = _Around(_head(stream, time_ns), tail)[len(line)]
+        pieces += (before, line, after)
     return b"".join(pieces)
+
+
+def _head(stream: Stream, time_ns: int) -> bytes:
+    return _bytes(_SOURCE, stream.encode()) + _number(_TIME, time_ns)
 
 
 def _metadata(partial: Partial) -> bytes:
