@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from moby.core.logs import LogWriter, Stream
 
 LINE_LIMIT = 16 << 10
+_TOGETHER = 32 << 10
 
 
 class Partial(NamedTuple):
@@ -133,6 +135,20 @@ class LineWriter(LogWriter):
 
     def release(self) -> None:
         """Free what is held; nothing more is sent."""
+
+
+def joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Pieces for a stream, together as far as it pays."""
+    held: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= _TOGETHER:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
 
 
 def character_end(data: bytes, limit: int) -> int:
