@@ -279,11 +279,8 @@ class _Fetch:
         part = short(descriptor.digest)
         stream = _Stream(self._repository, descriptor, tap, self._tell if tell else None)
         async with self._locks.hold(descriptor.digest):
-            fetched = not await is_present(self._store, descriptor.digest)
-            if not fetched:
-                # The write finds it there, and puts it under this lease.
-                await self._write(descriptor, _once(b""), self._labels)
-            else:
+            fetched = not await self._take(descriptor)
+            if fetched:
                 async with self._places:
                     if descriptor.media_type in LAYER_TYPES:
                         await self._resume(descriptor, stream)
@@ -292,6 +289,17 @@ class _Fetch:
         if tell:
             self.report.step(part, "Download complete" if fetched else "Already exists", hide_counts=True)
         return fetched and stream.whole
+
+    async def _take(self, descriptor: Descriptor) -> bool:
+        """Put a blob under this lease if it is here, which it may be until somebody removes an image."""
+        if not await is_present(self._store, descriptor.digest):
+            return False
+        await self._store.leases.hold_on("content", descriptor.digest)
+        try:
+            await self._store.content.label(descriptor.digest, self._labels)
+        except NotFound:
+            return False
+        return True
 
     async def _resume(self, descriptor: Descriptor, stream: _Stream) -> None:
         """Fetch what is missing of a layer; its manifest, which is leased, keeps it."""
