@@ -132,6 +132,26 @@ def test_what_is_removed_is_freed_at_once(images: Engine, plain_registry: str, t
     assert on_disk(images) == before
 
 
+def test_an_image_is_imported_from_the_web(images: Engine, plain_registry: str, tmp_path: Path) -> None:
+    """The registry serves any blob, an archive among them."""
+    name = f"{plain_registry}/team/web:1"
+    layout = Layout(images, tmp_path)
+    layout.layer(tar({"one": b"from the web\n"}), "gzip")
+    layout.write(tmp_path / "layout.tar", name)
+    images.ok("load", "--input", tmp_path / "layout.tar")
+    images.ok("push", name)
+    blob = f"{plain_registry}/v2/team/web/blobs/{layout.layers[-1]['digest']}"
+    out = images.ok("import", f"http://{blob}", "web:2")
+    assert f"Downloading from http://{blob}" in out
+    assert images.ok("create", "--name", "web", "web:2", "x")
+    copied = images.docker("cp", "web:/one", "-")
+    images.ok("rm", "web")
+    assert "from the web" in copied.out
+    assert "404" in images.fails("import", f"http://{plain_registry}/nothing", "web:3")
+    missing = images.docker("search", f"{plain_registry}/word")
+    assert (missing.code, "unexpected status code 404" in missing.err) == (1, True)
+
+
 def test_a_bad_layer_is_loaded_and_told(images: Engine, tmp_path: Path) -> None:
     layout = Layout(images, tmp_path)
     layout.layer(tar({"../../escape": b"x"}), "gzip")
@@ -231,5 +251,8 @@ def test_mirrors_are_asked_first_and_left_when_they_fail(
         engine.ok("pull", "app:1")
         assert engine.ok("run", "--rm", "app:1", "echo", "mirrored") == "mirrored"
         assert visits(directory, "/v2/library/app/manifests/1")
+        assert "app:1" in engine.ok("pull", "--all-tags", "app")
+        origins = engine.raw(b"GET /v1.55/images/app:1/json HTTP/1.0\r\n\r\n")
+        assert b'{"Repository":"docker.io/library/app"}]}' in origins
         assert "docker.io/library/missing:1" in engine.fails("pull", "missing:1", timeout=120)
         assert "http://127.0.0.1:5011/" in engine.ok("info", "--format", "{{.RegistryConfig.Mirrors}}")

@@ -45,12 +45,12 @@ from moby.images.documents import (
 )
 from moby.images.jobs import Report, first_error
 from moby.images.registry.client import Registries, Repository
+from moby.images.sources import remember_source, source_label
 from moby.images.unpack import Chains, Locks, Tap, snapshot_label
 
 log = logging.getLogger(__name__)
 
 STEP_S = 0.1
-_SOURCE_LABEL = "containerd.io/distribution.source."
 _NO_PROGRESS = INDEX_TYPES | MANIFEST_TYPES | {OCI_CONFIG, DOCKER_CONFIG}
 
 
@@ -226,8 +226,7 @@ class _Fetch:
         self._locks = locks
         self._places = places
         self.silent = False
-        source = repository.reference
-        self._labels = {f"{_SOURCE_LABEL}{source.domain.partition(':')[0]}": source.path}
+        self._labels = source_label(repository.reference)
 
     async def document(self, descriptor: Descriptor) -> Document:
         """A manifest that another one points to."""
@@ -244,8 +243,8 @@ class _Fetch:
     async def keep_document(self, descriptor: Descriptor, data: bytes) -> Document:
         """Write a manifest or index down, with labels for what it points to."""
         document = read_document(data, descriptor.media_type)
-        labels = {**self._labels, **gc_labels(document)}
-        await self._write(descriptor, _once(data), labels)
+        await self._write(descriptor, _once(data), gc_labels(document))
+        await remember_source(self._store, descriptor.digest, self._repository.reference)
         return document
 
     async def config(self, descriptor: Descriptor) -> ImageDocument:
