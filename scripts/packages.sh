@@ -29,6 +29,15 @@ need iptables iptables
 need mkfs.ext4 e2fsprogs
 need mount mount
 need openssl openssl
+need qemu-system-x86_64 qemu-system-x86
+need qemu-img qemu-utils
+need mksquashfs squashfs-tools
+need mkfs.erofs erofs-utils
+need mcopy mtools
+need mkfs.vfat dosfstools
+need xorriso xorriso
+need sfdisk fdisk
+need depmod kmod
 need_package busybox-static
 ldconfig -p 2> /dev/null | grep -q libnftables.so.1 || [ -n "$(ls /usr/lib/*/libnftables.so.1 2> /dev/null)" ] || wanted="$wanted libnftables1"
 python3 -c 'import ensurepip, venv' 2> /dev/null || wanted="$wanted python3-venv"

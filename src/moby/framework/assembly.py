@@ -33,7 +33,7 @@ class EngineSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         default_factory=lambda: ["bridge", "host", "ipvlan", "macvlan", "none"]
     )
     volumes: list[Entry] = msgspec.field(default_factory=lambda: ["local"])
-    logs: list[Entry] = msgspec.field(default_factory=lambda: ["json-file", "local", "none"])
+    logs: list[Entry] = msgspec.field(default_factory=lambda: list(BUILTINS["logs"]))
     builder: Entry | None = None
     orchestrator: Entry | None = None
 
@@ -155,6 +155,8 @@ def _complaint(name: str, lines: Mapping[str, int], error: msgspec.ValidationErr
         near = difflib.get_close_matches(unknown[1], known, 1)
         message = f"unknown key {unknown[1]!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
         hint = f"known: {', '.join(known)}"
+    if "Expected `str" in message and "got `bool`" in message:
+        hint = "YAML takes on, off, yes, no, true and false for a truth value: write the word in quotes"
     if path.rpartition(".")[2] == "mode" and "got `int`" in message:
         hint = 'write a mode in quotes: "0644"'
     return InvalidParameter(f"{name}:{_line(lines, path)}: {path or 'document'}: {message}", hint=hint)

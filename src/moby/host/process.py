@@ -7,7 +7,8 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,51 @@ async def check(argv: Sequence[str], *, stdin: bytes | None = None, limit_s: flo
         words = (result.err or result.out).decode(errors="replace").strip().splitlines()
         raise System(f"{argv[0]}: {words[-1] if words else f'exit code {result.code}'}")
     return result.out
+
+
+@asynccontextmanager
+async def running(argv: Sequence[str], *, output: Path | None = None) -> AsyncIterator[Running]:
+    """A program that runs while the block does: with our own terminal, or what it prints going to `output`.
+
+    At the end of the block it is asked to end, and killed if it does not within two seconds. Raises NotFound.
+    """
+    log = None if output is None else output.open("wb")
+    try:
+        child = await asyncio.create_subprocess_exec(
+            *argv, stdin=None if log is None else subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    except FileNotFoundError as error:
+        raise NotFound(f"{argv[0]}: no such program") from error
+    finally:
+        if log is not None:
+            log.close()
+    try:
+        yield Running(child)
+    finally:
+        if child.returncode is None:
+            child.terminate()
+            try:
+                async with asyncio.timeout(2):
+                    await child.wait()
+            except TimeoutError:
+                child.kill()
+                await asyncio.shield(child.wait())
+
+
+class Running:
+    """A child that has not been waited for."""
+
+    def __init__(self, child: asyncio.subprocess.Process) -> None:
+        self._child = child
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, if it has ended."""
+        return self._child.returncode
+
+    async def wait(self) -> int:
+        """Its exit code, when it has ended."""
+        return await self._child.wait()
 
 
 def start_detached(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> int:

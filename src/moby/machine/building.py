@@ -15,12 +15,14 @@ from moby.host.threads import finishing
 from moby.images.registry.client import Registries
 from moby.images.registry.settings import RegistryConfig
 from moby.machine.cache import Image, ImageCache
+from moby.machine.components import Library
 from moby.machine.formats import DEFAULT, check_format, writer
 from moby.machine.job import Job, scratch_folder
 from moby.machine.lock import NAME as LOCK_NAME
 from moby.machine.lock import read_lock
 from moby.machine.pulling import Fetcher
-from moby.machine.resolving import Components, Sources, resolve
+from moby.machine.recipes import library
+from moby.machine.resolving import Sources, resolve
 from moby.machine.rootfs import Parts, root_tree
 from moby.machine.rules import check_machine
 
@@ -39,7 +41,8 @@ class Settings:
     unlocked: bool = False
     platform: Platform | None = None
     insecure_registries: tuple[str, ...] = ()
-    components: Callable[[ImageCache, Platform], Components] | None = None
+    components: Path | None = None
+    """A folder of components beside those that ship; of two with one name, this one."""
 
 
 def read_machine(path: Path) -> Assembly:
@@ -62,8 +65,13 @@ def moment() -> int:
     return int(text)
 
 
+def component_folders(settings: Settings) -> dict[str, Path]:
+    """Every component with its folder."""
+    return {**library(), **(library(settings.components) if settings.components else {})}
+
+
 async def find_images(
-    path: Path, assembly: Assembly, settings: Settings
+    path: Path, assembly: Assembly, settings: Settings, tell: Tell = lambda _step: None
 ) -> tuple[ImageCache, dict[str, Image]]:
     """Every image of the assembly, in the cache. Raises MobyError."""
     platform = settings.platform or host_platform()
@@ -76,7 +84,7 @@ async def find_images(
             Fetcher(cache, registries, platform),
             platform,
             path.resolve().parent,
-            components=settings.components(cache, platform) if settings.components else None,
+            components=Library(cache, platform, component_folders(settings), tell),
             lock={} if settings.unlocked else read_lock(settings.lock or path.resolve().parent / LOCK_NAME),
             pull=settings.pull,
             offline=settings.offline,
@@ -103,7 +111,7 @@ async def build(
     outputs = [Output(each) for each in formats] or list(assembly.machine.outputs) or [Output(DEFAULT)]
     writers = [writer(output.format) for output in outputs]
     tell("images")
-    cache, images = await find_images(path, assembly, settings)
+    cache, images = await find_images(path, assembly, settings, tell)
     tell("root file system")
     parts = Parts(assembly, images, cache, path.resolve().parent)
     tree = await finishing(root_tree, parts)

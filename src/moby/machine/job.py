@@ -5,38 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from moby.core.errors import InvalidParameter, NotFound
+from moby.core.errors import InvalidParameter
 from moby.framework.machine import Output
 from moby.host.files import translation
-from moby.host.process import check
 from moby.machine.rootfs import CMDLINE, KERNEL, UCODE
 from moby.machine.tree import Node, Tree
-
-# Where Debian has a program of this name.
-_PACKAGES = {
-    "xorriso": "xorriso",
-    "mksquashfs": "squashfs-tools",
-    "mkfs.erofs": "erofs-utils",
-    "mkfs.vfat": "dosfstools",
-    "mcopy": "mtools",
-    "mmd": "mtools",
-    "sfdisk": "fdisk",
-    "mke2fs": "e2fsprogs",
-    "qemu-img": "qemu-utils",
-    "qemu-system-x86_64": "qemu-system-x86",
-    "qemu-system-aarch64": "qemu-system-arm",
-    "depmod": "kmod",
-    "dpkg-deb": "dpkg",
-    "apt-get": "apt",
-    "grub-mkimage": "grub-common",
-    "syslinux": "syslinux",
-}
-_SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +83,3 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def program(name: str) -> str:
-    """The path of a native program. Raises NotFound, naming the Debian package that has it."""
-    path = f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_PATH}"
-    found = shutil.which(name, path=path)
-    if found is None:
-        package = _PACKAGES.get(name, name)
-        raise NotFound(f"{name} is not installed", hint=f"apt-get install {package}")
-    return found
-
-
-async def native(
-    name: str, *arguments: str | Path, stdin: bytes | None = None, limit_s: float = 1800
-) -> bytes:
-    """What a native program prints. Raises NotFound, and System with its last words if it fails."""
-    argv: Sequence[str] = [program(name), *(str(argument) for argument in arguments)]
-    return await check(argv, stdin=stdin, limit_s=limit_s)

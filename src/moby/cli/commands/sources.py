@@ -16,6 +16,7 @@ def add_source_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--locked", action="store_true", help="fail if an image is not in the lock")
     parser.add_argument("--pull", action="store_true", help="ask registries even for images that are here")
     parser.add_argument("--offline", action="store_true", help="ask no registry")
+    parser.add_argument("--components", type=Path, metavar="DIR", help="more components than those that ship")
     parser.add_argument("--platform", metavar="OS/ARCH", help="what the machine runs on (as here)")
     parser.add_argument(
         "--insecure-registry", action="append", default=[], metavar="HOST", help="a registry without TLS"
@@ -36,5 +37,6 @@ def settings(chosen: argparse.Namespace) -> Settings:
         offline=chosen.offline,
         locked_only=chosen.locked,
         platform=parse_platform(chosen.platform) if chosen.platform else None,
+        components=chosen.components,
         insecure_registries=tuple(chosen.insecure_registry),
     )

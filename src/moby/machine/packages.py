@@ -1,0 +1,135 @@
+"""This file is about Debian packages as material: fetched by apt, read by dpkg-deb, never installed.
+
+apt keeps lists of its own in the cache, so that neither root nor the host's state is needed; it takes the
+sources, keys and proxies of the host, and verifies what it fetches. No script of a package is run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from urllib.parse import unquote
+
+from moby.core.errors import MobyError, NotFound, System
+from moby.core.platform import Platform
+from moby.host.files import translation
+from moby.host.threads import blocking
+from moby.machine.native import native
+
+LISTS_AGE_S = 24 * 3600
+_ARCHITECTURES = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el"}
+_URI = re.compile(r"^'[^']+' (?P<file>(?P<name>[a-z0-9][a-z0-9+.-]+)_(?P<version>[^_ ]+)_[a-z0-9]+\.deb) ")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Package:
+    """A package of one version."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.version}"
+
+
+class Apt:
+    """apt with a state of its own."""
+
+    def __init__(self, root: Path, platform: Platform) -> None:
+        self._root = root / "apt" / platform.architecture
+        self._architecture = _ARCHITECTURES.get(platform.architecture, platform.architecture)
+
+    def _options(self) -> list[str]:
+        root = self._root
+        return [
+            "-q",
+            "-o", f"APT::Architecture={self._architecture}",
+            "-o", f"APT::Architectures={self._architecture}",
+            "-o", f"Dir::State={root}",
+            "-o", f"Dir::State::lists={root}/lists",
+            "-o", f"Dir::State::status={root}/status",
+            "-o", f"Dir::Cache={root}/cache",
+            "-o", "Debug::NoLocking=1",
+            "-o", "APT::Sandbox::User=",
+            "-o", "APT::Install-Recommends=0",
+            "-o", "Acquire::Languages=none",
+            "-o", "Acquire::Retries=3",
+            "-o", "Binary::apt::APT::Keep-Downloaded-Packages=1",
+        ]  # fmt: skip
+
+    async def update(self, *, force: bool = False) -> None:
+        """Fetch the lists of packages if they are older than a day. Raises System, NotFound."""
+        with translation("cannot make the lists of packages"):
+            for folder in ("lists/partial", "cache/archives/partial", "debs"):
+                (self._root / folder).mkdir(parents=True, exist_ok=True)
+            (self._root / "status").touch()
+            stamp = self._root / "updated"
+            with (self._root / "lock").open("w") as lock:
+                await blocking(fcntl.flock, lock, fcntl.LOCK_EX)
+                fresh = stamp.exists() and time.time() - stamp.stat().st_mtime < LISTS_AGE_S
+                if fresh and not force:
+                    return
+                try:
+                    await native("apt-get", *self._options(), "update")
+                except System as error:
+                    raise System(f"the lists of packages cannot be fetched: {error.message}") from error
+                stamp.touch()
+
+    async def closure(self, names: Sequence[str]) -> list[Package]:
+        """These packages and all that they depend on, sorted. Raises NotFound, System."""
+        await self.update()
+        arguments = [*self._options(), "--yes", "--print-uris", "install", *names]
+        try:
+            out = await native("apt-get", *arguments)
+        except System as error:
+            raise NotFound(f"the packages {' '.join(names)} cannot be had: {error.message}") from error
+        found = [
+            Package(match["name"], unquote(match["version"]))
+            for line in out.decode().splitlines()
+            if (match := _URI.match(line))
+        ]
+        return sorted(found)
+
+    async def fetch(self, packages: Sequence[Package]) -> dict[Package, Path]:
+        """The packages' files; what is here is not fetched again. Raises NotFound, System."""
+        await self.update()
+        folder = self._root / "debs"
+        missing = [package for package in packages if self._file(package) is None]
+        if missing:
+            names = [str(package) for package in missing]
+            try:
+                await native("apt-get", *self._options(), "download", *names, cwd=folder)
+            except MobyError as error:
+                raise NotFound(f"the mirror has not all of {' '.join(names)}: {error.message}") from error
+        found = {package: self._file(package) for package in packages}
+        return {package: path for package, path in found.items() if path is not None}
+
+    def _file(self, package: Package) -> Path | None:
+        version = package.version.replace(":", "%3a")
+        return next((self._root / "debs").glob(f"{package.name}_{version}_*.deb"), None)
+
+
+async def content(package: Path, target: Path) -> None:
+    """Write a package's files as a plain tar archive."""
+    data = await native("dpkg-deb", "--fsys-tarfile", package)
+    await blocking(target.write_bytes, data)
+
+
+async def control(package: Path) -> str:
+    """What a package says of itself."""
+    return (await native("dpkg-deb", "--field", package)).decode()
+
+
+def select(packages: Sequence[Package], only: Sequence[str], without: Sequence[str]) -> list[Package]:
+    """Those whose names match a pattern of `only` (all, if it is empty) and none of `without`."""
+    return [
+        package
+        for package in packages
+        if (not only or any(fnmatchcase(package.name, pattern) for pattern in only))
+        and not any(fnmatchcase(package.name, pattern) for pattern in without)
+    ]

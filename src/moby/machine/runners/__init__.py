@@ -1,0 +1,1 @@
+"""What machines run on: one module each."""
