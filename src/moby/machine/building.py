@@ -117,11 +117,13 @@ async def build(
     tree = await finishing(root_tree, parts)
     found: list[Path] = []
     with scratch_folder(folder) as scratch:
-        job = Job(tree, name, folder, scratch, when)
-        for output, write in zip(outputs, writers, strict=True):
+        job = Job(tree, name, folder, scratch, when, platform=settings.platform or host_platform())
+        for index, (output, write) in enumerate(zip(outputs, writers, strict=True)):
             tell(output.format)
+            own = scratch / str(index)
+            own.mkdir()
             try:
-                found += await write(replace(job, options=output))
+                found += await write(replace(job, options=output, scratch=own))
             except MobyError as error:
                 raise type(error)(
                     f"{assembly.name}: {output.format}: {error.message}", hint=error.hint
