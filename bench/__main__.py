@@ -16,7 +16,20 @@ import moby
 from bench.measurement import Measurement, Outcome, measure
 from bench.place import describe, sides
 
-MODULES = ("run", "parallel", "api", "exec", "listing", "ping", "startup", "memory", "logs", "pull")
+MODULES = (
+    "run",
+    "parallel",
+    "api",
+    "exec",
+    "listing",
+    "ping",
+    "startup",
+    "memory",
+    "logs",
+    "pull",
+    "crowd",
+    "flood",
+)
 
 
 def measurements(names: Sequence[str]) -> list[Measurement]:

@@ -112,18 +112,22 @@ def container_list(answer: Sequence[ContainerSummary | msgspec.Raw], version: Ve
 
 def _container_line(line: ContainerSummary | msgspec.Raw, version: Version) -> object:
     if isinstance(line, msgspec.Raw):
-        text = bytes(line)
-        if version >= (1, 48):
-            # Cut out, since decoding every line would cost most of the answer: its object has none in it.
-            before, found_it, rest = text.partition(b',"Health":{')
-            return msgspec.Raw(before + rest.partition(b"}")[2]) if found_it else line
-        found = msgspec.json.decode(text)
-    else:
-        found = _builtins(line)
+        return _older(bytes(line), described=version >= (1, 48), annotated=version >= (1, 46))
+    return _without_news(_builtins(line), described=version >= (1, 48), annotated=version >= (1, 46))
+
+
+@functools.lru_cache(maxsize=4096)
+def _older(line: bytes, *, described: bool, annotated: bool) -> msgspec.Raw:
+    """A line as older clients know it; kept, since decoding every line would cost most of the answer."""
+    found = _without_news(msgspec.json.decode(line), described=described, annotated=annotated)
+    return msgspec.Raw(msgspec.json.encode(found))
+
+
+def _without_news(found: dict[str, Any], *, described: bool, annotated: bool) -> dict[str, Any]:
     found.pop("Health", None)
-    if version < (1, 48):
+    if not described:
         found.pop("ImageManifestDescriptor", None)
-    if version < (1, 46):
+    if not annotated:
         found.get("HostConfig", {}).pop("Annotations", None)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -54,8 +54,28 @@ class ContentStore(Protocol):
         """
         ...
 
+    async def resume(
+        self,
+        ref: str,
+        source: Callable[[int], AsyncIterator[bytes]],
+        *,
+        size: int,
+        digest: str,
+        labels: Mapping[str, str] | None = None,
+    ) -> ContentInfo:
+        """As `write`, going on where an earlier one under `ref` broke off: `source` gives what is missing.
+
+        What a broken one leaves is kept for a day, without a lease, and across restarts; so something else
+        has to refer to the blob once it is committed. Raises DataLoss, after which nothing is left.
+        """
+        ...
+
     async def label(self, digest: str, labels: Mapping[str, str]) -> None:
         """Set labels on a blob; an empty value removes the label. Raises NotFound."""
+        ...
+
+    async def abandon(self, ref: str) -> None:
+        """Forget what a broken `resume` left under `ref`; no error if that is nothing."""
         ...
 
     async def delete(self, digest: str) -> None:
@@ -75,4 +95,22 @@ class Leases(Protocol):
 
         `hours` bounds it if the process dies inside. Nested blocks use the outer lease.
         """
+        ...
+
+    async def hold_on(self, kind: str, name: str) -> None:
+        """The lease that this task holds keeps something that is there already; without a lease, nothing.
+
+        `kind` is `content` or `snapshots/SNAPSHOTTER`. Look whether it is there afterwards, not before.
+        """
+        ...
+
+    async def keep(self, digest: str, *, hours: float = 24.0) -> None:
+        """Keep a blob, and what it refers to, also when nobody holds a lease: somebody will come back for it.
+
+        That outlives the process. Not an error if it is kept already.
+        """
+        ...
+
+    async def let_go(self, digest: str = "") -> None:
+        """Keep a blob no longer, or none of those that are kept."""
         ...

@@ -125,7 +125,13 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
         bool, _meta("no effect needed: published ports work on loopback without it", "userland-proxy")
     ] = True
     userland_proxy_path: Annotated[str, _meta("the proxy's path", "userland-proxy-path", works=False)] = ""
-    firewall_backend: Annotated[str, _meta("nftables", "firewall-backend")] = ""
+    firewall_backend: Annotated[
+        str,
+        _meta(
+            "nftables; iptables lets containers through the host's filter, as dockerd does",
+            "firewall-backend",
+        ),
+    ] = ""
     allow_direct_routing: Annotated[
         bool, _meta("let unpublished ports be reached", "allow-direct-routing")
     ] = False
@@ -137,7 +143,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     ] = ()
     default_network_opts: Annotated[
         Mapping[str, Mapping[str, str]],
-        _meta("options of new networks", "default-network-opt", works=False),
+        _meta("options of new networks", "default-network-opt"),
     ] = msgspec.field(default_factory=dict)
     network_control_plane_mtu: Annotated[
         int, _meta("the MTU between nodes", "network-control-plane-mtu", works=False)
@@ -257,7 +263,7 @@ def check(config: EngineConfig) -> None:
         ("default_ipc_mode", ("private", "shareable")),
         ("default_cgroupns_mode", ("", "private", "host")),
         ("storage_driver", ("", "overlay2", "overlayfs", "native")),
-        ("firewall_backend", ("", "nftables")),
+        ("firewall_backend", ("", "nftables", "iptables")),
     ):
         if getattr(config, name) not in allowed:
             raise InvalidParameter(f"invalid {encoded_name(name)}: {getattr(config, name)!r}")

@@ -96,7 +96,7 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
             commits=made.commits,
             images=images,
             transfers=transfers,
-            networks=NetworkService(parts.networks, shelf.index, connections, events),
+            networks=NetworkService(parts.networks, shelf.index, connections, events, config),
             volumes=VolumeService(volumes, events),
             system=SystemService(config, parts.inventory, shelf.index, events, images.count, usage),
             stopper=made.stopper,

@@ -33,7 +33,7 @@ class EngineSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         default_factory=lambda: ["bridge", "host", "ipvlan", "macvlan", "none"]
     )
     volumes: list[Entry] = msgspec.field(default_factory=lambda: ["local"])
-    logs: list[Entry] = msgspec.field(default_factory=lambda: ["json-file", "local", "none"])
+    logs: list[Entry] = msgspec.field(default_factory=lambda: list(BUILTINS["logs"]))
     builder: Entry | None = None
     orchestrator: Entry | None = None
 

@@ -21,10 +21,12 @@ from moby.core.undo import Undo
 from moby.host.archives import LayerTree, MemberReader
 from moby.host.mounts import Overlay, describe_as_below, in_first_user_namespace, overlay_of
 from moby.host.threads import Threads, settle
-from moby.images.compression import MAGIC, STEP, Decoder, decoder, detect
+from moby.images.compression import MAGIC, Decoder, decoder, detect
 
 SNAPSHOT_REF = "containerd.io/snapshot.ref"
 _THREADS = Threads("layers", 16)
+# So much stays in a processor's cache while it is decompressed, hashed and written.
+_SLICE = 1 << 18
 
 
 class Extraction:
@@ -107,8 +109,8 @@ class Extraction:
 
     def _decode(self, data: bytes) -> None:
         assert self._decoder is not None
-        for begin in range(0, len(data), STEP):
-            for piece in self._decoder.feed(data[begin : begin + STEP] if len(data) > STEP else data):
+        for begin in range(0, len(data), _SLICE):
+            for piece in self._decoder.feed(data[begin : begin + _SLICE]):
                 if self._stopped:
                     return
                 self._hash.update(piece)

@@ -9,13 +9,23 @@ no image, and what it had fetched is collected.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from moby.core.descriptor import DOCKER_CONFIG, INDEX_TYPES, MANIFEST_TYPES, OCI_CONFIG, Descriptor
-from moby.core.errors import DataLoss, InvalidParameter, MobyError, NotFound, System, Unauthorized
+from moby.core.errors import (
+    DataLoss,
+    InvalidParameter,
+    MobyError,
+    NotFound,
+    System,
+    Unauthorized,
+    Unavailable,
+)
 from moby.core.images import ImageStore, StoredImage
 from moby.core.platform import Platform, host_platform
 from moby.core.reference import Reference, dangling_name
@@ -33,9 +43,11 @@ from moby.images.documents import (
     read_document,
     read_image,
 )
-from moby.images.jobs import Report
+from moby.images.jobs import Report, first_error
 from moby.images.registry.client import Registries, Repository
 from moby.images.unpack import Chains, Locks, Tap, snapshot_label
+
+log = logging.getLogger(__name__)
 
 STEP_S = 0.1
 _SOURCE_LABEL = "containerd.io/distribution.source."
@@ -123,6 +135,8 @@ class Puller:
             raise _denied(reference, error) from error
         except NotFound as error:
             raise NotFound(f'failed to resolve reference "{reference}": {reference}: not found') from error
+        except (System, Unavailable) as error:
+            raise type(error)(f'failed to resolve reference "{reference}": {error.message}') from error
         fetch = _Fetch(self._store, repository, report, self._blobs, self._registries.downloads)
         document = await fetch.keep_document(target, data)
         platform = request.platform or host_platform()
@@ -139,10 +153,38 @@ class Puller:
             ]
             chosen, manifest = found, await fetch.document(found)
         report.status(f"Pulling from {reference.path}", reference.tag or str(reference))
-        await self._fetch_image(fetch, chosen, manifest, platform)
-        for attestation in attestations:
-            await fetch.everything(attestation)
+        async with self._kept(target, manifest.layers):
+            await self._fetch_image(fetch, chosen, manifest, platform)
+            for attestation in attestations:
+                await fetch.everything(attestation)
         return target
+
+    @asynccontextmanager
+    async def _kept(self, target: Descriptor, layers: list[Descriptor]) -> AsyncIterator[None]:
+        """Whoever breaks off, or dies, can go on; what can never become an image is not kept."""
+        if all([await is_present(self._store, layer.digest) for layer in layers]):
+            yield
+            return
+        await self._store.leases.keep(target.digest)
+        try:
+            yield
+        except ExceptionGroup as errors:
+            error = first_error(errors)
+            if not isinstance(error, Unavailable):
+                await self._abandon(target, layers)
+            raise error from errors
+        except Unavailable:
+            raise
+        except Exception:
+            await self._abandon(target, layers)
+            raise
+        await self._store.leases.let_go(target.digest)
+
+    async def _abandon(self, target: Descriptor, layers: list[Descriptor]) -> None:
+        await self._store.leases.let_go(target.digest)
+        for layer in layers:
+            async with self._blobs.hold(layer.digest):
+                await self._store.content.abandon(layer_ref(layer))
 
     async def _fetch_image(
         self, fetch: _Fetch, descriptor: Descriptor, manifest: Document, platform: Platform
@@ -224,63 +266,98 @@ class _Fetch:
 
     async def survey(self, layers: list[Descriptor]) -> None:
         """If every layer is here already, nothing is told of them."""
-        present = [await self._present(layer.digest) for layer in layers]
+        present = [await is_present(self._store, layer.digest) for layer in layers]
         self.silent = all(present)
         if not self.silent:
             for layer in layers:
                 if layer.media_type in LAYER_TYPES:
                     self.report.step(short(layer.digest), "Pulling fs layer")
 
-    async def _present(self, digest: str) -> bool:
-        try:
-            await self._store.content.info(digest)
-        except NotFound:
-            return False
-        return True
-
     async def blob(self, descriptor: Descriptor, tap: Tap | None = None) -> bool:
         """Fetch a blob if it is not here; True if that was so, and `tap` has been given every piece."""
         tell = descriptor.media_type not in _NO_PROGRESS and not self.silent
         part = short(descriptor.digest)
+        stream = _Stream(self._repository, descriptor, tap, self._tell if tell else None)
         async with self._locks.hold(descriptor.digest):
-            fetched = not await self._present(descriptor.digest)
-            if fetched:
-                async with self._places:
-                    chunks = self._repository.blob(descriptor)
-                    if tap is not None:
-                        chunks = _tapped(chunks, tap)
-                    await self._write(
-                        descriptor, self._told(descriptor, chunks) if tell else chunks, self._labels
-                    )
-            else:
+            fetched = not await is_present(self._store, descriptor.digest)
+            if not fetched:
                 # The write finds it there, and puts it under this lease.
                 await self._write(descriptor, _once(b""), self._labels)
+            else:
+                async with self._places:
+                    if descriptor.media_type in LAYER_TYPES:
+                        await self._resume(descriptor, stream)
+                    else:
+                        await self._write(descriptor, stream.begin(0), self._labels)
         if tell:
             self.report.step(part, "Download complete" if fetched else "Already exists", hide_counts=True)
-        return fetched
+        return fetched and stream.whole
 
-    async def _told(self, descriptor: Descriptor, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        current, said = 0, 0.0
-        part = short(descriptor.digest)
-        async for chunk in chunks:
-            yield chunk
-            current += len(chunk)
-            if (now := time.monotonic()) - said >= STEP_S:
-                said = now
-                self.report.progress(part, "Downloading", current, descriptor.size)
+    async def _resume(self, descriptor: Descriptor, stream: _Stream) -> None:
+        """Fetch what is missing of a layer; its manifest, which is leased, keeps it."""
+        for last in (False, True):
+            try:
+                await self._store.content.resume(
+                    layer_ref(descriptor),
+                    stream.begin,
+                    size=descriptor.size,
+                    digest=descriptor.digest,
+                    labels=self._labels,
+                )
+            except DataLoss:
+                if last or stream.whole:
+                    raise
+                log.warning("what was left of a layer is bad", extra={"digest": descriptor.digest})
+            else:
+                return
+
+    def _tell(self, descriptor: Descriptor, current: int) -> None:
+        self.report.progress(short(descriptor.digest), "Downloading", current, descriptor.size)
 
     async def _write(
         self, descriptor: Descriptor, chunks: AsyncIterator[bytes], labels: Mapping[str, str]
     ) -> None:
         await self._store.content.write(
-            f"layer-{descriptor.digest}"
-            if descriptor.media_type in LAYER_TYPES
-            else f"blob-{descriptor.digest}",
+            f"blob-{descriptor.digest}",
             chunks,
             size=descriptor.size,
             digest=descriptor.digest,
             labels=labels,
         )
+
+
+class _Stream:
+    """A blob on its way: told of, and given to whoever wants all of it from its first byte."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        descriptor: Descriptor,
+        tap: Tap | None,
+        tell: Callable[[Descriptor, int], None] | None,
+    ) -> None:
+        self._repository = repository
+        self._descriptor = descriptor
+        self._tap = tap
+        self._tell = tell
+        self.whole = True
+
+    def begin(self, offset: int) -> AsyncIterator[bytes]:
+        """The chunks from `offset`."""
+        if offset:
+            self.whole = False
+        return self._chunks(offset)
+
+    async def _chunks(self, offset: int) -> AsyncIterator[bytes]:
+        said = 0.0
+        async for chunk in self._repository.blob(self._descriptor, offset):
+            if self._tap is not None and self.whole:
+                await self._tap.feed(chunk)
+            yield chunk
+            offset += len(chunk)
+            if self._tell is not None and (now := time.monotonic()) - said >= STEP_S:
+                said = now
+                self._tell(self._descriptor, offset)
 
 
 class _Watch:
@@ -313,15 +390,23 @@ class _Watch:
             ticking.cancel()
 
 
+async def is_present(store: ImageStore, digest: str) -> bool:
+    """Is this blob here?"""
+    try:
+        await store.content.info(digest)
+    except NotFound:
+        return False
+    return True
+
+
+def layer_ref(layer: Descriptor) -> str:
+    """Under which name a layer is written as long as it is not complete."""
+    return f"layer-{layer.digest}"
+
+
 def short(digest: str) -> str:
     """A digest as progress shows it."""
     return digest.partition(":")[2][:12]
-
-
-async def _tapped(chunks: AsyncIterator[bytes], tap: Tap) -> AsyncIterator[bytes]:
-    async for chunk in chunks:
-        await tap.feed(chunk)
-        yield chunk
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -140,7 +140,8 @@ class Chains:
         self._extractions = asyncio.Semaphore(_AT_ONCE)
 
     async def exists(self, chain: str) -> bool:
-        """Is this chain unpacked?"""
+        """Is this chain unpacked? If so, the lease that is held keeps it from now on."""
+        await self._store.leases.hold_on(f"snapshots/{self._store.snapshotter.name}", chain)
         try:
             return (await self._store.snapshotter.info(chain)).kind == "committed"
         except NotFound:

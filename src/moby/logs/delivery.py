@@ -11,14 +11,15 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from moby.core.logs import LogWriter, Stream
-from moby.logs.lines import LINE_LIMIT, character_end
+from moby.logs.lines import LINE_LIMIT, LineWriter, character_end
 from moby.logs.options import parse_size
 
 _WAITING = 1 << 20
 _BUFFER = 1_000_000
+_PAUSE: tuple[Stream, bytes, int] = ("stdout", b"", 0)
 # The daemon waits ten seconds for a container's last output.
 _END_LIMIT_S = 8.0
 
@@ -34,7 +35,9 @@ def delivered(writer: LogWriter, options: Mapping[str, str]) -> Delivery:
 class Delivery(LogWriter):
     """Takes output from the monitor's only thread and gives it to a writer that may wait, in another."""
 
-    def __init__(self, writer: LogWriter, limit: int, *, dropping: bool) -> None:
+    def __init__(
+        self, writer: LogWriter, limit: int, *, dropping: bool, size: Callable[[bytes], int] = len
+    ) -> None:
         # A monitor collects no garbage; foreign libraries make some.
         gc.enable()
         self._writer = writer
@@ -43,10 +46,12 @@ class Delivery(LogWriter):
         self._pieces = Pieces() if dropping else None
         self._changed = threading.Condition()
         self._waiting: deque[tuple[Stream, bytes, int]] = deque()
+        self._size_of = size
         self._size = 0
         self._latest = 0
         self._ending = False
         self._complaint = ""
+        self._flush_after_s = writer.flush_after_s if isinstance(writer, LineWriter) else None
         self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
         self._thread.start()
@@ -74,10 +79,11 @@ class Delivery(LogWriter):
 
     def _put(self, stream: Stream, piece: bytes, time_ns: int) -> None:
         # One that is larger than all the room goes in when nothing else is there, as in dockerd.
-        if self._dropping and self._waiting and self._size + len(piece) > self._limit:
+        size = self._size_of(piece)
+        if self._dropping and self._waiting and self._size + size > self._limit:
             return
         self._waiting.append((stream, piece, time_ns))
-        self._size += len(piece)
+        self._size += size
 
     def flush(self) -> None:
         """See `LogWriter.flush`."""
@@ -90,6 +96,8 @@ class Delivery(LogWriter):
                 self._put(stream, piece, self._latest)
             self._ending = True
             self._changed.notify()
+        if isinstance(self._writer, LineWriter):
+            self._writer.hurry()
         self._thread.join(_END_LIMIT_S)
         if self._thread.is_alive():
             self._complain("not all of the log could be delivered")
@@ -99,7 +107,10 @@ class Delivery(LogWriter):
     def _run(self) -> None:
         while (item := self._next()) is not None:
             try:
-                self._writer.write(*item)
+                if item is _PAUSE:
+                    self._writer.flush()
+                else:
+                    self._writer.write(*item)
             except Exception as error:  # noqa: BLE001 - a driver's fault: this much is lost, the next may pass
                 self._complain(str(error))
         try:
@@ -110,12 +121,13 @@ class Delivery(LogWriter):
     def _next(self) -> tuple[Stream, bytes, int] | None:
         with self._changed:
             while not self._waiting and not self._ending:
-                self._changed.wait()
+                if not self._changed.wait(self._flush_after_s):
+                    return _PAUSE
             if not self._waiting:
                 return None
             item = self._waiting.popleft()
             was_full = self.full
-            self._size -= len(item[1])
+            self._size -= self._size_of(item[1])
             if was_full and not self.full:
                 os.eventfd_write(self.descriptor, 1)
             return item

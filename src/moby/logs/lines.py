@@ -89,6 +89,8 @@ class LineWriter(LogWriter):
     """A writer of messages; a driver says in `send` where to, and in `release` what there is to free."""
 
     line_limit = LINE_LIMIT
+    # After so long without output `flush` is called, if what is held back is to be sent by then.
+    flush_after_s: float | None = None
 
     def __init__(self) -> None:
         self._lines = Lines(self.line_limit)
@@ -110,6 +112,9 @@ class LineWriter(LogWriter):
                 self.send(messages)
         finally:
             self.release()
+
+    def hurry(self) -> None:
+        """Called in another thread: the container has ended, so wait for nobody who does not answer."""
 
     def send(self, messages: list[Message]) -> None:
         """Pass messages on, in order."""

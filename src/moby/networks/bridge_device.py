@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import Path
 
-from moby.core.errors import Conflict, MobyError, NotImplemented
+from moby.core.errors import Conflict, MobyError, NotFound, NotImplemented
 from moby.core.networks import Endpoint
 from moby.host import namespaces, netlink, sysctl
 from moby.host.files import translation
@@ -21,6 +23,7 @@ AnyInterface = IPv4Interface | IPv6Interface
 _EVERYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 _ROUTING = {4: ("net.ipv4.ip_forward",), 6: ("net.ipv6.conf.all.forwarding",)}
 _FILTERED = {4: "net.bridge.bridge-nf-call-iptables", 6: "net.bridge.bridge-nf-call-ip6tables"}
+_OURS = re.compile(r"veth[0-9a-f]{11}")
 _LINK_LOCAL = IPv6Interface("fe80::1/64")
 
 
@@ -89,6 +92,27 @@ def remove(name: str) -> None:
     with netlink.RoutingSocket() as routing:
         if netlink.find_link(routing, name) is not None:
             routing.change([netlink.delete_link(name)])
+
+
+def remove_all(names: Iterable[str]) -> None:
+    """Remove devices; no error for those that are gone."""
+    with netlink.RoutingSocket() as routing:
+        for name in names:
+            if netlink.find_link(routing, name) is not None:
+                with suppress(NotFound):
+                    routing.change([netlink.delete_link(name)])
+
+
+def strangers(bridge: int, endpoints: Iterable[Endpoint]) -> list[str]:
+    """The veth ends of ours on a bridge that belong to none of these endpoints."""
+    known = {plug_name(endpoint) for endpoint in endpoints}
+    with netlink.RoutingSocket() as routing:
+        return [
+            link.name
+            for link in netlink.links(routing)
+            if link.master == bridge and link.kind == "veth" and _OURS.fullmatch(link.name)
+            if link.name not in known
+        ]
 
 
 def routes_packets(version: int = 4) -> bool:

@@ -104,6 +104,9 @@ class Controller(Networks):
         await self._create(network)
 
     async def _create(self, network: Network) -> None:
+        if network.config_only:
+            self._networks[network.id] = network
+            return
         driver = self._drivers.get(network.driver)
         if driver is None:
             log.error("network %s needs the driver %s, which there is none of", network.name, network.driver)
@@ -215,8 +218,9 @@ class Controller(Networks):
         async with self._making, Undo() as undo:
             network = await made(request, self._networks.values(), self._drivers, self._ipam)
             undo.push(self._networks.pop, network.id, None)
-            undo.push(self._ipam.drop, network)
-            undo.push(self._drivers[network.driver].delete, network)
+            if not network.config_only:
+                undo.push(self._ipam.drop, network)
+                undo.push(self._drivers[network.driver].delete, network)
             await self._create(network)
             await self._stored_networks.save(network.id, network)
             undo.keep()
@@ -231,10 +235,17 @@ class Controller(Networks):
                 raise Forbidden(
                     f"error while removing network: network {network.name} has active endpoints ({shown})"
                 )
+            if network.config_only and any(
+                other.config_from == network.name for other in self._networks.values()
+            ):
+                raise Forbidden(
+                    f'error while removing network: configuration network "{network.name}" is in use'
+                )
             await self._stored_networks.delete(network.id)
             del self._networks[network.id]
-            await self._drivers[network.driver].delete(network)
-            self._ipam.drop(network)
+            if not network.config_only:
+                await self._drivers[network.driver].delete(network)
+                self._ipam.drop(network)
         return network
 
     async def connect(self, sandbox: str, attachment: Attachment, container_name: str = "") -> Sandbox:
@@ -364,6 +375,8 @@ class Controller(Networks):
                 await self._free(Path(sandbox.path))
             await self._stored_sandboxes.delete(sandbox.id)
         for network in self._networks.values():
+            if network.config_only:
+                continue
             endpoints = await self.endpoints(network.id)
             for endpoint in endpoints:
                 self._claim(network, endpoint)

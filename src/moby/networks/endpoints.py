@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 
-from moby.core.errors import InvalidParameter, NotImplemented
+from moby.core.errors import Forbidden, InvalidParameter, NotImplemented
 from moby.core.networks import Address, Attachment, Endpoint, Network, SandboxRequest
 from moby.networks.bridge_options import PREFIX
 from moby.networks.identity import new_id
@@ -24,7 +24,9 @@ def check_request(request: SandboxRequest, wanted: Sequence[tuple[Network, Attac
     if request.sysctls and any(network.driver == "host" for network, _ in wanted):
         name = next(iter(request.sysctls))
         raise InvalidParameter(f"sysctl '{name}' not allowed in host network namespace")
-    for _, attachment in wanted:
+    for network, attachment in wanted:
+        if network.config_only:
+            raise Forbidden("cannot create endpoint on configuration-only network")
         if attachment.mac_address and not _MAC.fullmatch(attachment.mac_address):
             raise InvalidParameter(f"invalid MAC address: {attachment.mac_address}")
         for name in attachment.options:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from moby.core.errors import Conflict, Forbidden, InvalidParameter, NotFound
@@ -21,13 +22,18 @@ async def made(
     Raises Conflict for a name in use, NotFound for a driver that is not there, Forbidden for what overlaps or
     is the only one of its kind, InvalidParameter for what is no subnet.
     """
-    driver = request.driver or "bridge"
-    if any(network.name == request.name for network in existing):
+    known = {network.name: network for network in existing}
+    if request.name in known:
         raise Conflict(f"network with name {request.name} already exists")
+    if request.config_only:
+        return _configuration(request)
+    driver = request.driver or "bridge"
     if driver in _ONLY_ONE:
         raise Forbidden(f'only one instance of "{driver}" network is allowed')
     if driver not in drivers:
         raise NotFound(f'could not find plugin {driver} in v1 plugin registry: plugin "{driver}" not found')
+    if request.config_from:
+        request = _configured(request, known.get(request.config_from))
     check_subnets(request.subnets, ipv6=request.enable_ipv6)
     return Network(
         id=new_id(),
@@ -42,6 +48,52 @@ async def made(
         options=dict(request.options),
         labels=dict(request.labels),
         ipam_options=dict(request.ipam_options),
+        config_from=request.config_from,
+    )
+
+
+def _configuration(request: NetworkRequest) -> Network:
+    """A network that is only others' configuration: kept as it was asked for, and no driver's."""
+    if request.config_from:
+        raise Forbidden("a configuration network cannot depend on another configuration network")
+    check_subnets(request.subnets, ipv6=request.enable_ipv6)
+    return Network(
+        id=new_id(),
+        name=request.name,
+        driver="null",
+        created=now(),
+        enable_ipv4=request.enable_ipv4,
+        enable_ipv6=request.enable_ipv6,
+        subnets=tuple(request.subnets),
+        options=dict(request.options),
+        labels=dict(request.labels),
+        ipam_options=dict(request.ipam_options),
+        config_only=True,
+    )
+
+
+def _configured(request: NetworkRequest, source: Network | None) -> NetworkRequest:
+    """The request with another network's configuration. Raises NotFound, Forbidden."""
+    own = request.labels or request.ipam_options or request.subnets
+    if own or request.enable_ipv6 or not request.enable_ipv4:
+        raise Forbidden(
+            "user-specified configurations are not supported if the network depends on a "
+            "configuration network"
+        )
+    if request.options:
+        raise Forbidden(
+            "network driver options are not supported if the network depends on a configuration network"
+        )
+    if source is None or not source.config_only:
+        raise NotFound(f'configuration network "{request.config_from}" not found')
+    return replace(
+        request,
+        enable_ipv4=source.enable_ipv4,
+        enable_ipv6=source.enable_ipv6,
+        subnets=source.subnets,
+        options=source.options,
+        labels=source.labels,
+        ipam_options=source.ipam_options,
     )
 
 
@@ -136,7 +188,7 @@ def _complete(wanted: Subnet, *, gateway: bool) -> Subnet:
     """
     area = ip_network(wanted.subnet)
     within = ip_network(wanted.ip_range) if wanted.ip_range else None
-    usual = str(_first(within or area)) if gateway else ""
+    usual = str(_first(area, within or area)) if gateway else ""
     chosen = str(ip_address(wanted.gateway)) if wanted.gateway else usual
     for name, text in wanted.aux_addresses.items():
         if str(ip_address(text)) == chosen:
@@ -150,5 +202,7 @@ def _version(text: str) -> int:
     return 6 if ":" in text else 4
 
 
-def _first(area: AnyNetwork) -> IPv4Address | IPv6Address:
-    return area.network_address + (1 if area.prefixlen < area.max_prefixlen - 1 else 0)
+def _first(area: AnyNetwork, within: AnyNetwork) -> IPv4Address | IPv6Address:
+    """The first address of a range that a host of the subnet can have."""
+    first = within.network_address
+    return first + 1 if first == area.network_address and area.prefixlen < area.max_prefixlen - 1 else first

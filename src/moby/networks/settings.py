@@ -27,7 +27,8 @@ class BridgeSettings:
 
     `bridge` "none" means that there is no default bridge network. `ip` is where ports are published that name
     no address. `firewall` is dockerd's `iptables`, `firewall6` its `ip6tables`; `ip_forward_no_drop` leaves
-    out the rule against routing for others.
+    out the rule against routing for others. With `through_host` the host's own filter lets containers
+    through.
     """
 
     bridge: str = ""
@@ -47,6 +48,7 @@ class BridgeSettings:
     ip: str = "0.0.0.0"  # noqa: S104 - docker's default
     ipv6: bool = False
     direct_routing: bool = False
+    through_host: bool = False
 
     def check(self) -> None:
         """Raises InvalidParameter for what is wrong."""

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import tarfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -78,6 +78,61 @@ class ImageStoreSuite:
             assert (labels["a"], labels["b"]) == ("1", "2")
             await store.content.label(digest_of(data), {"a": ""})
             assert "a" not in (await store.content.info(digest_of(data))).labels
+
+    async def test_broken_writes_are_gone_on_with(self, store: ImageStore) -> None:
+        """Under no lease too; what turns out to be wrong is begun anew."""
+        data = os.urandom(3 << 20)
+        digest = digest_of(data)
+        asked: list[int] = []
+
+        def source(whole: bytes, end: int) -> Callable[[int], AsyncIterator[bytes]]:
+            async def rest(offset: int) -> AsyncIterator[bytes]:
+                asked.append(offset)
+                for begin in range(offset, end, 1000_000):
+                    yield whole[begin : min(begin + 1000_000, end)]
+                if end < len(whole):
+                    raise ConnectionResetError
+
+            return rest
+
+        for end in (1 << 20, 2 << 20):
+            async with store.leases.hold():
+                with pytest.raises(ConnectionResetError):
+                    await store.content.resume("r", source(data, end), size=len(data), digest=digest)
+        async with store.leases.hold():
+            await store.content.resume("r", source(data, len(data)), size=len(data), digest=digest)
+            assert await store.content.read(digest) == data
+            assert asked == [0, 1 << 20, 2 << 20]
+            data = data[::-1]
+            digest = digest_of(data)
+            with pytest.raises(ConnectionResetError):
+                await store.content.resume("s", source(bytes(3 << 20), 100), size=len(data), digest=digest)
+            with pytest.raises(DataLoss):
+                await store.content.resume("s", source(data, len(data)), size=len(data), digest=digest)
+            await store.content.resume("s", source(data, len(data)), size=len(data), digest=digest)
+            assert asked[3:] == [0, 100, 0]
+            await store.content.resume("s", source(data, len(data)), size=len(data), digest=digest)
+            assert len(asked) == 6
+
+    async def test_what_is_kept_outlives_its_lease(self, store: ImageStore) -> None:
+        """Until it is let go; and a lease keeps what was there before as well."""
+        part, whole = os.urandom(60), os.urandom(70)
+        async with store.leases.hold():
+            await store.content.write("p", chunks(part))
+            labels = {"containerd.io/gc.ref.content.0": digest_of(part)}
+            await store.content.write("w", chunks(whole), labels=labels)
+            for _ in range(2):
+                await store.leases.keep(digest_of(whole))
+        assert await store.content.read(digest_of(part)) == part
+        async with store.leases.hold():
+            await store.leases.hold_on("content", digest_of(whole))
+            await store.leases.let_go()
+            assert await store.content.read(digest_of(part)) == part
+            await store.put(StoredImage("collect", Descriptor(OCI_MANIFEST, digest_of(whole), 70)))
+        await store.delete("collect", sync=True)
+        with pytest.raises(NotFound):
+            await store.content.info(digest_of(part))
+        await store.leases.let_go(digest_of(whole))
 
     async def test_names(self, store: ImageStore) -> None:
         """A name is made, moved and removed."""

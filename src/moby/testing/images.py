@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -32,6 +32,7 @@ class MemoryImages(ImageStore):
         self.snapshots: dict[str, SnapshotInfo] = {}
         self.names: dict[str, StoredImage] = {}
         self.leased: dict[str, set[str]] = {}
+        self.broken: dict[str, bytearray] = {}
         self._content = MemoryContent(self)
         self._leases = MemoryLeases(self)
         self._snapshotter = MemorySnapshots(self)
@@ -153,6 +154,28 @@ class MemoryContent(ContentStore):
         self._store.blobs[found] = (bytes(data), {**old, **(labels or {})})
         return await self.info(found)
 
+    async def resume(
+        self,
+        ref: str,
+        source: Callable[[int], AsyncIterator[bytes]],
+        *,
+        size: int,
+        digest: str,
+        labels: Mapping[str, str] | None = None,
+    ) -> ContentInfo:
+        """See `ContentStore.resume`."""
+        if digest in self._store.blobs:
+            return await self.write(ref, source(0), size=size, digest=digest, labels=labels)
+        data = self._store.broken.setdefault(ref, bytearray())
+        async for chunk in source(len(data)):
+            data += chunk
+
+        async def whole() -> AsyncIterator[bytes]:
+            yield bytes(data)
+
+        del self._store.broken[ref]
+        return await self.write(ref, whole(), size=size, digest=digest, labels=labels)
+
     async def label(self, digest: str, labels: Mapping[str, str]) -> None:
         """See `ContentStore.label`."""
         _, own = self._get(digest)
@@ -161,6 +184,10 @@ class MemoryContent(ContentStore):
                 own[key] = value
             else:
                 own.pop(key, None)
+
+    async def abandon(self, ref: str) -> None:
+        """See `ContentStore.abandon`."""
+        self._store.broken.pop(ref, None)
 
     async def delete(self, digest: str) -> None:
         """See `ContentStore.delete`."""
@@ -203,6 +230,20 @@ class MemoryLeases(Leases):
             _lease.reset(token)
             del self._store.leased[lease]
             self._store.collect()
+
+    async def hold_on(self, kind: str, name: str) -> None:
+        """See `Leases.hold_on`."""
+        self._store.hold_on(name)
+
+    async def keep(self, digest: str, *, hours: float = 24.0) -> None:
+        """See `Leases.keep`."""
+        self._store.leased[f"kept-{digest}"] = {digest}
+
+    async def let_go(self, digest: str = "") -> None:
+        """See `Leases.let_go`."""
+        for lease in [lease for lease in self._store.leased if lease.startswith(f"kept-{digest}")]:
+            del self._store.leased[lease]
+        self._store.collect()
 
 
 class MemorySnapshots(Snapshotter):

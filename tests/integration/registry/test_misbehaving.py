@@ -158,8 +158,11 @@ async def test_bad_blobs(
     registry: Registry, store: MemoryImages, handler: Handler, kind: type[MobyError]
 ) -> None:
     registry.blob = handler
-    with pytest.raises(kind):
+    with pytest.raises(kind) as caught:
         await pull(registry, store)
+    if isinstance(caught.value, Unavailable):
+        # Another try may go on where this one ended.
+        await store.leases.let_go()
     assert nothing_left(store)
 
 
@@ -276,4 +279,5 @@ async def test_pull_that_nobody_waits_for_ends(registry: Registry, store: Memory
         listener = jobs.listen(work, request.key())
         await anext(listener)
         await listener.aclose()  # type: ignore[attr-defined]
+        await store.leases.let_go()
         assert nothing_left(store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from aiohttp.web import StreamResponse
@@ -70,7 +71,7 @@ class NetworkRoutes:
                 "NetworkCreate",
                 self._create,
                 finishes=True,
-                partial="no configurations alone",
+                partial="no networks of a swarm, no IPAM driver but the default one",
             ),
             Route("NetworkDelete", self._remove, finishes=True),
             Route("NetworkPrune", self._prune, finishes=True),
@@ -80,6 +81,8 @@ class NetworkRoutes:
 
     async def _create(self, request: Request) -> StreamResponse:
         wanted = await request.body(NetworkCreateRequest, required=True)
+        if request.version < (1, 48):
+            wanted.enable_ipv4 = None
         return json_response(await self._backend.create(wanted), 201)
 
     async def _remove(self, request: Request) -> StreamResponse:
@@ -91,6 +94,8 @@ class NetworkRoutes:
 
     async def _connect(self, request: Request) -> StreamResponse:
         wanted = await request.body(NetworkConnectRequest, required=True)
+        if request.version < (1, 54) and wanted.endpoint_config is not None:
+            wanted.endpoint_config.mac_address = ""
         await self._backend.connect(request.name, wanted)
         return empty_response(200)
 
@@ -100,7 +105,15 @@ class NetworkRoutes:
         return empty_response(200)
 
     async def _list(self, request: Request) -> StreamResponse:
-        return json_response(await self._backend.list(request.filters()))
+        found = await self._backend.list(request.filters())
+        if request.version >= (1, 28):
+            return json_response(found)
+        whole = []
+        for network in found:
+            with suppress(errors.NotFound):  # It may have gone meanwhile.
+                whole.append(await self._backend.inspect(network.id))
+                whole[-1].status = None
+        return json_response(whole)
 
     async def _inspect(self, request: Request) -> StreamResponse:
         text = request.text("verbose")

@@ -104,10 +104,11 @@ class Containerd:
         await self.connected()
         return self._method(method, "unary_stream", answer)(request, metadata=self._metadata())
 
-    async def exchange(self, method: str, answer: Any) -> Any:
+    async def exchange(self, method: str, answer: Any, *, leased: bool = True) -> Any:
         """A stream each way, to be written and read by hand."""
         await self.connected()
-        return self._method(method, "stream_stream", answer)(metadata=self._metadata())
+        metadata = self._metadata() if leased else (self._namespace(),)
+        return self._method(method, "stream_stream", answer)(metadata=metadata)
 
     def _method(self, method: str, shape: str, answer: Any) -> Callable[..., Any]:
         found = self._methods.get(method)
@@ -122,9 +123,12 @@ class Containerd:
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         lease = current_lease.get()
-        namespace = ("containerd-namespace", self.namespace)
+        namespace = self._namespace()
         # A task that outlived the block whose lease it inherited goes on without one.
         return (namespace, ("containerd-lease", lease)) if lease in self.leases else (namespace,)
+
+    def _namespace(self) -> tuple[str, str]:
+        return "containerd-namespace", self.namespace
 
     async def version(self, *, limit_s: float | None = CALL_LIMIT_S) -> tuple[str, str]:
         """Version and revision of the containerd that answers."""

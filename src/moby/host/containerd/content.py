@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -20,6 +21,16 @@ _SERVICE = "content.v1.Content"
 _CHUNK = 1 << 20
 _EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _Write = content_pb2.WriteContentRequest
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a write is to become; `size` and `digest` as far as they are known."""
+
+    ref: str
+    size: int
+    digest: str
+    labels: Mapping[str, str]
 
 
 class ContainerdContent(ContentStore):
@@ -65,27 +76,52 @@ class ContainerdContent(ContentStore):
         Whoever else writes under `ref` at this moment is waited for. When the blob is there already, nothing
         is taken from `chunks`.
         """
+        wanted = _Wanted(ref, size or 0, digest or "", labels or {})
+        return await self._written(wanted, lambda _: chunks, resumed=False)
+
+    async def resume(
+        self,
+        ref: str,
+        source: Callable[[int], AsyncIterator[bytes]],
+        *,
+        size: int,
+        digest: str,
+        labels: Mapping[str, str] | None = None,
+    ) -> ContentInfo:
+        """See `ContentStore.resume`."""
+        return await self._written(_Wanted(ref, size, digest, labels or {}), source, resumed=True)
+
+    async def _written(
+        self, wanted: _Wanted, source: Callable[[int], AsyncIterator[bytes]], *, resumed: bool
+    ) -> ContentInfo:
         writing = None
         try:
-            writing = await self._begin(ref, size or 0, digest or "")
-            if writing is None and digest:
-                return await self._present(digest, labels or {})
-            assert writing is not None
-            return await self._transfer(writing, ref, chunks, size or 0, digest or "", labels or {})
+            writing, offset = await self._begin(wanted, leased=not resumed)
+            if writing is None:
+                return await self._present(wanted.digest, wanted.labels)
+            if not resumed or offset > wanted.size:
+                offset = 0
+            return await self._transfer(writing, wanted, source(offset), offset)
         finally:
             if writing is not None:
                 writing.cancel()
 
-    async def _begin(self, ref: str, size: int, digest: str) -> Any:
-        """The open exchange; None if the blob is there already."""
+    async def _begin(self, wanted: _Wanted, *, leased: bool) -> tuple[Any, int]:
+        """The open exchange, and how much an earlier one left; no exchange if the blob is there already.
+
+        A broken write that was leased is collected with the lease, another one after a day.
+        """
         deadline, pause = time.monotonic() + CALL_LIMIT_S, 0.005
+        request = _Write(action=content_pb2.STAT, ref=wanted.ref, total=wanted.size, expected=wanted.digest)
         while True:
-            call = await self._client.exchange(f"{_SERVICE}/Write", content_pb2.WriteContentResponse)
+            call = await self._client.exchange(
+                f"{_SERVICE}/Write", content_pb2.WriteContentResponse, leased=leased
+            )
             try:
-                await _exchange(call, _Write(action=content_pb2.STAT, ref=ref, total=size, expected=digest))
+                answer = await _exchange(call, request)
             except grpc.aio.AioRpcError as error:
-                if error.code() is grpc.StatusCode.ALREADY_EXISTS:
-                    return None
+                if error.code() is grpc.StatusCode.ALREADY_EXISTS and wanted.digest:
+                    return None, 0
                 if not is_held(error) or time.monotonic() > deadline:
                     raise translated(error) from error
                 # A writer that was cancelled holds its ref for a moment longer.
@@ -95,19 +131,14 @@ class ContainerdContent(ContentStore):
                 call.cancel()
                 raise
             else:
-                return call
+                return call, answer.offset
 
     async def _transfer(
-        self,
-        call: Any,
-        ref: str,
-        chunks: AsyncIterator[bytes],
-        size: int,
-        digest: str,
-        labels: Mapping[str, str],
+        self, call: Any, wanted: _Wanted, chunks: AsyncIterator[bytes], offset: int
     ) -> ContentInfo:
         """Send every chunk in messages of at most a mebibyte, and commit."""
-        offset, answer = 0, content_pb2.WriteContentResponse(digest=digest)
+        ref, size, digest = wanted.ref, wanted.size, wanted.digest
+        answer = content_pb2.WriteContentResponse(digest=digest)
         async for chunk in chunks:
             for start in range(0, len(chunk), _CHUNK):
                 part = chunk[start : start + _CHUNK]
@@ -119,19 +150,24 @@ class ContainerdContent(ContentStore):
             await self._abandon(call, ref)
             raise DataLoss(f"content {digest or ref} has {offset} bytes instead of {size}")
         request = _Write(
-            action=content_pb2.COMMIT, ref=ref, offset=offset, total=size, expected=digest, labels=labels
+            action=content_pb2.COMMIT,
+            ref=ref,
+            offset=offset,
+            total=size,
+            expected=digest,
+            labels=wanted.labels,
         )
         try:
             committed = await _exchange(call, request)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.ALREADY_EXISTS:
-                return await self._present(digest or answer.digest or _EMPTY, labels)
+                return await self._present(digest or answer.digest or _EMPTY, wanted.labels)
             found = translated(error)
             if error.code() is grpc.StatusCode.FAILED_PRECONDITION and "unexpected commit" in found.message:
                 await self._abandon(call, ref)
                 raise DataLoss(found.message) from error
             raise found from error
-        return ContentInfo(committed.digest or digest, offset, dict(labels))
+        return ContentInfo(committed.digest or digest, offset, dict(wanted.labels))
 
     async def _present(self, digest: str, labels: Mapping[str, str]) -> ContentInfo:
         if labels:
@@ -140,9 +176,10 @@ class ContainerdContent(ContentStore):
 
     async def _abandon(self, call: Any, ref: str) -> None:
         call.cancel()
-        await self._abort(ref)
+        await self.abandon(ref)
 
-    async def _abort(self, ref: str) -> None:
+    async def abandon(self, ref: str) -> None:
+        """See `ContentStore.abandon`."""
         try:
             await self._client.call(f"{_SERVICE}/Abort", content_pb2.AbortRequest(ref=ref))
         except MobyError:

@@ -6,15 +6,17 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from moby.core.content import Leases
-from moby.core.errors import MobyError, NotFound
-from moby.host.containerd.client import Containerd, current_lease
+from moby.core.errors import Conflict, MobyError, NotFound
+from moby.host.containerd.client import CALL_LIMIT_S, Containerd, current_lease
 from moby.host.containerd.protos import leases_pb2
 
 log = logging.getLogger(__name__)
+
+_KEPT = "kept-"
 
 
 class ContainerdLeases(Leases):
@@ -33,11 +35,7 @@ class ContainerdLeases(Leases):
             yield
             return
         lease = f"moby-{os.urandom(8).hex()}"
-        expires = (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        await self._client.call(
-            "leases.v1.Leases/Create",
-            leases_pb2.CreateRequest(id=lease, labels={"containerd.io/gc.expire": expires}),
-        )
+        await self._create(lease, hours)
         self._client.leases.add(lease)
         token = current_lease.set(lease)
         try:
@@ -51,9 +49,43 @@ class ContainerdLeases(Leases):
             self._client.leases.discard(lease)
             await asyncio.shield(self._drop(lease))
 
-    async def _drop(self, lease: str) -> None:
+    async def _create(self, lease: str, hours: float) -> None:
+        expires = (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        await self._client.call(
+            "leases.v1.Leases/Create",
+            leases_pb2.CreateRequest(id=lease, labels={"containerd.io/gc.expire": expires}),
+        )
+
+    async def _add(self, lease: str, kind: str, name: str) -> None:
+        resource = leases_pb2.Resource(id=name, type=kind)
+        await self._client.call(
+            "leases.v1.Leases/AddResource", leases_pb2.AddResourceRequest(id=lease, resource=resource)
+        )
+
+    async def hold_on(self, kind: str, name: str) -> None:
+        """See `Leases.hold_on`."""
+        if (lease := current_lease.get()) in self._client.leases:
+            await self._add(lease, kind, name)
+
+    async def keep(self, digest: str, *, hours: float = 24.0) -> None:
+        """See `Leases.keep`."""
+        lease = _KEPT + digest
+        with suppress(Conflict):
+            await self._create(lease, hours)
+        await self._add(lease, "content", digest)
+
+    async def let_go(self, digest: str = "") -> None:
+        """See `Leases.let_go`."""
+        for lease in [_KEPT + digest] if digest else await self.names():
+            if lease.startswith(_KEPT):
+                await self._drop(lease, sync=not digest)
+
+    async def _drop(self, lease: str, *, sync: bool = False) -> None:
         try:
-            await self._client.call("leases.v1.Leases/Delete", leases_pb2.DeleteRequest(id=lease))
+            request = leases_pb2.DeleteRequest(id=lease, sync=sync)
+            await self._client.call(
+                "leases.v1.Leases/Delete", request, limit_s=None if sync else CALL_LIMIT_S
+            )
         except NotFound:
             return
         except MobyError as error:

@@ -33,14 +33,17 @@ from moby.host.netlink.links import (
 )
 from moby.host.netlink.requests import Request, number, short
 from moby.host.netlink.routing_socket import RoutingSocket
+from moby.host.netlink.watch import Losses, Watch
 
 __all__ = [
     "Inside",
     "Link",
+    "Losses",
     "Request",
     "Route",
     "RoutingSocket",
     "Veth",
+    "Watch",
     "add_address",
     "add_link_route",
     "add_route",

@@ -27,6 +27,7 @@ from moby.core.types.registries import AuthConfig
 from moby.images.documents import MANIFEST_LIMIT
 from moby.images.registry.auth import Credentials
 from moby.images.registry.endpoints import endpoints
+from moby.images.registry.hosts_files import Capability
 from moby.images.registry.settings import RegistryConfig
 from moby.images.registry.transport import Call, Transport
 
@@ -84,9 +85,12 @@ class Registries:
         push: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> Repository:
-        """A repository as one client sees it; for `push` no mirrors are asked."""
+        """A repository as one client sees it; for `push` at the one place that takes pushes."""
         config = self._settings()
-        found = [e for e in endpoints(reference.domain, config) if not (push and e.mirror)]
+        found = list(endpoints(reference.domain, config))
+        if push:
+            # Who may be pushed to is asked in order, and the first one is it.
+            found = [next((each for each in found if "push" in each.capabilities), found[-1])]
         session = self._connections()
         transports = [
             # A mirror is not the registry that the credentials are for.
@@ -120,7 +124,7 @@ class Repository:
     def __init__(self, reference: Reference, transports: list[Transport], *, push: bool = False) -> None:
         self.reference = reference
         self.transports = transports
-        self._path = f"/v2/{reference.path}"
+        self._path = f"/{reference.path}"
         self.scope = f"repository:{reference.path}:{'pull,push' if push else 'pull'}"
 
     @property
@@ -128,8 +132,13 @@ class Repository:
         """The registry itself."""
         return self.transports[-1]
 
+    def _able(self, capability: Capability) -> list[Transport]:
+        """Whom to ask, the registry itself last."""
+        others = [each for each in self.transports[:-1] if capability in each.endpoint.capabilities]
+        return [*others, self.own]
+
     async def _first(self, ask: Callable[[Transport], Awaitable[T]]) -> T:
-        for transport in self.transports[:-1]:
+        for transport in self._able("resolve")[:-1]:
             try:
                 return await ask(transport)
             except MobyError:
@@ -140,7 +149,7 @@ class Repository:
         """The manifest or index of a tag or digest, and where it is. Raises NotFound, Unauthorized."""
 
         async def ask(transport: Transport) -> tuple[Descriptor, bytes]:
-            url = f"{transport.endpoint.url}{self._path}/manifests/{what}"
+            url = f"{transport.endpoint.api}{self._path}/manifests/{what}"
             attempts = 1 if transport.endpoint.mirror else None
             call = Call("GET", url, {"Accept": _ACCEPT}, self.scope, attempts=attempts)
             async with transport.send(call) as response:
@@ -164,7 +173,7 @@ class Repository:
 
     async def manifest_exists(self, what: str) -> str:
         """The digest of a tag or digest at the registry; empty if there is none."""
-        url = f"{self.own.endpoint.url}{self._path}/manifests/{what}"
+        url = f"{self.own.endpoint.api}{self._path}/manifests/{what}"
         try:
             async with self.own.send(Call("HEAD", url, {"Accept": _ACCEPT}, self.scope)) as response:
                 return response.headers.get("Docker-Content-Digest", "") or what
@@ -173,21 +182,20 @@ class Repository:
 
     async def blob_exists(self, digest: str) -> bool:
         """Is this blob in the repository?"""
-        url = f"{self.own.endpoint.url}{self._path}/blobs/{digest}"
+        url = f"{self.own.endpoint.api}{self._path}/blobs/{digest}"
         try:
             async with self.own.send(Call("HEAD", url, {}, self.scope)):
                 return True
         except NotFound:
             return False
 
-    async def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
-        """A blob in chunks; when the connection breaks, it goes on from where it stood.
+    async def blob(self, descriptor: Descriptor, offset: int = 0) -> AsyncIterator[bytes]:
+        """A blob in chunks, from `offset`; when the connection breaks, it goes on from where it stood.
 
         Size and digest are the reader's to verify; more than `descriptor.size` bytes are never given.
         """
-        offset = 0
         failures = 0
-        while True:
+        while not 0 < descriptor.size <= offset:
             before = offset
             try:
                 async for chunk in self._part(descriptor, offset):
@@ -200,13 +208,13 @@ class Repository:
                     raise
                 await asyncio.sleep(self.own.pause(failures))
             else:
-                return
+                break
 
     async def _part(self, descriptor: Descriptor, offset: int) -> AsyncIterator[bytes]:
         import aiohttp
 
-        for transport in self.transports:
-            url = f"{transport.endpoint.url}{self._path}/blobs/{descriptor.digest}"
+        for transport in self._able("pull"):
+            url = f"{transport.endpoint.api}{self._path}/blobs/{descriptor.digest}"
             headers = {"Range": f"bytes={offset}-", "Accept-Encoding": "identity"} if offset else {}
             attempts = 1 if transport.endpoint.mirror else None
             call = Call("GET", url, headers, self.scope, ok=(200, 206), attempts=attempts)
@@ -217,14 +225,20 @@ class Repository:
                     async for chunk in _chunks(response):
                         begin = max(0, offset - position)
                         position += len(chunk)
+                        offset = max(offset, position)
                         if position > descriptor.size:
                             raise DataLoss(f"blob {descriptor.digest} is larger than {descriptor.size} bytes")
                         if begin < len(chunk):
                             yield chunk[begin:]
+                if offset < descriptor.size and transport is not self.own:
+                    log.info("mirror ended early", extra={"url": url})
+                    continue
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 broken = isinstance(error, aiohttp.ClientPayloadError)
                 words = "unexpected EOF" if broken else str(error) or type(error).__name__
-                raise Unavailable(f"failed to copy: blob {descriptor.digest}: {words}") from error
+                if transport is self.own:
+                    raise Unavailable(f"failed to copy: blob {descriptor.digest}: {words}") from error
+                log.info("mirror broke off", extra={"url": url, "error": words})
             except MobyError as error:
                 if transport is self.own or isinstance(error, DataLoss):
                     raise
@@ -235,7 +249,7 @@ class Repository:
     async def tags(self) -> list[str]:
         """Every tag. Raises NotFound, Unauthorized."""
         found: list[str] = []
-        url: str = f"{self.own.endpoint.url}{self._path}/tags/list"
+        url: str = f"{self.own.endpoint.api}{self._path}/tags/list"
         while url and len(found) < TAGS_LIMIT:
             async with self.own.send(Call("GET", url, {}, self.scope)) as response:
                 data = await _all(response, MANIFEST_LIMIT)

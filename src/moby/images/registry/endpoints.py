@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from moby.core.errors import InvalidParameter, System
 from moby.core.reference import DEFAULT_DOMAIN
+from moby.images.registry.hosts_files import Capability, Host, hosts_file
 from moby.images.registry.settings import RegistryConfig
 
 HUB = "registry-1.docker.io"
@@ -17,27 +18,75 @@ HUB = "registry-1.docker.io"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One place to ask; `insecure` allows any certificate, and plain HTTP where TLS is not spoken."""
+    """One place to ask; `insecure` allows any certificate, and plain HTTP where TLS is not spoken.
+
+    `base` is where the API is below the host, `verify` off allows any certificate alone.
+    """
 
     host: str
     scheme: str = "https"
     path: str = ""
     insecure: bool = False
     mirror: bool = False
+    base: str = "/v2"
+    capabilities: tuple[Capability, ...] = ("pull", "resolve", "push")
+    verify: bool = True
+    authorities: tuple[Path, ...] = ()
+    clients: tuple[tuple[Path, Path], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def url(self) -> str:
-        """Where the API of the registry begins, without a slash at the end."""
+        """The registry itself, without a slash at the end."""
         return f"{self.scheme}://{self.host}{self.path}"
+
+    @property
+    def api(self) -> str:
+        """Where its API begins, without a slash at the end."""
+        return f"{self.url}{self.base}"
 
 
 def endpoints(domain: str, config: RegistryConfig) -> Sequence[Endpoint]:
-    """Where to ask for what is kept at `domain`, in this order."""
-    found = []
-    if domain == DEFAULT_DOMAIN:
-        found = [_mirror(url, config) for url in config.registry_mirrors]
-    host = HUB if domain == DEFAULT_DOMAIN else domain
-    return [*found, Endpoint(host, insecure=is_insecure(domain, config))]
+    """Where to ask for what is kept at `domain`, in this order; the last is the registry itself."""
+    own = Endpoint(HUB if domain == DEFAULT_DOMAIN else domain, insecure=is_insecure(domain, config))
+    described = hosts_file(domain, config.certs_dir)
+    mirrors: list[Endpoint] = []
+    if described is not None:
+        file, directory = described
+        mirrors = [_described(url, host, directory, config) for url, host in file.host.items()]
+        server = _described(file.server or own.url, file, directory, config)
+        own = replace(server, mirror=False, insecure=own.insecure or server.insecure)
+        # A place that is the registry itself, named among the others to say how it is spoken to.
+        if any(each.url == own.url for each in mirrors):
+            mine = next(each for each in mirrors if each.url == own.url)
+            own = replace(mine, mirror=False, insecure=own.insecure)
+            mirrors = [each for each in mirrors if each.url != own.url]
+    if not mirrors and domain == DEFAULT_DOMAIN:
+        mirrors = [_mirror(url, config) for url in config.registry_mirrors]
+    return [*mirrors, own]
+
+
+def _described(url: str, host: Host, directory: Path, config: RegistryConfig) -> Endpoint:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "https", url
+    name, _, path = rest.partition("/")
+    if scheme not in ("http", "https") or not name or "@" in name:
+        raise System(f"{directory}/hosts.toml: {url!r} is no place of a registry")
+    path = f"/{path}".rstrip("/")
+    return Endpoint(
+        name,
+        scheme,
+        path.removesuffix("/v2") if not host.override_path else path,
+        insecure=is_insecure(name, config),
+        mirror=True,
+        base="" if host.override_path else "/v2",
+        capabilities=host.capabilities,
+        verify=not host.skip_verify,
+        authorities=host.authorities(directory),
+        clients=host.clients(directory),
+        headers=host.headers(),
+    )
 
 
 def _mirror(url: str, config: RegistryConfig) -> Endpoint:
@@ -46,7 +95,8 @@ def _mirror(url: str, config: RegistryConfig) -> Endpoint:
         raise InvalidParameter(f'invalid mirror: "{url}" is not a valid URI')
     host, _, path = rest.partition("/")
     path = f"/{path}".rstrip("/")
-    return Endpoint(host, scheme, path, insecure=is_insecure(host, config), mirror=True)
+    insecure = is_insecure(host, config)
+    return Endpoint(host, scheme, path, insecure=insecure, mirror=True, capabilities=("pull", "resolve"))
 
 
 def is_insecure(domain: str, config: RegistryConfig) -> bool:
@@ -87,11 +137,15 @@ def _without_port(domain: str) -> str:
 def tls_context(endpoint: Endpoint, certs_dir: str) -> ssl.SSLContext:
     """What is trusted at an endpoint, and who we are there. Raises System for a broken directory."""
     context = ssl.create_default_context()
-    if endpoint.insecure:
+    if endpoint.insecure or not endpoint.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if "/" in endpoint.host or endpoint.host.startswith("."):
         raise InvalidParameter(f"invalid registry host {endpoint.host!r}")
+    for authority in endpoint.authorities:
+        _use(authority, context.load_verify_locations, authority)
+    for certificate, secret in endpoint.clients:
+        _use(certificate, context.load_cert_chain, certificate, secret)
     directory = Path(certs_dir) / endpoint.host
     try:
         names = sorted(path.name for path in directory.iterdir())
@@ -101,17 +155,21 @@ def tls_context(endpoint: Endpoint, certs_dir: str) -> ssl.SSLContext:
         raise System(f"open {directory}: {error.strerror}") from error
     for name in names:
         path = directory / name
-        try:
-            if name.endswith(".crt"):
-                context.load_verify_locations(path)
-            elif name.endswith(".cert"):
-                key = f"{name.removesuffix('.cert')}.key"
-                if key not in names:
-                    raise System(
-                        f"missing key {key} for client certificate {name}. "
-                        "CA certificates must use the extension .crt"
-                    )
-                context.load_cert_chain(path, directory / key)
-        except (ssl.SSLError, OSError) as error:
-            raise System(f"cannot use {path}: {error}") from error
+        if name.endswith(".crt"):
+            _use(path, context.load_verify_locations, path)
+        elif name.endswith(".cert"):
+            key = f"{name.removesuffix('.cert')}.key"
+            if key not in names:
+                raise System(
+                    f"missing key {key} for client certificate {name}. "
+                    "CA certificates must use the extension .crt"
+                )
+            _use(path, context.load_cert_chain, path, directory / key)
     return context
+
+
+def _use(path: Path, load: Callable[..., object], *files: Path) -> None:
+    try:
+        load(*files)
+    except (ssl.SSLError, OSError) as error:
+        raise System(f"cannot use {path}: {error}") from error

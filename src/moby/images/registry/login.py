@@ -19,7 +19,7 @@ async def log_in(registries: Registries, auth: AuthConfig) -> AuthResponse:
         raise InvalidParameter(f"unable to parse server address: {auth.server_address!r}")
     domain = DEFAULT_DOMAIN if host in _HUB_NAMES else host
     transport = registries.own(domain, auth)
-    call = Call("GET", f"{transport.endpoint.url}/v2/", {}, "", ok=(200,))
+    call = Call("GET", f"{transport.endpoint.api}/", {}, "", ok=(200,))
     try:
         async with transport.send(call):
             return AuthResponse(status="Login Succeeded")

@@ -12,6 +12,8 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -168,7 +170,9 @@ class Transport:
         headers = {**self._headers, **call.headers}
         for _ in range(REDIRECTS):
             own = _origin(url) == _origin(self.endpoint.url)
-            sent = {**headers, "Authorization": authorization} if own and authorization else headers
+            sent = {**headers, **dict(self.endpoint.headers)} if own else dict(headers)
+            if own and authorization:
+                sent["Authorization"] = authorization
             response = await self._once(call, url, sent)
             if response.status not in (301, 302, 303, 307, 308) or "Location" not in response.headers:
                 return response
@@ -278,7 +282,14 @@ def _encoded(url: str) -> Any:
 
 
 def _retry_after(text: str) -> float:
-    return min(float(text), LONGEST_PAUSE_S) if text.isdigit() else 0.0
+    """Seconds, said as such or as a date; not for ever."""
+    if text.isdigit():
+        return min(float(text[:9]), LONGEST_PAUSE_S)
+    try:
+        moment = parsedate_to_datetime(text)
+        return min(max((moment - datetime.now(moment.tzinfo)).total_seconds(), 0.0), LONGEST_PAUSE_S)
+    except ValueError:
+        return 0.0
 
 
 def proxy_for(url: str, config: RegistryConfig) -> str | None:

@@ -61,7 +61,7 @@ async def push_blob(
 async def _begin(repository: Repository, descriptor: Descriptor, mount_from: str) -> str | None:
     """Where to send a blob; None if it was mounted from another repository."""
     own = repository.own
-    url = f"{own.endpoint.url}/v2/{repository.reference.path}/blobs/uploads/"
+    url = f"{own.endpoint.api}/{repository.reference.path}/blobs/uploads/"
     scope = repository.scope
     if mount_from:
         url += f"?mount={quote(descriptor.digest)}&from={quote(mount_from, safe='')}"
@@ -97,7 +97,7 @@ async def _put(
 async def push_manifest(repository: Repository, descriptor: Descriptor, data: bytes, name: str) -> None:
     """Put a manifest or an index under a tag or its own digest."""
     own = repository.own
-    url = f"{own.endpoint.url}/v2/{repository.reference.path}/manifests/{name}"
+    url = f"{own.endpoint.api}/{repository.reference.path}/manifests/{name}"
     headers = {"Content-Type": descriptor.media_type}
     call = Call("PUT", url, headers, repository.scope, body=data, body_size=len(data), ok=(200, 201, 202))
     async with own.send(call) as response:

@@ -6,7 +6,6 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -14,6 +13,7 @@ import msgspec
 from moby.core.errors import InvalidParameter
 from moby.core.logs import LogDriver, LogEntry, LogInfo, LogReader, LogWriter, Stream
 from moby.logs.lines import LINE_LIMIT, character_end
+from moby.logs.moments import timestamp
 from moby.logs.options import ATTRIBUTE_OPTIONS, attributes, parse_count, parse_flag, parse_human_size
 from moby.logs.rotation import RotatedFile, Rotation
 
@@ -139,11 +139,3 @@ def _lines(data: bytes) -> list[bytes]:
             line = line[cut:]
         parts.append(line)
     return parts
-
-
-def timestamp(time_ns: int) -> str:
-    """RFC 3339 with nanoseconds in UTC, without trailing zeros."""
-    seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
-    whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    fraction = f"{nanoseconds:09d}".rstrip("0")
-    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"

@@ -16,13 +16,17 @@ from moby.core.networks import Endpoint, Network, NetworkDriver, Subnet
 from moby.core.undo import Undo
 from moby.host import netlink, sysctl
 from moby.host.files import LockFile
+from moby.host.netlink import Losses
 from moby.host.nftables import Nftables
 from moby.host.threads import Threads
 from moby.networks import bridge_choice as choice
 from moby.networks import bridge_device as device
 from moby.networks.bridge_options import NAME, BridgeOptions, bridge_options
+from moby.networks.departures import Departures
 from moby.networks.firewall import Firewall
 from moby.networks.firewall_rules import Rules
+from moby.networks.guarding import Guard
+from moby.networks.host_filter import HostFilter
 from moby.networks.ipam import Ipam
 from moby.networks.ports import Ports
 from moby.networks.publishing import places
@@ -36,6 +40,7 @@ log = logging.getLogger(__name__)
 class _State:
     """A network of ours in the kernel."""
 
+    network: Network
     wanted: device.Bridge
     options: BridgeOptions
     index: int
@@ -69,6 +74,9 @@ class Bridge(NetworkDriver):
         self._bridge = ""
         self._mending = threading.Lock()
         self._networks: dict[str, _State] = {}
+        self._host_filter = HostFilter(nftables) if settings.through_host else None
+        self._guard = Guard(self._put_back)
+        self._departures = Departures(self._threads)
 
     async def predefined(self, stored: Network | None) -> Network | None:
         """See `NetworkDriver.predefined`: the default bridge network, unless the settings forbid it."""
@@ -84,6 +92,26 @@ class Bridge(NetworkDriver):
     async def create(self, network: Network) -> None:
         """See `NetworkDriver.create`."""
         await to_its_end(self._threads, lambda: self._mend(network))
+        self._guard.open()
+
+    async def _put_back(self, lost: Losses) -> None:
+        """Somebody else took devices, addresses or tables: mend the networks that they are of."""
+        for state in tuple(self._networks.values()):
+            tables = {one.name for one in state.firewall.rules} | ({"filter"} if self._host_filter else set())
+            ours = (
+                lost.unknown
+                or state.wanted.name in lost.links
+                or state.index in lost.addresses
+                or lost.tables & tables
+            )
+            if ours:
+                await self._threads.run(self._mend_known, state)
+
+    def _mend_known(self, state: _State) -> None:
+        with self._mending:
+            if self._networks.get(state.network.id) is state:
+                log.warning("somebody took a part of network %s, putting it back", state.network.name)
+                self._mended(state.network)
 
     async def _state(self, network: Network) -> _State:
         """The network's, made now if that failed before."""
@@ -115,13 +143,18 @@ class Bridge(NetworkDriver):
         if rules:
             closed = () if self._settings.ip_forward_no_drop else strangers
             firewall.install(options.name, rules, strangers=closed)
+        if self._host_filter is not None:
+            for one in rules:
+                self._host_filter.let_through(one.family, options.name)
         for family in strangers:
             device.route_packets(6 if family == "ip6" else 4)
         filtered = all(device.frames_are_filtered(version) for version in versions)
         port = netlink.port_options(hairpin=filtered, isolated=not options.icc and not filtered)
         if endpoints:
             device.replug(list(endpoints.values()), index, port)
-        state = self._networks[network.id] = _State(wanted, options, index, port, firewall, endpoints)
+        state = self._networks[network.id] = _State(
+            network, wanted, options, index, port, firewall, endpoints
+        )
         return state
 
     def _wanted(self, network: Network, options: BridgeOptions) -> device.Bridge:
@@ -145,7 +178,18 @@ class Bridge(NetworkDriver):
         """See `NetworkDriver.delete`."""
         state = self._networks.pop(network.id, None)
         if state is not None:
-            await to_its_end(self._threads, lambda: _remove(state))
+            await to_its_end(self._threads, lambda: self._remove(state))
+
+    def _remove(self, state: _State) -> None:
+        with self._mending:
+            self._close_filter(state)
+            device.remove(state.wanted.name)
+
+    def _close_filter(self, state: _State) -> None:
+        if self._host_filter is not None:
+            for one in state.firewall.rules:
+                self._host_filter.forget(one.family, one.bridge)
+        state.firewall.remove()
 
     async def join(self, network: Network, endpoint: Endpoint, sandbox: str) -> Endpoint:
         """See `NetworkDriver.join`."""
@@ -209,6 +253,7 @@ class Bridge(NetworkDriver):
                 )
 
         def mend() -> None:
+            device.remove_all(device.strangers(state.index, endpoints))
             device.replug(endpoints, state.index, state.port)
             state.firewall.replace(endpoints)
 
@@ -219,6 +264,8 @@ class Bridge(NetworkDriver):
         state = self._networks.get(network.id)
         if state is not None:
             state.endpoints.pop(endpoint.id, None)
+        if closing:
+            self._departures.add(endpoint)
         if state is not None and (endpoint.ports or not closing):
             await to_its_end(self._threads, lambda: _disconnect(state, endpoint, closing=closing))
         self._ports.release(endpoint.id)
@@ -244,9 +291,11 @@ class Bridge(NetworkDriver):
 
     async def close(self) -> None:
         """See `NetworkDriver.close`; a bridge that nobody is on leaves no packet filter behind."""
+        self._guard.close()
+        await self._departures.close()
         for state in self._networks.values():
             if not state.endpoints:
-                await self._threads.run(state.firewall.remove)
+                await self._threads.run(self._close_filter, state)
         self._threads.close()
         self._ports.close()
         if self._lock is not None:
@@ -291,11 +340,6 @@ def _disconnect(state: _State, endpoint: Endpoint, *, closing: bool) -> None:
 
 def _udp_ports(endpoint: Endpoint) -> list[int]:
     return [port.host_port for port in endpoint.ports if port.protocol == "udp" and port.host_port]
-
-
-def _remove(state: _State) -> None:
-    state.firewall.remove()
-    device.remove(state.wanted.name)
 
 
 def _external(error: MobyError, endpoint: Endpoint) -> MobyError:

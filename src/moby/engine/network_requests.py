@@ -1,0 +1,83 @@
+"""This file is about networks that clients ask for: what is refused, and what the settings add."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from moby.core.errors import Forbidden, InvalidParameter, NotImplemented
+from moby.core.networks import NetworkRequest, Subnet
+from moby.core.types.networks import IPAM, IPAMPool, NetworkCreateRequest
+from moby.engine.network_filters import PREDEFINED
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_ENABLE = "com.docker.network.enable_ipv{}"
+_TRUTH = {
+    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
+}
+
+
+def wanted(request: NetworkCreateRequest, defaults: Mapping[str, Mapping[str, str]]) -> NetworkRequest:
+    """What is asked for, with the options that the settings have for networks of a driver (`defaults`).
+
+    Raises InvalidParameter, Forbidden, NotImplemented.
+    """
+    _check(request)
+    source = request.config_from.network if request.config_from else ""
+    options = dict(request.options or {})
+    if not source:
+        options = {**defaults.get(request.driver or "bridge", {}), **options}
+    ipam = request.ipam or IPAM()
+    return NetworkRequest(
+        name=request.name,
+        driver=request.driver,
+        enable_ipv4=_enabled(4, request.enable_ipv4, options, True),
+        enable_ipv6=_enabled(6, request.enable_ipv6, options, False),
+        internal=request.internal,
+        attachable=request.attachable,
+        subnets=[_subnet(pool) for pool in ipam.config or ()],
+        options=options,
+        labels=request.labels or {},
+        ipam_options=ipam.options or {},
+        config_only=request.config_only,
+        config_from=source,
+    )
+
+
+def _check(request: NetworkCreateRequest) -> None:
+    if not request.name.strip():
+        raise InvalidParameter("invalid network name: name is empty")
+    if not _NAME.fullmatch(request.name):
+        raise InvalidParameter(
+            f"invalid network name: {request.name}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        )
+    if request.name in PREDEFINED:
+        raise Forbidden(f"operation is not permitted on predefined {request.name} network")
+    operators = request.ingress or request.internal or request.attachable or request.scope
+    if request.config_only and operators:
+        raise Forbidden(
+            "configuration network can only contain network specific fields. Network operator fields like "
+            "[ ingress | internal | attachable | scope ] are not supported."
+        )
+    if request.ingress or request.scope not in ("", "local"):
+        raise NotImplemented("networks of a swarm are not supported yet")
+    if request.ipam is not None and request.ipam.driver not in ("", "default"):
+        raise NotImplemented(f"the IPAM driver {request.ipam.driver} is not supported yet")
+
+
+def _enabled(version: int, asked: bool | None, options: dict[str, str], usual: bool) -> bool:
+    """Is a family wanted? What is asked for comes before the option that says so too."""
+    label = _ENABLE.format(version)
+    if asked is not None:
+        options.pop(label, None)
+        return asked
+    if label not in options:
+        return usual
+    if options[label] not in _TRUTH:
+        raise InvalidParameter(f'driver-opt "{label}" is not a valid bool')
+    return _TRUTH[options[label]]
+
+
+def _subnet(pool: IPAMPool) -> Subnet:
+    return Subnet(pool.subnet, pool.gateway, pool.ip_range, dict(pool.auxiliary_addresses))

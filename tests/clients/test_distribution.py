@@ -1,0 +1,207 @@
+"""Images over the wire: compressions, tokens, mirrors, and pulls that break off."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import random
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from tests.clients.door import door, visits
+from tests.clients.engine import Engine
+from tests.clients.registry import PASSWORD, USER, registry
+
+OCI = "application/vnd.oci.image"
+
+
+def digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def tar(files: dict[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return data.getvalue()
+
+
+class Layout:
+    """An image as an OCI layout, with layers of any kind above busybox's."""
+
+    def __init__(self, engine: Engine, directory: Path) -> None:
+        self.blobs: dict[str, bytes] = {}
+        engine.ok("save", "--output", directory / "base.tar", "busybox")
+        with tarfile.open(directory / "base.tar") as archive:
+            files = {m.name: f.read() for m in archive if (f := archive.extractfile(m)) is not None}
+        described = json.loads(files["manifest.json"])[0]
+        self.config = json.loads(files[described["Config"]])
+        self.layers = [self.add(files[name], "layer.v1.tar") for name in described["Layers"]]
+
+    def add(self, data: bytes, kind: str) -> dict[str, object]:
+        if data.startswith(b"\x1f\x8b"):
+            kind += "+gzip"
+        self.blobs[digest(data)] = data
+        return {"mediaType": f"{OCI}.{kind}", "digest": digest(data), "size": len(data)}
+
+    def layer(self, plain: bytes, kind: str) -> None:
+        pack: Callable[[bytes], bytes] = {"gzip": gzip.compress, "zstd": zstandard.compress, "": bytes}[kind]  # type: ignore[assignment]
+        packed = pack(plain)
+        self.layers.append(
+            {
+                **self.add(packed, "layer.v1.tar"),
+                "mediaType": f"{OCI}.layer.v1.tar{'+' if kind else ''}{kind}",
+            }
+        )
+        self.config["rootfs"]["diff_ids"].append(digest(plain))
+        self.config.setdefault("history", []).append({"created_by": f"a {kind} layer"})
+
+    def write(self, path: Path, name: str) -> str:
+        config = self.add(json.dumps(self.config).encode(), "config.v1+json")
+        manifest = json.dumps(
+            {
+                "schemaVersion": 2,
+                "mediaType": f"{OCI}.manifest.v1+json",
+                "config": config,
+                "layers": self.layers,
+            }
+        ).encode()
+        top = {**self.add(manifest, "manifest.v1+json"), "annotations": {"io.containerd.image.name": name}}
+        index = json.dumps(
+            {"schemaVersion": 2, "mediaType": f"{OCI}.index.v1+json", "manifests": [top]}
+        ).encode()
+        files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": index}
+        files |= {f"blobs/{key.replace(':', '/')}": data for key, data in self.blobs.items()}
+        path.write_bytes(tar(files))
+        return digest(manifest)
+
+
+@pytest.fixture
+def images(engine: Engine) -> Iterator[Engine]:
+    """The engine, with no image but busybox afterwards."""
+    yield engine
+    for name in engine.ok("images", "--format", "{{.Repository}}:{{.Tag}}").split():
+        if name != "busybox:latest":
+            engine.docker("rmi", "--force", name)
+    engine.docker("image", "prune", "--force")
+
+
+def test_layers_of_every_compression(images: Engine, plain_registry: str, tmp_path: Path) -> None:
+    name = f"{plain_registry}/team/layers:1"
+    layout = Layout(images, tmp_path)
+    layout.layer(tar({"one": b"gzip\n", "shared": b"1\n"}), "gzip")
+    layout.layer(tar({"two": b"zstd\n", "shared": b"2\n"}), "zstd")
+    layout.layer(tar({"three": b"plain\n", ".wh.one": b""}), "")
+    made = layout.write(tmp_path / "layout.tar", name)
+    look = ("run", "--rm", name, "sh", "-c", "cat /two /three /shared; ls /one")
+    images.ok("load", "--input", tmp_path / "layout.tar")
+    assert images.docker(*look).out == "zstd\nplain\n2\n"
+    assert images.ok("image", "inspect", "--format", "{{.Id}}", name) == made
+    images.ok("push", name)
+    images.ok("rmi", name)
+    assert "Downloaded newer image" in images.ok("pull", name)
+    assert images.docker(*look).out == "zstd\nplain\n2\n"
+    assert images.ok("image", "inspect", "--format", "{{.Id}}", name) == made
+
+
+def test_a_bad_layer_is_loaded_and_told(images: Engine, tmp_path: Path) -> None:
+    layout = Layout(images, tmp_path)
+    layout.layer(tar({"../../escape": b"x"}), "gzip")
+    layout.write(tmp_path / "layout.tar", "bad:1")
+    result = images.docker("load", "--input", tmp_path / "layout.tar")
+    assert "is outside of the layer" in result.out + result.err
+    assert images.docker("run", "--rm", "bad:1", "true").code == 125
+
+
+def test_a_killed_pull_is_gone_on_with(make_engine: Callable[..., Engine], tmp_path: Path) -> None:
+    engine = make_engine()
+    with (
+        registry(engine.network, tmp_path / "r", "127.0.0.1:5010"),
+        door(engine.network, "127.0.0.1:5005", tmp_path / "d", "127.0.0.1:5010") as directory,
+    ):
+        name = "127.0.0.1:5005/large:1"
+        layout = Layout(engine, tmp_path)
+        layout.layer(tar({"noise": random.Random(1).randbytes(20 << 20)}), "gzip")
+        layout.layer(tar({"more": random.Random(2).randbytes(100)}), "gzip")
+        layout.write(tmp_path / "layout.tar", name)
+        engine.ok("load", "--input", tmp_path / "layout.tar")
+        engine.ok("push", name)
+        engine.ok("rmi", name)
+        (directory / "halfway").touch()
+        with engine.spawn("pull", name) as pulling:
+            deadline = time.monotonic() + 60
+            while not [v for v in visits(directory, "/blobs/") if v.get("cut")]:
+                assert time.monotonic() < deadline, engine.tail()
+                time.sleep(0.02)
+            ingests = engine.root / "data"
+            while not [f for f in ingests.rglob("ingest/*/data") if f.stat().st_size > 9 << 20]:
+                assert time.monotonic() < deadline, engine.tail()
+                time.sleep(0.02)
+            engine.kill()
+            pulling.wait(30)
+        (directory / "halfway").unlink()
+        engine.start()
+        assert "Downloaded newer image" in engine.ok("pull", name)
+        assert engine.ok("run", "--rm", name, "wc", "-c", "/noise").split()[0] == str(20 << 20)
+        sent = sum(v["sent"] for v in visits(directory, "/blobs/") if v["sent"] > 1 << 20)
+        assert sent < (20 << 20) * 1.1
+        assert not list(engine.root.rglob("ingest/*/data"))
+
+
+def test_tokens_are_fetched_for_what_is_done(make_engine: Callable[..., Engine], tmp_path: Path) -> None:
+    engine = make_engine()
+    with (
+        registry(engine.network, tmp_path / "r", "127.0.0.1:5010"),
+        door(engine.network, "127.0.0.1:5005", tmp_path / "d", "127.0.0.1:5010") as directory,
+    ):
+        (directory / "token").touch()
+        private, public = "127.0.0.1:5005/team/app:1", "127.0.0.1:5005/public/app:1"
+        for name in (private, public):
+            engine.ok("tag", "busybox", name)
+            engine.fails("push", name)
+        assert "401 Unauthorized" in engine.fails("login", "-u", USER, "-p", "wrong", "127.0.0.1:5005")
+        engine.ok("login", "-u", USER, "--password-stdin", "127.0.0.1:5005", input=PASSWORD)
+        for name in (private, public):
+            engine.ok("push", name)
+            engine.ok("rmi", name)
+            engine.ok("pull", name)
+            engine.ok("rmi", name)
+        engine.ok("logout", "127.0.0.1:5005")
+        assert "pull access denied" in engine.fails("pull", private)
+        engine.ok("pull", public)
+        tokens = [v for v in visits(directory, "/token") if v["status"] == 200]
+        assert any(v["scopes"] == ["team/app:pull", "team/app:push"] for v in tokens)
+        assert PASSWORD not in engine.log.read_text()
+        passed = [v for v in visits(directory, "/v2/") if v["status"] in (200, 201, 202)]
+        assert all(v["authorization"].startswith("Bearer ") for v in passed)
+
+
+def test_mirrors_are_asked_first_and_left_when_they_fail(
+    make_engine: Callable[..., Engine], tmp_path: Path
+) -> None:
+    engine = make_engine(
+        "--registry-mirror", "http://127.0.0.1:5012", "--registry-mirror", "http://127.0.0.1:5011", "--max-download-attempts", "1"
+    )  # fmt: skip
+    with (
+        registry(engine.network, tmp_path / "r", "127.0.0.1:5010"),
+        door(engine.network, "127.0.0.1:5011", tmp_path / "d", "127.0.0.1:5010") as directory,
+    ):
+        with door(engine.network, "127.0.0.1:5005", tmp_path / "push", "127.0.0.1:5010"):
+            engine.ok("tag", "busybox", "127.0.0.1:5005/library/app:1")
+            engine.ok("push", "127.0.0.1:5005/library/app:1")
+            engine.ok("rmi", "127.0.0.1:5005/library/app:1")
+        engine.ok("pull", "app:1")
+        assert engine.ok("run", "--rm", "app:1", "echo", "mirrored") == "mirrored"
+        assert visits(directory, "/v2/library/app/manifests/1")
+        assert "docker.io/library/missing:1" in engine.fails("pull", "missing:1", timeout=120)
+        assert "http://127.0.0.1:5011/" in engine.ok("info", "--format", "{{.RegistryConfig.Mirrors}}")
