@@ -14,7 +14,7 @@ from moby.cli.commands.sources import add_source_flags, settings
 def add(verbs: Any) -> None:
     """The command and its flags."""
     parser = verbs.add_parser("build", help="build the machine of an assembly")
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the assembly")
     parser.add_argument(
         "-f", "--format", action="append", default=[], help="instead of the assembly's outputs"
     )

@@ -16,7 +16,7 @@ from moby.core.errors import InvalidParameter
 def add(verbs: Any) -> None:
     """The command and its flags."""
     parser = verbs.add_parser("test", help="run a machine in qemu and wait for its checks")
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the assembly")
     parser.add_argument("--console", type=Path, metavar="FILE", help="keep what the console shows")
     add_hardware_flags(parser)
     add_source_flags(parser)
