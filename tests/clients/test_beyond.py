@@ -181,3 +181,33 @@ def test_a_port_that_is_taken_changes_nothing(engine: Engine) -> None:
         assert (answer.status_code, answer.json()["message"]) == (400, 'invalid port specification: "x"')
     assert heard(engine, 8125) == b"here\n"
     assert engine.ok("port", "two").splitlines()[0].endswith(":8125")
+
+
+@pytest.mark.parametrize("driver", ["json-file", "local"])
+def test_the_log_of_what_runs_is_emptied(engine: Engine, driver: str) -> None:
+    words = ("busybox", "sh", "-c", "seq 1 3000; while read line; do echo $line; done")
+    engine.ok("run", "-di", "--name", "talker", "--log-driver", driver, "--log-opt", "max-size=10k",
+              "--log-opt", "max-file=3", *words)  # fmt: skip
+    until(lambda: engine.ok("logs", "--tail", "1", "talker") == "3000")
+    with engine.spawn("logs", "-f", "--tail", "0", "talker") as follower:
+        assert moby(engine, "container", "empty-log", "talker") == "talker\n"
+        assert engine.ok("logs", "talker") == ""
+        with engine.spawn("attach", "--sig-proxy=false", "talker", stdin=subprocess.PIPE) as typist:
+            assert typist.stdin is not None
+            typist.stdin.write("after\n")
+            typist.stdin.flush()
+            until(lambda: engine.ok("logs", "talker") == "after")
+        assert follower.stdout is not None
+        assert follower.stdout.readline() == "after\n"
+    engine.ok("stop", "-t", "0", "talker")
+    moby(engine, "container", "empty-log", "talker")
+    assert engine.ok("logs", "talker") == ""
+    engine.ok("start", "talker")
+    until(lambda: engine.ok("logs", "--tail", "1", "talker") == "3000")
+
+
+def test_what_keeps_no_log_has_none_to_empty(engine: Engine) -> None:
+    engine.ok("create", "--name", "mute", "--log-driver", "none", "busybox", "true")
+    answer = engine.raw(b"DELETE /containers/mute/logs HTTP/1.0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.0 501")
+    assert b"does not support emptying" in answer

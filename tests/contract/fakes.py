@@ -243,6 +243,9 @@ class FakeStreams:
         finally:
             self.closed.set()
 
+    async def empty_log(self, name: str) -> None:
+        _known(name)
+
     async def resize(self, name: str, *, height: int, width: int) -> None:
         _known(name)
 

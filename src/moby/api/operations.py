@@ -127,5 +127,6 @@ OPERATIONS: dict[str, Operation] = {
 # What Docker's own engine does not have.
 EXTENSIONS: dict[str, Operation] = {
     "ContainerHistory": Operation("GET", "/containers/removed"),
+    "ContainerLogsDelete": Operation("DELETE", "/containers/{id}/logs"),
 }
 SERVED = OPERATIONS | EXTENSIONS

@@ -108,3 +108,7 @@ class LogDriver(Protocol):
     def reader(self, info: LogInfo) -> LogReader | None:
         """A reader (in the daemon); None if this driver cannot read back."""
         ...
+
+    def empty(self, info: LogInfo) -> bool:
+        """Forget all that was written, also while a writer writes; False if this driver cannot."""
+        return False

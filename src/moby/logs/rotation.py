@@ -52,6 +52,11 @@ class RotatedFile:
     def put(self, block: bytes, entries: Callable[[bytes], Iterable[bytes]]) -> None:
         """Append; `entries` cuts a block where a new file may begin. A full disk loses entries, no more."""
         try:
+            if self._file >= 0 and not os.fstat(self._file).st_nlink:
+                # Somebody has emptied the log by removing its files.
+                os.close(self._file)
+                self._file = -1
+                self._open()
             limit = self._rotation.size
             if limit and self._size + len(block) > limit:
                 for entry in entries(block):
@@ -119,6 +124,13 @@ class RotatedFile:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def remove_files(path: Path) -> None:
+    """Remove every file of a log, the newest last; a writer that has it open begins another."""
+    for older in path.parent.glob(f"{path.name}.[0-9]*"):
+        older.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def _compress(path: str, inode: int) -> None:

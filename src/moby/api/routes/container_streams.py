@@ -55,6 +55,10 @@ class ContainerStreams(Protocol):
         """Raises Conflict or InvalidParameter before calling `takeover`; returns when the stream ended."""
         ...
 
+    async def empty_log(self, name: str) -> None:
+        """Forget its log. Raises Conflict, NotImplemented."""
+        ...
+
     async def resize(self, name: str, *, height: int, width: int) -> None:
         """Set the terminal's size in characters. Raises Conflict if it does not run."""
         ...
@@ -74,6 +78,7 @@ class ContainerStreamRoutes:
             Route("ContainerAttach", self._attach, finishes=True),
             Route("ContainerAttachWebsocket", self._attach_websocket),
             Route("ContainerResize", self._resize),
+            Route("ContainerLogsDelete", self._empty_log, finishes=True),
         ]
 
     async def _wait(self, request: Request) -> StreamResponse:
@@ -159,6 +164,10 @@ class ContainerStreamRoutes:
         if refused is not None:
             raise refused
         return stream.response
+
+    async def _empty_log(self, request: Request) -> StreamResponse:
+        await self._backend.empty_log(request.name)
+        return empty_response()
 
     async def _resize(self, request: Request) -> StreamResponse:
         height, width = request.size("h", "height"), request.size("w", "width")

@@ -22,6 +22,8 @@ def add(verbs: Any) -> None:
     history = below.add_parser("history", help="show containers that were removed in the last hour")
     history.add_argument("container", nargs="?", default="", help="a name, an ID or its beginning")
     history.add_argument("--json", action="store_true", help="print all that is known of them")
+    empty = below.add_parser("empty-log", help="forget a container's log, also while it is written")
+    empty.add_argument("container", help="a name, an ID or its beginning")
     add_options(below.add_parser("update", help="change ports, labels and the log of a container"))
 
 
@@ -32,6 +34,9 @@ def do(chosen: argparse.Namespace) -> str:
     if chosen.below == "history":
         return _history(ask(chosen.host, "GET", "/containers/removed", {"name": chosen.container}), chosen)
     name = quote(chosen.container, safe="")
+    if chosen.below == "empty-log":
+        ask(chosen.host, "DELETE", f"/containers/{name}/logs")
+        return str(chosen.container)
     found = msgspec.json.decode(
         ask(chosen.host, "GET", f"/containers/{name}/json"), type=ContainerInspectResponse
     )

@@ -13,9 +13,12 @@ from moby.engine.config import EngineConfig
 from moby.engine.containers.container import Container
 from moby.engine.containers.record import Record
 from moby.engine.containers.shelf import Shelf
+from moby.host.files import translation
+from moby.host.threads import finishing
 from moby.logs import chain
 from moby.logs.framing import frames, json_lines
 from moby.logs.local_reading import cache_reader
+from moby.logs.rotation import remove_files
 
 _NONE = "none"
 
@@ -78,6 +81,15 @@ class LogDrivers:
             return cache_reader(info)
         raise NotImplemented("configured logging driver does not support reading")
 
+    def empty(self, record: Record) -> None:
+        """Forget what is kept. Raises NotImplemented if the driver cannot, OSError."""
+        info = self.info(record)
+        emptied = self.find(record.host_config.log_config.type).empty(info)
+        if self.cached(record):
+            remove_files(chain.cache_path(info))
+        elif not emptied:
+            raise NotImplemented("configured logging driver does not support emptying")
+
     def find(self, name: str) -> LogDriver:
         """Raises InvalidParameter in dockerd's words."""
         driver = self._drivers.get(name)
@@ -110,6 +122,15 @@ class LogService:
         return bool(container.record.config.tty), self.framed(
             container, request.query, timestamps=request.timestamps, details=request.details
         )
+
+    async def empty(self, name: str) -> None:
+        """Forget a log, also while it is written. Raises NotFound, Conflict, NotImplemented."""
+        container = self._shelf.find(name)
+        async with container.lock:
+            if container.removing or container.record.state.dead:
+                raise Conflict("can not empty the log of a container which is dead or marked for removal")
+            with translation("cannot empty the log"):
+                await finishing(self._drivers.empty, container.record)
 
     def framed(
         self,

@@ -154,6 +154,10 @@ class ContainerStreams:
         """See `LogService.logs`."""
         return await self._logs.logs(name, request)
 
+    async def empty_log(self, name: str) -> None:
+        """See `LogService.empty`."""
+        await self._logs.empty(name)
+
     async def attach(self, name: str, request: AttachRequest, takeover: Takeover) -> None:
         """See `Attacher.attach`."""
         await self._attacher.attach(name, request, takeover)

@@ -15,7 +15,7 @@ from moby.core.logs import LogDriver, LogEntry, LogInfo, LogReader, LogWriter, S
 from moby.logs.lines import LINE_LIMIT, character_end
 from moby.logs.moments import timestamp
 from moby.logs.options import ATTRIBUTE_OPTIONS, attributes, parse_count, parse_flag, parse_human_size
-from moby.logs.rotation import RotatedFile, Rotation
+from moby.logs.rotation import RotatedFile, Rotation, remove_files
 
 _OPTIONS = ATTRIBUTE_OPTIONS | {"max-size", "max-file", "compress"}
 
@@ -51,6 +51,11 @@ class JsonFile(LogDriver):
         from moby.logs.reading import FileReader
 
         return FileReader(log_path(info), JsonLines(), files=_rotation(info.options).files)
+
+    def empty(self, info: LogInfo) -> bool:
+        """See `LogDriver.empty`."""
+        remove_files(log_path(info))
+        return True
 
 
 def log_path(info: LogInfo) -> Path:

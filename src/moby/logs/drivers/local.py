@@ -8,6 +8,7 @@ from pathlib import Path
 from moby.core.errors import InvalidParameter
 from moby.core.logs import LogDriver, LogInfo, LogReader, LogWriter
 from moby.logs import local_log
+from moby.logs.rotation import remove_files
 
 
 class LocalFile(LogDriver):
@@ -31,6 +32,11 @@ class LocalFile(LogDriver):
         from moby.logs.local_reading import local_reader
 
         return local_reader(_path(info), info.options)
+
+    def empty(self, info: LogInfo) -> bool:
+        """See `LogDriver.empty`."""
+        remove_files(_path(info))
+        return True
 
 
 def _path(info: LogInfo) -> Path:
