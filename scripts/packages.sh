@@ -40,6 +40,12 @@ need mkfs.vfat dosfstools
 need xorriso xorriso
 need sfdisk fdisk
 need depmod kmod
+need fakeroot fakeroot
+need grub-mkimage grub-common
+if [ "$(dpkg --print-architecture)" = amd64 ]; then
+    need_package grub-pc-bin
+    need_package grub-efi-amd64-bin
+fi
 need_package busybox-static
 ldconfig -p 2> /dev/null | grep -q libnftables.so.1 || [ -n "$(ls /usr/lib/*/libnftables.so.1 2> /dev/null)" ] || wanted="$wanted libnftables1"
 python3 -c 'import ensurepip, venv' 2> /dev/null || wanted="$wanted python3-venv"
