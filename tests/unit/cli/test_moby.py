@@ -25,6 +25,11 @@ def test_what_can_be_asked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert capsys.readouterr().out == f"{tmp_path}/a.yml: 11 components, 0 images\n"
 
 
+ENDS = (
+    ".tar", "-kernel", "-initrd.img", "-cmdline", "-initrd.tar", "-sbom.spdx.json", "-sbom.cdx.json", "-provenance.json",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(("text", "said"), [
     ("engine:\n  log: x\n", "moby: a.yml:2: engine.log: unknown key 'log' (did you mean 'logs'?)"),
     ("engine:\n  logs: [none, nun]\n", "moby: a.yml:2: engine.logs: no logs component named 'nun'"),
@@ -67,13 +72,10 @@ def test_a_machine_is_built_from_an_archive_beside_its_assembly(
         finally:
             os.umask(before)
         files = sorted((tmp_path / folder).iterdir())
-        assert capsys.readouterr().out.split() == [
-            str(tmp_path / folder / f"a{end}")
-            for end in (".tar", "-kernel", "-initrd.img", "-cmdline", "-initrd.tar")
-        ]
+        assert capsys.readouterr().out.split() == [str(tmp_path / folder / f"a{end}") for end in ENDS]
         sums.append([(path.name, path.stat().st_mode, path.read_bytes()) for path in files])
     assert sums[0] == sums[1]
-    assert len(sums[0]) == 5
+    assert len(sums[0]) == 8
     assert (tmp_path / "one" / "a-kernel").read_bytes() == b"bzImage"
     assert (tmp_path / "one" / "a-initrd.img").read_bytes().startswith(b"\x1f\x8b\x08\0\0\0\0\0")
 
