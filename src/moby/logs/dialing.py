@@ -115,12 +115,6 @@ def gone(connection: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def local_address(connection: socket.socket) -> str:
-    """Our end, as Go shows it."""
-    host, port = connection.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def close(connection: socket.socket | None) -> None:
     """Close, after what was sent, if there is one."""
     if connection is not None:

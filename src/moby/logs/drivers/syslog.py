@@ -19,7 +19,6 @@ from moby.logs.dialing import (
     dial_unix,
     gone,
     host_port,
-    local_address,
     parse_url,
 )
 from moby.logs.lines import LineWriter, Message, joined
@@ -167,9 +166,7 @@ class SyslogWriter(LineWriter):
                 return dial_unix(self._host, stream=self._scheme == "unix")
             case scheme:
                 network = "udp" if scheme == "udp" else "tcp"
-                connection = dial(network, self._host, self._port, self._tls)
-                self._ours = local_address(connection)
-                return connection
+                return dial(network, self._host, self._port, self._tls)
 
     def send(self, messages: list[Message]) -> None:
         """See `LineWriter.send`: datagrams one by one, of a stream as many as there are at once."""
