@@ -145,7 +145,7 @@ def test_without_an_address_it_goes_to_this_host(tmp_path: Path, monkeypatch: py
     ({"syslog_address": "http://x"}, "unsupported scheme: 'http'"),
     ({"syslog_address": "unix:///nowhere/log"}, "stat /nowhere/log: no such file or directory"),
     ({"syslog_address": "127.0.0.1:514"}, 'parse "127.0.0.1:514": first path segment in URL cannot contain colon'),
-    ({"syslog_address": "udp://a:b"}, "address b: invalid port"),
+    ({"syslog_address": "udp://a:b"}, 'parse "udp://a:b": invalid port ":b" after host'),
     ({"syslog_facility": "local8"}, "invalid syslog facility"),
     ({"syslog_facility": "24"}, "invalid syslog facility"),
     ({"syslog_format": "rfc1"}, "Invalid syslog format"),
