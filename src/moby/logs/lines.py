@@ -10,6 +10,7 @@ from moby.core.logs import LogWriter, Stream
 
 LINE_LIMIT = 16 << 10
 _TOGETHER = 32 << 10
+_SLICE = 64 << 10
 
 
 class Partial(NamedTuple):
@@ -149,6 +150,13 @@ def joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
             held, size = [], 0
     if held:
         yield b"".join(held)
+
+
+def slices(data: bytes) -> list[bytes]:
+    """A chunk in pieces: many objects are made of each, and not of a megabyte at once."""
+    if len(data) <= _SLICE:
+        return [data]
+    return [data[start : start + _SLICE] for start in range(0, len(data), _SLICE)]
 
 
 def character_end(data: bytes, limit: int) -> int:

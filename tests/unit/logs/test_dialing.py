@@ -47,7 +47,12 @@ def test_what_is_no_host_and_port(authority: str) -> None:
         host_port(authority)
 
 
-def test_a_name_that_nobody_has() -> None:
+def test_a_name_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lookup(*_: object, **__: object) -> None:
+        """Nobody is known."""
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
     with pytest.raises(Unreachable, match=r"dial tcp: lookup nowhere\.invalid: no such host"):
         dial("tcp", "nowhere.invalid", 1)
 
