@@ -15,9 +15,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from moby.core.errors import MobyError
+from moby.core.errors import MobyError, System
 from moby.core.logs import LogDriver
 from moby.logs.chain import open_writer
 from moby.monitor.process import MonitorProcess, settle
@@ -50,7 +50,7 @@ _LONELY_S = 5.0
 class ForkServer:
     """Serves one daemon at a time; a second one is told so and sent away."""
 
-    def __init__(self, directory: str, drivers: Mapping[str, LogDriver]) -> None:
+    def __init__(self, directory: str, drivers: Drivers) -> None:
         self._directory = directory
         self._drivers = drivers
         self._listener = self._listen(os.path.join(directory, "server.sock"))
@@ -163,6 +163,10 @@ class ForkServer:
         self._held.clear()
 
     def _spawn(self, request: MonitorRequest) -> tuple[Message, list[int]]:
+        try:
+            driver = self._drivers.find(request.log_driver)
+        except System as error:
+            return Failed(error.message), []
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             pid = os.fork()
@@ -171,18 +175,20 @@ class ForkServer:
             theirs.close()
             return Failed(f"cannot fork a monitor: {error}"), []
         if pid == 0:
-            self._become_monitor(request, theirs)
+            self._become_monitor(request, theirs, driver)
         theirs.close()
         self._monitors[pid] = request.id
         return Spawned(pid), [ours.detach()]
 
-    def _become_monitor(self, request: MonitorRequest, control: socket.socket) -> None:
+    def _become_monitor(
+        self, request: MonitorRequest, control: socket.socket, driver: LogDriver | None
+    ) -> None:
         """Never returns."""
         code = 1
         try:
             signal.set_wakeup_fd(-1)
             settle({control.fileno()})
-            _live(request, control, self._drivers, self._directory)
+            _live(request, control, driver, self._directory)
             code = 0
         except (OSError, MobyError) as error:
             with contextlib.suppress(OSError):
@@ -214,10 +220,7 @@ def _closed(connection: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def _live(
-    request: MonitorRequest, control: socket.socket, drivers: Mapping[str, LogDriver], directory: str
-) -> None:
-    driver = drivers.get(request.log_driver)
+def _live(request: MonitorRequest, control: socket.socket, driver: LogDriver | None, directory: str) -> None:
     if driver is None and request.log_driver:
         raise MobyError(f"logger: no log driver named '{request.log_driver}' is registered")
     fifos = Fifos(request)
@@ -230,14 +233,26 @@ def _live(
     MonitorProcess(request, fifos, log, control, os.path.join(directory, f"{request.id}.sock")).run()
 
 
-def load_drivers(targets: Sequence[str]) -> dict[str, LogDriver]:
-    """Log drivers from `NAME=MODULE:ATTRIBUTE`."""
-    found: dict[str, LogDriver] = {}
-    for target in targets:
-        name, _, where = target.partition("=")
-        module, _, attribute = where.partition(":")
-        found[name] = getattr(importlib.import_module(module), attribute)()
-    return found
+class Drivers:
+    """The log drivers, from `NAME=MODULE:ATTRIBUTE`; each is loaded when a first container wants it.
+
+    It is loaded here and not in the monitor, so that monitors share it.
+    """
+
+    def __init__(self, targets: Sequence[str]) -> None:
+        self._targets = dict(target.partition("=")[::2] for target in targets)
+        self._loaded: dict[str, LogDriver] = {}
+
+    def find(self, name: str) -> LogDriver | None:
+        """None if there is no such driver, or none is wanted. Raises System if it cannot be loaded."""
+        if name not in self._loaded and name in self._targets:
+            module, _, attribute = self._targets[name].partition(":")
+            try:
+                self._loaded[name] = getattr(importlib.import_module(module), attribute)()
+            except Exception as error:  # a driver of others' must not take the fork server along
+                raise System(f"cannot load the log driver {name}: {error}") from error
+            gc.freeze()
+        return self._loaded.get(name)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -246,7 +261,10 @@ def main(arguments: Sequence[str]) -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o077)
-    server = ForkServer(directory, load_drivers(targets))
+    drivers = Drivers(targets)
+    # Nearly every container has this one.
+    drivers.find("json-file")
+    server = ForkServer(directory, drivers)
     gc.collect()
     gc.freeze()
     gc.disable()
