@@ -46,7 +46,7 @@ from moby.images.documents import (
 from moby.images.jobs import Report, first_error
 from moby.images.registry.client import Registries, Repository
 from moby.images.sources import remember_source, source_label
-from moby.images.unpack import Chains, Locks, Tap, snapshot_label
+from moby.images.unpack import Chains, Layers, Locks, Tap
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +73,10 @@ class PullRequest:
 class Puller:
     """Pulls images into a store."""
 
-    def __init__(self, store: ImageStore, registries: Registries, chains: Chains | None = None) -> None:
+    def __init__(self, store: ImageStore, registries: Registries, chains: Layers | None = None) -> None:
         self._store = store
         self._registries = registries
-        self._chains = chains or Chains(store)
+        self._chains: Layers = chains or Chains(store)
         self._blobs = Locks()
 
     async def tags(self, request: PullRequest) -> list[str]:
@@ -137,7 +137,7 @@ class Puller:
             raise NotFound(f'failed to resolve reference "{reference}": {reference}: not found') from error
         except (System, Unavailable) as error:
             raise type(error)(f'failed to resolve reference "{reference}": {error.message}') from error
-        fetch = _Fetch(self._store, repository, report, self._blobs, self._registries.downloads)
+        fetch = _Fetch(self._store, repository, report, self._blobs, self._registries.downloads, self._chains)
         document = await fetch.keep_document(target, data)
         platform = request.platform or host_platform()
         chosen, manifest = target, document
@@ -219,12 +219,14 @@ class _Fetch:
         report: Report,
         locks: Locks,
         places: asyncio.Semaphore,
+        chains: Layers,
     ) -> None:
         self._store = store
         self._repository = repository
         self.report = report
         self._locks = locks
         self._places = places
+        self._chains = chains
         self.silent = False
         self._labels = source_label(repository.reference)
 
@@ -253,8 +255,8 @@ class _Fetch:
             raise InvalidParameter(f"image configuration is larger than {CONFIG_LIMIT} bytes")
         await self.blob(descriptor)
         image = read_image(await self._store.content.read(descriptor.digest))
-        if image.chain:
-            await self._store.content.label(descriptor.digest, snapshot_label(self._store, image.chain))
+        if labels := self._chains.labels(image.chain):
+            await self._store.content.label(descriptor.digest, labels)
         return image
 
     async def everything(self, descriptor: Descriptor) -> None:
