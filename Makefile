@@ -5,11 +5,11 @@ BIN    := $(VENV)/bin
 RUN    ?= $(CURDIR)/.run
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTEST := $(BIN)/python -m pytest
-ROOTED := $(SUDO) env MOBY_REQUIRE="$${MOBY_REQUIRE-containerd,kernel,registry,clients}" $(PYTEST) -p no:cacheprovider
+ROOTED := $(SUDO) env MOBY_REQUIRE="$${MOBY_REQUIRE-containerd,kernel,registry,clients,boots}" $(PYTEST) -p no:cacheprovider
 PROTOS := $(shell find src -name '*.proto' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test unit contract integration clients storm check format bench lock clean
+.PHONY: help setup up down test unit contract integration boots clients storm check format bench lock clean
 
 help: ## Say what the targets do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ contract: setup ## Each route against the Engine API's definition
 integration: setup ## Against the real kernel, containerd and registry (root)
 	@$(SUDO) scripts/cgroups.sh
 	$(ROOTED) tests/integration
+
+boots: setup ## Machines of real components, booted in qemu
+	$(PYTEST) -p no:cacheprovider tests/integration/machine
 
 clients: setup ## A whole engine, driven by the docker CLI and docker-py (root)
 	@$(SUDO) scripts/cgroups.sh

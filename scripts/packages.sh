@@ -24,6 +24,8 @@ need docker docker.io
 need dockerd docker.io
 need docker-registry docker-registry
 need tini tini
+need skopeo skopeo
+need umoci umoci
 need ip iproute2
 need iptables iptables
 need mkfs.ext4 e2fsprogs
@@ -38,6 +40,12 @@ need mkfs.vfat dosfstools
 need xorriso xorriso
 need sfdisk fdisk
 need depmod kmod
+need fakeroot fakeroot
+need grub-mkimage grub-common
+if [ "$(dpkg --print-architecture)" = amd64 ]; then
+    need_package grub-pc-bin
+    need_package grub-efi-amd64-bin
+fi
 need_package busybox-static
 ldconfig -p 2> /dev/null | grep -q libnftables.so.1 || [ -n "$(ls /usr/lib/*/libnftables.so.1 2> /dev/null)" ] || wanted="$wanted libnftables1"
 python3 -c 'import ensurepip, venv' 2> /dev/null || wanted="$wanted python3-venv"

@@ -27,19 +27,20 @@ class Result:
 async def run(
     argv: Sequence[str],
     *,
-    stdin: bytes | None = None,
+    stdin: bytes | Path | None = None,
     limit_s: float = 60.0,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Result:
-    """Run a program to its end. Raises NotFound if there is none, System if it takes too long.
+    """Run a program to its end; it reads bytes or a file. Raises NotFound if there is none, System if late.
 
     Cancellation: the program is killed and reaped; what it had done by then stays.
     """
+    source = stdin.open("rb") if isinstance(stdin, Path) else None
     try:
         child = await asyncio.create_subprocess_exec(
             *argv,
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdin=source or (subprocess.DEVNULL if stdin is None else subprocess.PIPE),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=None if env is None else dict(env),
@@ -49,9 +50,12 @@ async def run(
         raise NotFound(f"{argv[0]}: no such program") from error
     except OSError as error:
         raise System(f"cannot run {argv[0]}: {(error.strerror or '').lower()}") from error
+    finally:
+        if source is not None:
+            source.close()
     try:
         async with asyncio.timeout(limit_s):
-            out, err = await child.communicate(stdin)
+            out, err = await child.communicate(stdin if isinstance(stdin, bytes) else None)
     except TimeoutError as error:
         raise System(f"{argv[0]} did not end within {limit_s:g} s") from error
     finally:

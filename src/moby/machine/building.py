@@ -17,14 +17,18 @@ from moby.images.registry.settings import RegistryConfig
 from moby.machine.cache import Image, ImageCache
 from moby.machine.components import Library
 from moby.machine.formats import DEFAULT, check_format, writer
-from moby.machine.job import Job, scratch_folder
+from moby.machine.image_roots import image_tree
+from moby.machine.inventory import software
+from moby.machine.job import Job, scratch_folder, write_chunks, written
 from moby.machine.lock import NAME as LOCK_NAME
 from moby.machine.lock import read_lock
+from moby.machine.provenance import statement
 from moby.machine.pulling import Fetcher
 from moby.machine.recipes import library
 from moby.machine.resolving import Sources, resolve
 from moby.machine.rootfs import Parts, root_tree
 from moby.machine.rules import check_machine
+from moby.machine.sbom import Contents, cyclonedx, spdx
 
 Tell = Callable[[str], None]
 
@@ -93,37 +97,65 @@ async def find_images(
         return cache, await resolve(assembly, sources)
 
 
-async def build(
-    path: Path,
-    name: str,
-    folder: Path,
-    settings: Settings,
-    *,
-    formats: Sequence[str] = (),
-    tell: Tell = print,
-) -> list[Path]:
-    """Build the machine of an assembly; the files that were written. `formats` are instead of its outputs.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to build: `formats` instead of the assembly's outputs; `papers` tell what is in the machine."""
+
+    path: Path
+    name: str
+    folder: Path
+    formats: Sequence[str] = ()
+    papers: bool = True
+
+
+async def build(order: Order, settings: Settings, tell: Tell = lambda _step: None) -> list[Path]:
+    """Build the machine of an assembly; the files that were written.
 
     Raises MobyError. What fails or is cancelled leaves no half-written file.
     """
+    path = order.path
     assembly = read_machine(path)
     when = moment()
-    outputs = [Output(each) for each in formats] or list(assembly.machine.outputs) or [Output(DEFAULT)]
+    outputs = [Output(each) for each in order.formats] or list(assembly.machine.outputs) or [Output(DEFAULT)]
     writers = [writer(output.format) for output in outputs]
+    platform = settings.platform or host_platform()
     tell("images")
     cache, images = await find_images(path, assembly, settings, tell)
     tell("root file system")
-    parts = Parts(assembly, images, cache, path.resolve().parent)
-    tree = await finishing(root_tree, parts)
+    tree = await finishing(root_tree, Parts(assembly, images, cache, path.resolve().parent))
     found: list[Path] = []
-    with scratch_folder(folder) as scratch:
-        job = Job(tree, name, folder, scratch, when)
-        for output, write in zip(outputs, writers, strict=True):
+    with scratch_folder(order.folder) as scratch:
+        job = Job(tree, order.name, order.folder, scratch, when, platform=platform)
+        for index, (output, write) in enumerate(zip(outputs, writers, strict=True)):
             tell(output.format)
+            own = scratch / str(index)
+            own.mkdir()
             try:
-                found += await write(replace(job, options=output))
+                found += await write(replace(job, options=output, scratch=own))
             except MobyError as error:
-                raise type(error)(
-                    f"{assembly.name}: {output.format}: {error.message}", hint=error.hint
-                ) from error
+                where = f"{assembly.name}: {output.format}"
+                raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
+    if order.papers:
+        formats = [output.format for output in outputs]
+        stated = await finishing(statement, assembly, path, images, set(found), formats, platform, when)
+        found += await finishing(_papers, order, cache, images, stated, when)
+    return list(dict.fromkeys(found))
+
+
+def _papers(
+    order: Order, cache: ImageCache, images: dict[str, Image], stated: bytes, when: int
+) -> list[Path]:
+    """Bills of materials and provenance, beside the machine."""
+    listed = {name: (image, software(image_tree(cache, image))) for name, image in images.items()}
+    contents = Contents(order.name, listed, when)
+    found = []
+    for end, data in (
+        ("sbom.spdx.json", spdx(contents)),
+        ("sbom.cdx.json", cyclonedx(contents)),
+        ("provenance.json", stated),
+    ):
+        target = order.folder / f"{order.name}-{end}"
+        with written(target) as path:
+            write_chunks(path, [data])
+        found.append(target)
     return found

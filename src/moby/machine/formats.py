@@ -18,6 +18,20 @@ FORMATS: dict[str, str] = {
     "tar": "moby.machine.outputs.tar:write",
     "kernel+initrd": "moby.machine.outputs.kernel_initrd:write",
     "tar-kernel-initrd": "moby.machine.outputs.tar_kernel_initrd:write",
+    "kernel+squashfs": "moby.machine.outputs.kernel_squashfs:write",
+    "kernel+erofs": "moby.machine.outputs.kernel_erofs:write",
+    "iso-bios": "moby.machine.outputs.iso:write_bios",
+    "iso-efi": "moby.machine.outputs.iso:write_efi",
+    "raw-bios": "moby.machine.outputs.raw:write_bios",
+    "raw-efi": "moby.machine.outputs.raw:write_efi",
+    "qcow2-bios": "moby.machine.outputs.qcow2:write_bios",
+    "qcow2-efi": "moby.machine.outputs.qcow2:write_efi",
+    "vmdk": "moby.machine.outputs.vmdk:write",
+    "vhd": "moby.machine.outputs.vhd:write_fixed",
+    "dynamic-vhd": "moby.machine.outputs.vhd:write_dynamic",
+    "gcp": "moby.machine.outputs.gcp:write",
+    "aws": "moby.machine.outputs.aws:write",
+    "oci": "moby.machine.outputs.oci:write",
 }
 
 

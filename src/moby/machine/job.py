@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from moby.core.errors import InvalidParameter
+from moby.core.platform import Platform, host_platform
 from moby.framework.machine import Output
 from moby.host.files import translation
 from moby.machine.rootfs import CMDLINE, KERNEL, UCODE
@@ -27,6 +28,7 @@ class Job:
     scratch: Path
     moment: int = 0
     options: Output = field(default_factory=lambda: Output(""))
+    platform: Platform = field(default_factory=host_platform)
 
     @property
     def cmdline(self) -> str:

@@ -19,10 +19,15 @@ def test_what_can_be_asked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert run(["schema"]) == 0
     assert "EngineSection" in json.loads(capsys.readouterr().out)["$defs"]
     assert run(["components"]) == 0
-    assert "logs: fluentd, gelf, journald, json-file" in capsys.readouterr().out
+    assert "logs: awslogs, fluentd, gelf, journald, json-file" in capsys.readouterr().out
     (tmp_path / "a.yml").write_text("engine: {logs: [none]}\n")
     assert run(["check", str(tmp_path / "a.yml")]) == 0
     assert capsys.readouterr().out == f"{tmp_path}/a.yml: 11 components, 0 images\n"
+
+
+ENDS = (
+    ".tar", "-kernel", "-initrd.img", "-cmdline", "-initrd.tar", "-sbom.spdx.json", "-sbom.cdx.json", "-provenance.json",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "said"), [
@@ -67,13 +72,10 @@ def test_a_machine_is_built_from_an_archive_beside_its_assembly(
         finally:
             os.umask(before)
         files = sorted((tmp_path / folder).iterdir())
-        assert capsys.readouterr().out.split() == [
-            str(tmp_path / folder / f"a{end}")
-            for end in (".tar", "-kernel", "-initrd.img", "-cmdline", "-initrd.tar")
-        ]
+        assert capsys.readouterr().out.split() == [str(tmp_path / folder / f"a{end}") for end in ENDS]
         sums.append([(path.name, path.stat().st_mode, path.read_bytes()) for path in files])
     assert sums[0] == sums[1]
-    assert len(sums[0]) == 5
+    assert len(sums[0]) == 8
     assert (tmp_path / "one" / "a-kernel").read_bytes() == b"bzImage"
     assert (tmp_path / "one" / "a-initrd.img").read_bytes().startswith(b"\x1f\x8b\x08\0\0\0\0\0")
 

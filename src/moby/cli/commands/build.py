@@ -14,7 +14,7 @@ from moby.cli.commands.sources import add_source_flags, settings
 def add(verbs: Any) -> None:
     """The command and its flags."""
     parser = verbs.add_parser("build", help="build the machine of an assembly")
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the assembly")
     parser.add_argument(
         "-f", "--format", action="append", default=[], help="instead of the assembly's outputs"
     )
@@ -22,18 +22,19 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path(), metavar="DIR", help="where they go (here)"
     )
+    parser.add_argument("--no-sbom", action="store_true", help="no bill of materials and no provenance")
     parser.add_argument("-q", "--quiet", action="store_true", help="do not tell of the steps")
     add_source_flags(parser)
 
 
 def do(chosen: argparse.Namespace) -> str:
     """Build; the paths that were written, one a line."""
-    from moby.machine.building import build
+    from moby.machine.building import Order, build
 
     def tell(step: str) -> None:
         if not chosen.quiet:
             print(f"moby: {step}", file=sys.stderr)
 
     name = chosen.name or chosen.file.stem
-    made = build(chosen.file, name, chosen.output, settings(chosen), formats=chosen.format, tell=tell)
-    return "\n".join(str(path) for path in asyncio.run(made))
+    order = Order(chosen.file, name, chosen.output, chosen.format, papers=not chosen.no_sbom)
+    return "\n".join(str(path) for path in asyncio.run(build(order, settings(chosen), tell)))

@@ -14,7 +14,7 @@ from moby.cli.commands.sources import add_source_flags, settings
 def add(verbs: Any) -> None:
     """The command and its flags."""
     parser = verbs.add_parser("lock", help="write moby.lock: pin every image of assemblies by its digest")
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="the assemblies")
     add_source_flags(parser)
 
 

@@ -47,7 +47,7 @@ async def _run(chosen: argparse.Namespace) -> None:
 
     from moby.core.platform import host_platform
     from moby.host.process import running
-    from moby.machine.building import build
+    from moby.machine.building import Order, build
     from moby.machine.job import scratch_folder
     from moby.machine.runners.qemu import (
         Hardware,
@@ -71,7 +71,8 @@ async def _run(chosen: argparse.Namespace) -> None:
         if prefix.suffix in (".yml", ".yaml"):
             prefix = scratch / prefix.stem
             step = lambda text: print(f"moby: {text}", file=sys.stderr)  # noqa: E731
-            await build(chosen.machine, prefix.name, scratch, asked, formats=["kernel+initrd"], tell=step)
+            order = Order(chosen.machine, prefix.name, scratch, ["kernel+initrd"], papers=False)
+            await build(order, asked, step)
         boot = prefix_boot(prefix)
         boot = replace(boot, cmdline=f"{boot.cmdline} {chosen.append}".strip(), disks=disks)
         async with running(command(boot, hardware)) as machine:

@@ -16,7 +16,7 @@ from moby.core.errors import InvalidParameter
 def add(verbs: Any) -> None:
     """The command and its flags."""
     parser = verbs.add_parser("test", help="run a machine in qemu and wait for its checks")
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the assembly")
     parser.add_argument("--console", type=Path, metavar="FILE", help="keep what the console shows")
     add_hardware_flags(parser)
     add_source_flags(parser)
@@ -30,7 +30,7 @@ def do(chosen: argparse.Namespace) -> str:
 
 async def _test(chosen: argparse.Namespace) -> int:
     from moby.core.platform import host_platform
-    from moby.machine.building import build, read_machine
+    from moby.machine.building import Order, build, read_machine
     from moby.machine.checking import run_checks
     from moby.machine.job import scratch_folder
     from moby.machine.runners.qemu import Hardware, choose_accel, prefix_boot
@@ -46,7 +46,8 @@ async def _test(chosen: argparse.Namespace) -> int:
     platform = asked.platform or host_platform()
     accel = await choose_accel(chosen.accel, platform)
     with scratch_folder(asked.cache / "run") as scratch:
-        await build(chosen.file, "machine", scratch, asked, formats=["kernel+initrd"], tell=tell)
+        order = Order(chosen.file, "machine", scratch, ["kernel+initrd"], papers=False)
+        await build(order, asked, tell)
         log = chosen.console or scratch / "console"
         hardware = Hardware(chosen.memory, chosen.cpus, accel=accel, platform=platform)
         await run_checks(prefix_boot(scratch / "machine"), hardware, checks, log, tell)

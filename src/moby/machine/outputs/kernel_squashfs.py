@@ -1,0 +1,37 @@
+"""This file is about a machine as kernel and read-only root disk: `NAME-kernel`, `NAME-squashfs.img`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from moby.host.threads import finishing
+from moby.machine.job import Job, write_chunks, written
+from moby.machine.native import native
+from moby.machine.streams import tar_stream
+
+
+async def write(job: Job) -> list[Path]:
+    """Write it: the kernel is started with `root=` for the disk it is on. Raises MobyError."""
+    kernel = job.kernel()
+    plain = job.scratch / "root.tar"
+    await finishing(write_chunks, plain, tar_stream(job.root(), job.moment))
+    disk = job.folder / f"{job.name}-squashfs.img"
+    dated = str(job.moment)
+    with written(disk) as path:
+        await native(
+            "sqfstar",
+            "-quiet",
+            "-no-progress",
+            "-comp", "zstd",
+            "-mkfs-time", dated,
+            "-all-time", dated,
+            path,
+            stdin=plain,
+        )  # fmt: skip
+    found = [disk]
+    for suffix, chunks in (("kernel", kernel.chunks()), ("cmdline", iter([job.cmdline.encode()]))):
+        target = job.folder / f"{job.name}-{suffix}"
+        with written(target) as path:
+            await finishing(write_chunks, path, chunks)
+        found.append(target)
+    return found

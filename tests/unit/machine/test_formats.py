@@ -1,0 +1,183 @@
+"""Every form that a machine is written in: whole, the same bytes each time, and what it should be."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from moby.core.errors import InvalidParameter, MobyError, NotFound
+from moby.core.platform import Platform
+from moby.framework.machine import Output
+from moby.machine import native
+from moby.machine.archives import take_in
+from moby.machine.cache import ImageCache
+from moby.machine.formats import FORMATS, check_format, writer
+from moby.machine.grub import FOLDER
+from moby.machine.image_roots import image_tree
+from moby.machine.job import Job, scratch_folder
+from moby.machine.rootfs import CMDLINE, KERNEL
+from moby.machine.tree import Node, Tree
+
+AMD64 = Platform("amd64", "linux")
+# What each needs beside the standard library.
+TOOLS = {
+    "kernel+squashfs": ["sqfstar"],
+    "kernel+erofs": ["mkfs.erofs", "fakeroot"],
+    "iso-bios": ["xorriso", "grub-mkimage"],
+    "iso-efi": ["xorriso", "grub-mkimage", "mkfs.vfat", "mcopy"],
+} | {
+    name: ["sfdisk", "grub-mkimage", "mkfs.vfat", "mcopy", "qemu-img"]
+    for name in ("raw-bios", "raw-efi", "qcow2-bios", "qcow2-efi", "vmdk", "vhd", "dynamic-vhd", "gcp", "aws")
+}
+
+
+def needed(name: str) -> None:
+    """Skips unless everything is there that a form needs."""
+    try:
+        for tool in TOOLS.get(name, []):
+            native.program(tool)
+    except NotFound as error:
+        pytest.skip(f"{error.message}: {error.hint}")
+    target = "x86_64-efi" if "efi" in name else "i386-pc"
+    if "grub-mkimage" in TOOLS.get(name, []) and not (FOLDER / target).is_dir():
+        pytest.skip(f"GRUB for {target} is not installed")
+
+
+def root() -> Tree:
+    tree = Tree()
+    tree.put(KERNEL, Node(content=b"MZ kernel" * 1000))
+    tree.put(CMDLINE, Node(content=b"console=ttyS0 quiet='a b'"))
+    ping = Node(
+        mode=0o755, uid=5, gid=6, content=b"ping", attributes={"security.capability": b"\1\0\0\2" + bytes(16)}
+    )
+    tree.put("bin/ping", ping)
+    tree.put("bin/pong", ping)
+    tree.put("etc/link", Node("symlink", 0o777, target="../bin/ping"))
+    tree.put("dev/null", Node("char", 0o666, device=(1, 3)))
+    tree.put("srv", Node("directory", 0o1777, 7, 8))
+    return tree
+
+
+async def made(name: str, folder: Path, base: str = "machine", **options: str) -> list[Path]:
+    with scratch_folder(folder) as scratch:
+        job = Job(root(), base, folder, scratch, 86400, Output(name, **options), AMD64)  # type: ignore[arg-type]
+        return await writer(name)(job)
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in ("gcp", "aws")])
+async def test_a_form_is_the_same_bytes_wherever_and_whenever(name: str, tmp_path: Path) -> None:
+    needed(name)
+    found = []
+    for folder, umask in (("one", 0o022), ("another", 0o077)):
+        before = os.umask(umask)
+        try:
+            paths = await made(name, tmp_path / folder)
+        finally:
+            os.umask(before)
+        assert sorted((tmp_path / folder).iterdir()) == sorted(paths)
+        assert {path.stat().st_mode & 0o777 for path in paths} == {0o644}
+        found.append({path.name: path.read_bytes() for path in paths})
+        # Two seconds are what FAT's clock counts.
+        time.sleep(2.1 if umask == 0o022 and "-" in name else 0)
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("name", ["raw-bios", "raw-efi"])
+async def test_a_disk_has_one_partition_with_all_that_boots(name: str, tmp_path: Path) -> None:
+    needed(name)
+    [disk] = await made(name, tmp_path, size="64M")
+    assert disk.stat().st_size == 64 << 20
+    table = subprocess.run(
+        [native.program("sfdisk"), "-d", disk], capture_output=True, text=True, check=True
+    ).stdout
+    assert "start=        2048" in table
+    assert ("label: gpt" if name == "raw-efi" else "label: dos") in table
+    part = f"{disk}@@{2048 * 512}"
+    listed = subprocess.run(
+        ["mdir", "-b", "-/", "-i", part, "::"], capture_output=True, text=True, check=True
+    ).stdout
+    assert {"::/kernel", "::/initrd.img"} <= set(listed.split())
+    assert ("::/EFI/BOOT/BOOTX64.EFI" in listed) == (name == "raw-efi")
+    with disk.open("rb") as file:
+        start = file.read(1024)
+    assert start[510:512] == b"\x55\xaa"
+    if name == "raw-bios":
+        assert struct.unpack_from("<Q", start, 0x5C)[0] == 1
+        assert struct.unpack_from("<QHH", start, 1024 - 12)[0] == 2
+
+
+async def test_a_disk_that_is_too_small_is_told(tmp_path: Path) -> None:
+    needed("raw-bios")
+    with pytest.raises(InvalidParameter, match="its disk has 2M"):
+        await made("raw-bios", tmp_path, size="2M")
+    with pytest.raises(InvalidParameter, match="'x' is no size"):
+        await made("raw-bios", tmp_path, size="x")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_googles_archive_holds_a_disk_of_whole_gigabytes(tmp_path: Path) -> None:
+    needed("gcp")
+    [path] = await made("gcp", tmp_path, size="100M")
+    with tarfile.open(path, "r:gz") as archive:
+        [member] = archive.getmembers()
+    assert (member.name, member.size, member.mtime) == ("disk.raw", 1 << 30, 86400)
+
+
+async def test_a_root_for_a_read_only_disk_keeps_owners_devices_and_capabilities(tmp_path: Path) -> None:
+    needed("kernel+squashfs")
+    disk = (await made("kernel+squashfs", tmp_path))[0]
+    listed = subprocess.run(["unsquashfs", "-lln", disk], capture_output=True, text=True, check=True).stdout
+    assert "crw-rw-rw- 0/0" in listed
+    assert "drwxrwxrwt 7/8" in listed
+    assert "5/6" in listed
+
+
+async def test_an_image_of_a_container_is_one_that_others_read(tmp_path: Path) -> None:
+    [path] = await made("oci", tmp_path)
+    cache = ImageCache(tmp_path / "cache")
+    [(name, target)] = take_in(cache, path)
+    assert name == "docker.io/library/machine:latest"
+    tree = image_tree(cache, cache.image(target, AMD64))
+    ping = tree.get("bin/ping")
+    assert ping is not None
+    assert ping is tree.get("bin/pong")
+    assert ping.attributes["security.capability"] == b"\1\0\0\2" + bytes(16)
+    assert KERNEL not in tree
+
+
+async def test_a_tool_that_is_missing_is_named_with_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_given, **_more: None)
+    with pytest.raises(NotFound, match="sqfstar is not installed") as error:
+        await made("kernel+squashfs", tmp_path)
+    assert error.value.hint == "apt-get install squashfs-tools"
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_tool_that_fails_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    failing = tmp_path / "bin" / "sqfstar"
+    failing.write_text("#!/bin/sh\necho 'no room' >&2\nexit 1\n")
+    failing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "machine-squashfs.img").write_text("old")
+    with pytest.raises(MobyError, match="sqfstar: no room"):
+        await made("kernel+squashfs", out)
+    assert [(path.name, path.read_text()) for path in out.iterdir()] == [("machine-squashfs.img", "old")]
+
+
+def test_what_is_no_form_is_told_with_those_that_are() -> None:
+    with pytest.raises(InvalidParameter, match=r"no output format 'iso' \(did you mean") as error:
+        check_format("iso")
+    assert "raw-efi" in str(error.value.hint)

@@ -1,0 +1,11 @@
+"""What GRUB is told."""
+
+from __future__ import annotations
+
+from moby.machine.grub import configuration
+
+
+def test_words_of_the_command_line_stay_what_they_are() -> None:
+    assert configuration("console=ttyS0 $x it's") == (
+        "search.file /kernel root\nlinux /kernel 'console=ttyS0' '$x' 'it'\\''s'\ninitrd /initrd.img\nboot\n"
+    )
