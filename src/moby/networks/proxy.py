@@ -63,13 +63,21 @@ class _Streams:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._server: asyncio.Server | None = None
+        self._bound: socket.socket | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def open(self, bound: socket.socket) -> None:
         bound.setblocking(False)
+        # For its connections, which outlast it by minutes: the port's next owner must not mind them.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._bound = bound
         self._server = await asyncio.start_server(self._serve, sock=bound)
 
     def close(self) -> None:
+        if self._bound is not None:
+            # The loop closes it some time later; the port may be wanted at once.
+            with contextlib.suppress(OSError):
+                self._bound.shutdown(socket.SHUT_RDWR)
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
