@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from moby.host.threads import finishing
 from moby.machine.job import Job, write_chunks, written
-from moby.machine.native import native
+from moby.machine.native import native, program
 from moby.machine.streams import tar_stream
 
 
@@ -17,14 +18,17 @@ async def write(job: Job) -> list[Path]:
     await finishing(write_chunks, plain, tar_stream(job.root(), job.moment))
     disk = job.folder / f"{job.name}-squashfs.img"
     dated = str(job.moment)
+    # sqfstar 4.5 gives the root itself to whoever calls it, whatever its options say.
+    asked = ["sqfstar"] if (os.geteuid(), os.getegid()) == (0, 0) else ["fakeroot", program("sqfstar")]
     with written(disk) as path:
         await native(
-            "sqfstar",
+            *asked,
             "-quiet",
             "-no-progress",
             "-comp", "zstd",
             "-mkfs-time", dated,
             "-all-time", dated,
+            "-root-mode", "755",
             path,
             stdin=plain,
         )  # fmt: skip
