@@ -8,12 +8,13 @@ from pathlib import Path
 from moby.host.threads import finishing
 from moby.machine.job import Job, write_chunks, written
 from moby.machine.native import native, program
+from moby.machine.read_only import write_beside
 from moby.machine.streams import tar_stream
 
 
 async def write(job: Job) -> list[Path]:
-    """Write it: the kernel is started with `root=` for the disk it is on. Raises MobyError."""
-    kernel = job.kernel()
+    """Write it. Raises MobyError."""
+    job.kernel()
     plain = job.scratch / "root.tar"
     await finishing(write_chunks, plain, tar_stream(job.root(), job.moment))
     disk = job.folder / f"{job.name}-squashfs.img"
@@ -32,10 +33,4 @@ async def write(job: Job) -> list[Path]:
             path,
             stdin=plain,
         )  # fmt: skip
-    found = [disk]
-    for suffix, chunks in (("kernel", kernel.chunks()), ("cmdline", iter([job.cmdline.encode()]))):
-        target = job.folder / f"{job.name}-{suffix}"
-        with written(target) as path:
-            await finishing(write_chunks, path, chunks)
-        found.append(target)
-    return found
+    return [disk, *await write_beside(job, "squashfs")]
