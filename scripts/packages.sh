@@ -24,6 +24,8 @@ need docker docker.io
 need dockerd docker.io
 need docker-registry docker-registry
 need tini tini
+need skopeo skopeo
+need umoci umoci
 need ip iproute2
 need iptables iptables
 need mkfs.ext4 e2fsprogs

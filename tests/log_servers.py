@@ -200,13 +200,14 @@ class HttpServer:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 request = Request(self.command, self.path, headers, self.rfile.read(length))
                 status, body = reply(request)
+                # Before the answer: whoever has it finds the request here.
+                with outer._changed:
+                    outer.requests.append(request)
+                    outer._changed.notify_all()
                 self.send_response(status)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
-                with outer._changed:
-                    outer.requests.append(request)
-                    outer._changed.notify_all()
 
             do_GET = do_POST = do_PUT = do_OPTIONS = answer  # noqa: N815 - as the library asks for them
 

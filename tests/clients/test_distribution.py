@@ -114,6 +114,44 @@ def test_layers_of_every_compression(images: Engine, plain_registry: str, tmp_pa
     assert images.ok("image", "inspect", "--format", "{{.Id}}", name) == made
 
 
+def test_what_is_removed_is_freed_at_once(images: Engine, plain_registry: str, tmp_path: Path) -> None:
+    name = f"{plain_registry}/team/freed:1"
+    before = on_disk(images)
+    layout = Layout(images, tmp_path)
+    layout.layer(tar({"one": b"1"}), "gzip")
+    layout.layer(tar({"two": b"2"}), "zstd")
+    layout.write(tmp_path / "layout.tar", name)
+    images.ok("load", "--input", tmp_path / "layout.tar")
+    assert on_disk(images) > before
+    images.ok("push", name)
+    images.ok("rmi", name)
+    assert on_disk(images) == before
+    images.ok("pull", name)
+    images.ok("tag", "busybox", name)
+    images.ok("image", "prune", "--force")
+    assert on_disk(images) == before
+
+
+def test_an_image_is_imported_from_the_web(images: Engine, plain_registry: str, tmp_path: Path) -> None:
+    """The registry serves any blob, an archive among them."""
+    name = f"{plain_registry}/team/web:1"
+    layout = Layout(images, tmp_path)
+    layout.layer(tar({"one": b"from the web\n"}), "gzip")
+    layout.write(tmp_path / "layout.tar", name)
+    images.ok("load", "--input", tmp_path / "layout.tar")
+    images.ok("push", name)
+    blob = f"{plain_registry}/v2/team/web/blobs/{layout.layers[-1]['digest']}"
+    out = images.ok("import", f"http://{blob}", "web:2")
+    assert f"Downloading from http://{blob}" in out
+    assert images.ok("create", "--name", "web", "web:2", "x")
+    copied = images.docker("cp", "web:/one", "-")
+    images.ok("rm", "web")
+    assert "from the web" in copied.out
+    assert "404" in images.fails("import", f"http://{plain_registry}/nothing", "web:3")
+    missing = images.docker("search", f"{plain_registry}/word")
+    assert (missing.code, "unexpected status code 404" in missing.err) == (1, True)
+
+
 def test_a_bad_layer_is_loaded_and_told(images: Engine, tmp_path: Path) -> None:
     layout = Layout(images, tmp_path)
     layout.layer(tar({"../../escape": b"x"}), "gzip")
@@ -121,6 +159,13 @@ def test_a_bad_layer_is_loaded_and_told(images: Engine, tmp_path: Path) -> None:
     result = images.docker("load", "--input", tmp_path / "layout.tar")
     assert "is outside of the layer" in result.out + result.err
     assert images.docker("run", "--rm", "bad:1", "true").code == 125
+
+
+def on_disk(engine: Engine) -> tuple[int, int, int]:
+    """How many blobs, snapshots and unfinished blobs there are."""
+    places = ("blobs/sha256/*", "snapshots/*", "ingest/*")
+    blobs, snapshots, unfinished = (len(list((engine.root / "data").rglob(place))) for place in places)
+    return blobs, snapshots, unfinished
 
 
 def test_a_killed_pull_is_gone_on_with(make_engine: Callable[..., Engine], tmp_path: Path) -> None:
@@ -137,6 +182,7 @@ def test_a_killed_pull_is_gone_on_with(make_engine: Callable[..., Engine], tmp_p
         engine.ok("load", "--input", tmp_path / "layout.tar")
         engine.ok("push", name)
         engine.ok("rmi", name)
+        before = on_disk(engine)
         (directory / "halfway").touch()
         with engine.spawn("pull", name) as pulling:
             deadline = time.monotonic() + 60
@@ -155,7 +201,9 @@ def test_a_killed_pull_is_gone_on_with(make_engine: Callable[..., Engine], tmp_p
         assert engine.ok("run", "--rm", name, "wc", "-c", "/noise").split()[0] == str(20 << 20)
         sent = sum(v["sent"] for v in visits(directory, "/blobs/") if v["sent"] > 1 << 20)
         assert sent < (20 << 20) * 1.1
-        assert not list(engine.root.rglob("ingest/*/data"))
+        engine.ok("rmi", name)
+        # Snapshots that were begun before the crash are gone as well.
+        assert on_disk(engine) == before
 
 
 def test_tokens_are_fetched_for_what_is_done(make_engine: Callable[..., Engine], tmp_path: Path) -> None:
@@ -203,5 +251,8 @@ def test_mirrors_are_asked_first_and_left_when_they_fail(
         engine.ok("pull", "app:1")
         assert engine.ok("run", "--rm", "app:1", "echo", "mirrored") == "mirrored"
         assert visits(directory, "/v2/library/app/manifests/1")
+        assert "app:1" in engine.ok("pull", "--all-tags", "app")
+        origins = engine.raw(b"GET /v1.55/images/app:1/json HTTP/1.0\r\n\r\n")
+        assert b'{"Repository":"docker.io/library/app"}]}' in origins
         assert "docker.io/library/missing:1" in engine.fails("pull", "missing:1", timeout=120)
         assert "http://127.0.0.1:5011/" in engine.ok("info", "--format", "{{.RegistryConfig.Mirrors}}")

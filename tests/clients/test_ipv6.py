@@ -172,6 +172,43 @@ def test_a_published_port_is_there_in_both_families(engine: Engine, dual: str, o
         engine.network.connect(18091, gateway)
 
 
+def test_a_published_port_is_there_on_the_loopback(engine: Engine, dual: str) -> None:
+    run(engine, "one", "--network", dual, "-p", "18097:80", "-p", "[::1]:18098:80")
+    for port in (18097, 18098):
+        assert "hello" in fetch(engine.network, "::1", port)
+    assert "hello" in fetch(engine.network, "127.0.0.1", 18097)
+    with pytest.raises(OSError, match="refused"):
+        engine.network.connect(18098, settings(engine, "one", dual)["IPv6Gateway"])
+    engine.ok("rm", "-f", "one")
+    with pytest.raises(OSError, match="refused"):
+        engine.network.connect(18097, "::1")
+
+
+def test_datagrams_are_passed_on_from_the_loopback(engine: Engine, dual: str) -> None:
+    engine.ok(
+        "run", "-d", "--name", "echo", "--network", dual, "-p", "18099:53/udp", "busybox", "sleep", "600"
+    )
+    (found,) = json.loads(engine.ok("inspect", "echo"))
+    server = (
+        "import socket\ns = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)\ns.bind(('::', 53))\n"
+        "print('ready', flush=True)\ndata, peer = s.recvfrom(100)\ns.sendto(data, peer)"
+    )
+    client = (
+        "import socket\ns = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)\ns.settimeout(20)\n"
+        "s.connect(('::1', 18099))\ns.send(b'hello')\nprint(s.recv(100).decode())"
+    )
+    inside = ["nsenter", f"--net=/proc/{found['State']['Pid']}/ns/net", "python3", "-c", server]
+    with subprocess.Popen(inside, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            command = [*engine.network.enter, "python3", "-c", client]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.stdout == "hello\n", done.stderr
+        finally:
+            process.kill()
+
+
 def test_routed_ports_are_the_containers_own(engine: Engine, outside: Network) -> None:
     engine.ok(
         "network", "create", "--ipv6", "--subnet", "fd00:90::/64",
@@ -269,6 +306,7 @@ def test_the_default_network_and_a_crash(make_engine: Callable[..., Engine]) -> 
     engine.start()
     assert settings(engine, "two", "lasting") == before
     assert "hello" in fetch(engine.network, "fd00:99::1", 18094)
+    assert "hello" in fetch(engine.network, "::1", 18094)
     assert "hello" in fetch(engine.network, before["IPv6Gateway"], 18095)
     run(engine, "three", "--network", "lasting")
     assert settings(engine, "three", "lasting")["GlobalIPv6Address"] != before["GlobalIPv6Address"]

@@ -48,7 +48,7 @@ def options(driver: str, **found: str) -> tuple[str, ...]:
 
 def test_the_drivers_are_listed(engine: Engine) -> None:
     listed = json.loads(engine.ok("info", "-f", "{{json .Plugins.Log}}"))
-    assert {"fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"} <= set(listed)
+    assert {"awslogs", "fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"} <= set(listed)
 
 
 def test_syslog_gets_each_line_and_the_cache_is_read(engine: Engine, tmp_path: Path, syslog: Server) -> None:
@@ -223,3 +223,59 @@ def test_splunk(engine: Engine) -> None:
     found = json.loads(server.requests[1].body)
     assert found["event"].endswith(" hello")
     assert engine.ok("logs", "hec") == "hello"
+
+
+def test_awslogs(make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    engine = make_engine()
+    with HttpServer(lambda _: (200, b"{}"), listener=there(engine, "tcp")) as server:
+        wanted = options(
+            "awslogs", awslogs_endpoint=server.url, awslogs_region="eu-west-1", awslogs_group="group"
+        )
+        engine.ok("run", "--name", "cloud", *wanted, "busybox", "seq", "1", "3")
+        server.wait(lambda: len(server.requests) == 2)
+    created, put = (json.loads(request.body) for request in server.requests)
+    assert created["logGroupName"] == "group"
+    assert put["logStreamName"] == created["logStreamName"] == engine.ok("inspect", "-f", "{{.Id}}", "cloud")
+    assert [event["message"] for event in put["logEvents"]] == ["1", "2", "3"]
+    assert engine.ok("logs", "cloud") == "1\n2\n3"
+    engine.ok("rm", "cloud")
+
+
+def test_journald(engine: Engine) -> None:
+    path = Path("/run/systemd/journal/socket")
+    if path.exists():
+        pytest.skip("this host has a journal")
+    made = [parent for parent in (path.parent, path.parent.parent) if not parent.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with Server(unix(path, socket.SOCK_DGRAM)) as server:
+            engine.ok("run", "--name", "journal", *options("journald"), "busybox", "echo", "hello")
+            server.wait_for(b"MESSAGE=hello\n")
+            assert b"CONTAINER_NAME=journal\n" in server.data
+            assert b"PRIORITY=6\n" in server.data
+        assert engine.ok("logs", "journal") == "hello"
+    finally:
+        path.unlink()
+        for directory in made:
+            directory.rmdir()
+    refused = engine.fails("run", "--rm", *options("journald"), "busybox", "true", code=125)
+    assert "failed to initialize logging driver: journald is not enabled on this host" in refused
+
+
+def test_the_daemon_s_own_options_are_used_and_checked(make_engine: Callable[..., Engine]) -> None:
+    engine = make_engine(
+        "--log-driver", "local", "--log-opt", "max-size=1m", "--log-opt", "cache-disabled=true"
+    )
+    form = "{{.HostConfig.LogConfig.Type}} {{.HostConfig.LogConfig.Config}}"
+    engine.ok("create", "--name", "usual", "busybox", "true")
+    assert engine.ok("inspect", "-f", form, "usual") == "local map[cache-disabled:true max-size:1m]"
+    engine.ok(
+        "create", "--name", "same", "--log-driver", "local", "--log-opt", "max-size=2m", "busybox", "true"
+    )
+    assert engine.ok("inspect", "-f", form, "same") == "local map[cache-disabled:true max-size:2m]"
+    engine.ok("create", "--name", "other", "--log-driver", "json-file", "busybox", "true")
+    assert engine.ok("inspect", "-f", form, "other") == "json-file map[cache-disabled:true]"
+    assert engine.ok("info", "-f", "{{.LoggingDriver}}") == "local"
+    engine.ok("rm", "usual", "same", "other")

@@ -216,7 +216,7 @@ def test_links_are_names_of_ones_own(engine: Engine, nets: tuple[str, str]) -> N
         ({"IPAMConfig": {"IPv4Address": "x"}}, "invalid IPv4 address: x"),
         ({"IPAMConfig": {"IPv6Address": "10.0.0.1"}}, "invalid IPv6 address: 10.0.0.1"),
         ({"IPAMConfig": {"LinkLocalIPs": ["10.0.0.1"]}}, "invalid link-local IP address: 10.0.0.1"),
-        ({"MacAddress": "02:42"}, "02:42"),
+        ({"MacAddress": "02:42"}, "invalid MAC address: 02:42"),
         ({"Links": ["a:b:c"]}, "bad format for links: a:b:c"),
         ({"DriverOpts": {"nonsense": "1"}}, "endpoint option nonsense is not supported yet"),
     ],

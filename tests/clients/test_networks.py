@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -197,8 +198,6 @@ def test_ports_are_published_on_any_network(engine: Engine, net: str) -> None:
         "run", "-d", "--name", "server", "--network", net, "-p", "127.0.0.1:18080:80", "busybox", "sh", "-c",
         "while true; do echo -e 'HTTP/1.0 200 OK\\r\\n\\r\\nhello' | nc -l -p 80; done",
     )  # fmt: skip
-    import subprocess
-
     done = subprocess.run(
         [*engine.network.enter, "curl", "-s", "--retry", "5", "--retry-connrefused", "http://127.0.0.1:18080/"],
         capture_output=True, text=True, timeout=30, check=False,
@@ -231,3 +230,15 @@ def test_networks_and_names_survive_a_crash(make_engine: Callable[..., Engine]) 
     assert reaches(engine, "three", "one")
     engine.ok("rm", "-f", "one", "two", "three")
     engine.ok("network", "rm", "lasting")
+
+
+def test_a_bridge_that_was_there_before_stays(engine: Engine) -> None:
+    ip = ["ip", "-n", engine.network.name, "link"]
+    subprocess.run([*ip, "add", "mobymine0", "type", "bridge"], check=True)
+    try:
+        engine.ok("network", "create", "-o", "com.docker.network.bridge.name=mobymine0", "mine")
+        engine.ok("run", "--rm", "--network", "mine", "busybox", "true")
+        engine.ok("network", "rm", "mine")
+        assert "mobymine0" in subprocess.run(ip, capture_output=True, text=True, check=True).stdout
+    finally:
+        subprocess.run([*ip, "delete", "mobymine0"], check=True)

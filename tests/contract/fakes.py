@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import msgspec
 
 from moby.api.backends import Backends
-from moby.core.descriptor import OCI_INDEX, OCI_LAYER, Descriptor
+from moby.core.descriptor import OCI_INDEX, Descriptor
 from moby.core.errors import NotFound, no_such
 from moby.core.events import Actor, Event
 from moby.core.filters import Filters
-from moby.core.platform import Platform
 from moby.core.types.containers import (
     ContainerConfig,
     ContainerCreateRequest,
@@ -38,17 +37,9 @@ from moby.core.types.containers import (
     Storage,
 )
 from moby.core.types.images import (
-    DistributionInspect,
-    ImageConfig,
-    ImageDeleteResponse,
-    ImageHistoryItem,
-    ImageInspect,
-    ImagePruneResponse,
     ImageSummary,
-    RootFS,
 )
-from moby.core.types.jsonstream import JSONMessage
-from moby.core.types.registries import AuthConfig, AuthResponse, RegistryConfig
+from moby.core.types.registries import RegistryConfig
 from moby.core.types.requests import AttachRequest, ListRequest, LogsRequest, Takeover
 from moby.core.types.system import (
     ContainerUsage,
@@ -69,6 +60,7 @@ from moby.core.types.volumes import (
 )
 from tests.contract.fake_archives import FakeArchives
 from tests.contract.fake_execs import FakeExecs
+from tests.contract.fake_images import FakeImages, FakeTransfers
 from tests.contract.fake_networks import FakeNetworks
 
 ID = "f" * 64
@@ -248,123 +240,6 @@ class FakeStreams:
 
     async def resize(self, name: str, *, height: int, width: int) -> None:
         _known(name)
-
-
-class FakeImages:
-    """One image called `busybox`."""
-
-    async def inspect(
-        self, name: str, *, platform: Platform | None = None, manifests: bool = False
-    ) -> ImageInspect:
-        if name not in ("busybox", "example.com/a/b:1"):
-            raise no_such("image", name)
-        return ImageInspect(
-            id=DIGEST,
-            repo_tags=["busybox:latest"],
-            created=NOW,
-            config=ImageConfig(cmd=["sh"]),
-            architecture="amd64",
-            os="linux",
-            root_fs=RootFS(type="layers", layers=[DIGEST]),
-            size=9,
-            descriptor=INDEX,
-        )
-
-    async def history(self, name: str, *, platform: Platform | None = None) -> Sequence[ImageHistoryItem]:
-        return [ImageHistoryItem(created=1, created_by="sh", id="<missing>", size=9, tags=["busybox:latest"])]
-
-    async def tag(self, name: str, repository: str, tag: str) -> None:
-        if name != "busybox":
-            raise no_such("image", name)
-
-    async def remove(
-        self, name: str, *, force: bool = False, prune: bool = True, platforms: Sequence[Platform] = ()
-    ) -> Sequence[ImageDeleteResponse]:
-        return [ImageDeleteResponse(untagged=name), ImageDeleteResponse(deleted=DIGEST)]
-
-    async def prune(self, filters: Filters) -> ImagePruneResponse:
-        return ImagePruneResponse(images_deleted=[ImageDeleteResponse(deleted=DIGEST)], space_reclaimed=9)
-
-    async def list(
-        self,
-        *,
-        all: bool = False,  # noqa: A002 - the parameter's name in the Engine API
-        filters: Filters,
-        shared_size: bool = False,
-        manifests: bool = False,
-    ) -> Sequence[ImageSummary]:
-        return [ImageSummary(id=DIGEST, descriptor=INDEX, size=9, created=1)]
-
-
-class FakeTransfers:
-    """Progress of two lines for everything; the image `missing` is missing, `broken` breaks on the way."""
-
-    def __init__(self) -> None:
-        self.received = 0
-        self.auth: AuthConfig | None = None
-
-    async def pull(
-        self,
-        image: str,
-        tag: str,
-        *,
-        platform: str | None = None,
-        auth: AuthConfig | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[JSONMessage]:
-        self.auth = auth
-        if image == "missing":
-            raise NotFound("pull access denied for missing")
-        yield JSONMessage(status="Pulling from library/busybox", id="latest")
-        if image == "broken":
-            raise NotFound("manifest unknown")
-        yield JSONMessage(status="Status: Downloaded")
-
-    async def push(
-        self,
-        image: str,
-        tag: str,
-        *,
-        platform: Platform | None = None,
-        auth: AuthConfig | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[JSONMessage]:
-        yield JSONMessage(status=f"The push refers to repository [{image}]")
-
-    async def load(
-        self, archive: AsyncIterator[bytes], *, platforms: Sequence[Platform] = (), quiet: bool = False
-    ) -> AsyncIterator[JSONMessage]:
-        async for chunk in archive:
-            self.received += len(chunk)
-        yield JSONMessage(stream="Loaded image: busybox:latest\n")
-
-    async def import_(
-        self,
-        archive: AsyncIterator[bytes],
-        *,
-        repository: str = "",
-        tag: str = "",
-        platform: str | None = None,
-        message: str = "",
-        changes: Sequence[str] = (),
-    ) -> AsyncIterator[JSONMessage]:
-        async for chunk in archive:
-            self.received += len(chunk)
-        yield JSONMessage(status=DIGEST)
-
-    async def save(self, names: Sequence[str], *, platforms: Sequence[Platform] = ()) -> AsyncIterator[bytes]:
-        if "missing" in names:
-            raise no_such("image", "missing")
-        yield b"tar"
-
-    async def distribution(self, image: str, *, auth: AuthConfig | None = None) -> DistributionInspect:
-        return DistributionInspect(
-            descriptor=Descriptor(OCI_LAYER, DIGEST, 1), platforms=[Platform("amd64", "linux")]
-        )
-
-    async def authenticate(self, auth: AuthConfig) -> AuthResponse:
-        self.auth = auth
-        return AuthResponse(status="Login Succeeded")
 
 
 VOLUME = Volume(name="data", driver="local", mountpoint="/x", created_at=NOW, labels={}, options=None)

@@ -90,23 +90,40 @@ async def stream_bytes(request: Request, content_type: str, chunks: AsyncIterato
     return response
 
 
-async def stream_progress(request: Request, messages: AsyncIterator[JSONMessage]) -> StreamResponse:
-    """Progress, a JSON object a line; an error after the first line is a line, too."""
+async def stream_progress(
+    request: Request, messages: AsyncIterator[JSONMessage], *, always_lines: bool = False
+) -> StreamResponse:
+    """Progress, a JSON object a line; an error after the first line is a line, too.
+
+    With `always_lines` so is an error before the first one, as some clients expect.
+    """
     async with closing(messages):
-        first = await anext(messages, None)
+        try:
+            first = await anext(messages, None)
+        except MobyError as error:
+            if not always_lines:
+                raise
+            response = await begin(request, JSON)
+            await response.write(_line(_failure(request, error)))
+            return response
         response = await begin(request, JSON)
         try:
             if first is not None:
-                await response.write(encode(first) + b"\r\n")
+                await response.write(_line(first))
             async for message in messages:
-                await response.write(encode(message) + b"\r\n")
+                await response.write(_line(message))
         except MobyError as error:
-            log.info("progress ended in an error", extra={"path": request.path, "error": error.message})
-            last = JSONMessage(
-                error_detail=JSONError(code=_code(error), message=error.message), error=error.message
-            )
-            await response.write(encode(last) + b"\r\n")
+            await response.write(_line(_failure(request, error)))
     return response
+
+
+def _line(message: JSONMessage) -> bytes:
+    return encode(message) + b"\r\n"
+
+
+def _failure(request: Request, error: MobyError) -> JSONMessage:
+    log.info("progress ended in an error", extra={"path": request.path, "error": error.message})
+    return JSONMessage(error_detail=JSONError(code=_code(error), message=error.message), error=error.message)
 
 
 def _code(error: MobyError) -> int:

@@ -158,9 +158,12 @@ _CONFIG_1_49 = {
 
 def image_inspect(answer: ImageInspect, version: Version) -> object:
     """`GET /images/NAME/json`."""
-    if version >= (1, 52):
+    if version >= (1, 53):
         return answer
     found = _builtins(answer)
+    found.pop("Identity", None)
+    if version >= (1, 52):
+        return found
     extra: dict[str, Any] = {"Parent": "", "Comment": "", "DockerVersion": "", "Author": ""}
     extra["Config"] = dict(_CONFIG_1_49 if version < (1, 50) else _CONFIG_1_51)
     if version < (1, 44):

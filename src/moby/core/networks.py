@@ -258,6 +258,10 @@ class Networks(Protocol):
         """The endpoints on a network, by network ID."""
         ...
 
+    async def standing(self, sandbox: str) -> Sandbox | None:
+        """A sandbox as it stands; None if it is not open."""
+        ...
+
     async def open(self, request: SandboxRequest) -> Sandbox:
         """Make a sandbox. Raises NotFound for a network, Conflict for a port or an address."""
         ...

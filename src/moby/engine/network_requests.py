@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from moby.core.errors import Forbidden, InvalidParameter, NotImplemented
@@ -10,7 +9,6 @@ from moby.core.networks import NetworkRequest, Subnet
 from moby.core.types.networks import IPAM, IPAMPool, NetworkCreateRequest
 from moby.engine.network_filters import PREDEFINED
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _ENABLE = "com.docker.network.enable_ipv{}"
 _TRUTH = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
@@ -48,10 +46,6 @@ def wanted(request: NetworkCreateRequest, defaults: Mapping[str, Mapping[str, st
 def _check(request: NetworkCreateRequest) -> None:
     if not request.name.strip():
         raise InvalidParameter("invalid network name: name is empty")
-    if not _NAME.fullmatch(request.name):
-        raise InvalidParameter(
-            f"invalid network name: {request.name}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-        )
     if request.name in PREDEFINED:
         raise Forbidden(f"operation is not permitted on predefined {request.name} network")
     operators = request.ingress or request.internal or request.attachable or request.scope

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -54,12 +56,13 @@ class Chosen(msgspec.Struct, frozen=True):
 
 
 class Assembly(msgspec.Struct, frozen=True):
-    """An assembly whose components were all found."""
+    """An assembly whose components were all found; `digest` is the SHA-256 of its text."""
 
     name: str
     chosen: tuple[Chosen, ...]
     machine: MachineSections = MachineSections()
     lines: Mapping[str, int] = msgspec.field(default_factory=dict)
+    digest: str = ""
 
     def wrong(self, key: str, message: str, *, hint: str | None = None) -> InvalidParameter:
         """The complaint about a key, with its line: `FILE:LINE: KEY: what is wrong`."""
@@ -71,12 +74,14 @@ class Assembly(msgspec.Struct, frozen=True):
 
 
 def read(path: Path) -> Assembly:
-    """Read and check. Raises InvalidParameter: `FILE:LINE: KEY: what is wrong`."""
+    """Read and check; `-` is standard input. Raises InvalidParameter: `FILE:LINE: KEY: what is wrong`."""
     try:
-        text = path.read_text()
+        text = sys.stdin.read() if str(path) == "-" else path.read_text()
     except OSError as error:
         raise InvalidParameter(f"cannot read assembly {path}: {(error.strerror or '').lower()}") from error
-    return parse(text, path.name)
+    except UnicodeDecodeError as error:
+        raise InvalidParameter(f"cannot read assembly {path}: it is no text") from error
+    return parse(text, path.name or "-")
 
 
 def parse(text: str, name: str) -> Assembly:
@@ -88,12 +93,14 @@ def parse(text: str, name: str) -> Assembly:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise InvalidParameter(f"{name}{line}: {getattr(error, 'problem', None) or error}") from error
+        words = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise InvalidParameter(f"{name}{line}: {words}") from error
     try:
         document = msgspec.convert(plain if plain is not None else {}, Document)
     except msgspec.ValidationError as error:
         raise _complaint(name, lines, error) from error
-    return Assembly(name, tuple(_choose(name, lines, document.engine)), document, lines)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Assembly(name, tuple(_choose(name, lines, document.engine)), document, lines, digest)
 
 
 def _lines(name: str, root: Any) -> dict[str, int]:

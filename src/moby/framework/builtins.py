@@ -22,6 +22,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     },
     "volumes": {"local": "moby.engine.parts:local_volumes"},
     "logs": {
+        "awslogs": "moby.logs.drivers.awslogs:AwsLogs",
         "fluentd": "moby.logs.drivers.fluentd:Fluentd",
         "gelf": "moby.logs.drivers.gelf:Gelf",
         "journald": "moby.logs.drivers.journald:Journald",

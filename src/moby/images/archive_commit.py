@@ -19,13 +19,14 @@ from moby.images.unpack import Chains, snapshot_label
 
 @dataclass(frozen=True, slots=True)
 class CommitRequest:
-    """What becomes of the image `parent` (a manifest)."""
+    """What becomes of the image `parent` (a manifest); `parent_image` is its image's ID."""
 
     parent: Descriptor
     config: ImageConfig
     created_by: str = ""
     author: str = ""
     comment: str = ""
+    parent_image: str = ""
 
 
 class Committer:

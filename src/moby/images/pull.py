@@ -45,12 +45,12 @@ from moby.images.documents import (
 )
 from moby.images.jobs import Report, first_error
 from moby.images.registry.client import Registries, Repository
-from moby.images.unpack import Chains, Locks, Tap, snapshot_label
+from moby.images.sources import remember_source, source_label
+from moby.images.unpack import Chains, Layers, Locks, Tap
 
 log = logging.getLogger(__name__)
 
 STEP_S = 0.1
-_SOURCE_LABEL = "containerd.io/distribution.source."
 _NO_PROGRESS = INDEX_TYPES | MANIFEST_TYPES | {OCI_CONFIG, DOCKER_CONFIG}
 
 
@@ -73,10 +73,10 @@ class PullRequest:
 class Puller:
     """Pulls images into a store."""
 
-    def __init__(self, store: ImageStore, registries: Registries, chains: Chains | None = None) -> None:
+    def __init__(self, store: ImageStore, registries: Registries, chains: Layers | None = None) -> None:
         self._store = store
         self._registries = registries
-        self._chains = chains or Chains(store)
+        self._chains: Layers = chains or Chains(store)
         self._blobs = Locks()
 
     async def tags(self, request: PullRequest) -> list[str]:
@@ -137,7 +137,7 @@ class Puller:
             raise NotFound(f'failed to resolve reference "{reference}": {reference}: not found') from error
         except (System, Unavailable) as error:
             raise type(error)(f'failed to resolve reference "{reference}": {error.message}') from error
-        fetch = _Fetch(self._store, repository, report, self._blobs, self._registries.downloads)
+        fetch = _Fetch(self._store, repository, report, self._blobs, self._registries.downloads, self._chains)
         document = await fetch.keep_document(target, data)
         platform = request.platform or host_platform()
         chosen, manifest = target, document
@@ -219,15 +219,16 @@ class _Fetch:
         report: Report,
         locks: Locks,
         places: asyncio.Semaphore,
+        chains: Layers,
     ) -> None:
         self._store = store
         self._repository = repository
         self.report = report
         self._locks = locks
         self._places = places
+        self._chains = chains
         self.silent = False
-        source = repository.reference
-        self._labels = {f"{_SOURCE_LABEL}{source.domain.partition(':')[0]}": source.path}
+        self._labels = source_label(repository.reference)
 
     async def document(self, descriptor: Descriptor) -> Document:
         """A manifest that another one points to."""
@@ -244,8 +245,8 @@ class _Fetch:
     async def keep_document(self, descriptor: Descriptor, data: bytes) -> Document:
         """Write a manifest or index down, with labels for what it points to."""
         document = read_document(data, descriptor.media_type)
-        labels = {**self._labels, **gc_labels(document)}
-        await self._write(descriptor, _once(data), labels)
+        await self._write(descriptor, _once(data), gc_labels(document))
+        await remember_source(self._store, descriptor.digest, self._repository.reference)
         return document
 
     async def config(self, descriptor: Descriptor) -> ImageDocument:
@@ -254,8 +255,8 @@ class _Fetch:
             raise InvalidParameter(f"image configuration is larger than {CONFIG_LIMIT} bytes")
         await self.blob(descriptor)
         image = read_image(await self._store.content.read(descriptor.digest))
-        if image.chain:
-            await self._store.content.label(descriptor.digest, snapshot_label(self._store, image.chain))
+        if labels := self._chains.labels(image.chain):
+            await self._store.content.label(descriptor.digest, labels)
         return image
 
     async def everything(self, descriptor: Descriptor) -> None:
@@ -279,11 +280,8 @@ class _Fetch:
         part = short(descriptor.digest)
         stream = _Stream(self._repository, descriptor, tap, self._tell if tell else None)
         async with self._locks.hold(descriptor.digest):
-            fetched = not await is_present(self._store, descriptor.digest)
-            if not fetched:
-                # The write finds it there, and puts it under this lease.
-                await self._write(descriptor, _once(b""), self._labels)
-            else:
+            fetched = not await self._take(descriptor)
+            if fetched:
                 async with self._places:
                     if descriptor.media_type in LAYER_TYPES:
                         await self._resume(descriptor, stream)
@@ -292,6 +290,17 @@ class _Fetch:
         if tell:
             self.report.step(part, "Download complete" if fetched else "Already exists", hide_counts=True)
         return fetched and stream.whole
+
+    async def _take(self, descriptor: Descriptor) -> bool:
+        """Put a blob under this lease if it is here, which it may be until somebody removes an image."""
+        if not await is_present(self._store, descriptor.digest):
+            return False
+        await self._store.leases.hold_on("content", descriptor.digest)
+        try:
+            await self._store.content.label(descriptor.digest, self._labels)
+        except NotFound:
+            return False
+        return True
 
     async def _resume(self, descriptor: Descriptor, stream: _Stream) -> None:
         """Fetch what is missing of a layer; its manifest, which is leased, keeps it."""

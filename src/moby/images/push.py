@@ -25,8 +25,7 @@ from moby.images.jobs import Report
 from moby.images.pull import STEP_S, short
 from moby.images.registry.client import Registries, Repository
 from moby.images.registry.upload import Sent, push_blob, push_manifest
-
-_SOURCE_LABEL = "containerd.io/distribution.source."
+from moby.images.sources import remember_source, source_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ class _Push:
         name = reference.tag if top and reference.tag else descriptor.digest
         data = await self._store.content.read(descriptor.digest)
         await push_manifest(self._repository, descriptor, data, name)
-        await self._store.content.label(descriptor.digest, await self._source_label(descriptor.digest))
+        await remember_source(self._store, descriptor.digest, self._repository.reference)
 
     async def _blob(self, blob: Descriptor) -> None:
         part = short(blob.digest)
@@ -152,7 +151,7 @@ class _Push:
                     self._report.step(part, f"Mounted from {source}")
                 case Sent.PUSHED:
                     self._report.step(part, "Pushed")
-        await self._store.content.label(blob.digest, await self._source_label(blob.digest))
+        await remember_source(self._store, blob.digest, self._repository.reference)
 
     async def _read(self, blob: Descriptor, tell: bool) -> AsyncIterator[bytes]:
         current, said = 0, 0.0
@@ -163,19 +162,16 @@ class _Push:
                 self._report.progress(short(blob.digest), "Pushing", current, blob.size)
             yield chunk
 
-    async def _sources(self, digest: str) -> tuple[str, list[str]]:
-        key = f"{_SOURCE_LABEL}{self._repository.reference.domain.partition(':')[0]}"
-        labels = (await self._store.content.info(digest)).labels
-        return key, [path for path in labels.get(key, "").split(",") if path]
-
     async def _mountable(self, digest: str) -> list[str]:
         """Other repositories that had this blob at this registry, or one of the same name on another port."""
-        _, sources = await self._sources(digest)
-        return [path for path in sources if path != self._repository.reference.path]
-
-    async def _source_label(self, digest: str) -> dict[str, str]:
-        key, sources = await self._sources(digest)
-        return {key: ",".join(sorted({*sources, self._repository.reference.path}))}
+        reference = self._repository.reference
+        known = (await self._store.content.info(digest)).labels
+        return [
+            path
+            for key in source_label(reference)
+            for path in known.get(key, "").split(",")
+            if path not in ("", reference.path)
+        ]
 
 
 def _not_provided(image: StoredImage, platform: Platform | None) -> NotFound:

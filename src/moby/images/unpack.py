@@ -125,7 +125,46 @@ class _Place:
     done: asyncio.Event
 
 
-class Chains:
+class Layers(Protocol):
+    """What becomes of the layers of an image that is fetched."""
+
+    def labels(self, chain: str) -> Mapping[str, str]:
+        """What keeps them as long as the configuration is there that names them."""
+        ...
+
+    async def unpack(
+        self,
+        layers: Sequence[Descriptor],
+        diff_ids: Sequence[str],
+        fetch: Fetch | None = None,
+        watch: LayerWatch | None = None,
+    ) -> str:
+        """Take the layers in; see `Chains.unpack`."""
+        ...
+
+
+class PackedLayers(Layers):
+    """Leaves layers packed, as they come: for stores without file systems."""
+
+    def labels(self, chain: str) -> Mapping[str, str]:
+        """See `Layers.labels`: none are needed."""
+        return {}
+
+    async def unpack(
+        self,
+        layers: Sequence[Descriptor],
+        diff_ids: Sequence[str],
+        fetch: Fetch | None = None,
+        watch: LayerWatch | None = None,
+    ) -> str:
+        """See `Layers.unpack`; the chain ID of nothing."""
+        async with asyncio.TaskGroup() as group:
+            for layer in {layer.digest: layer for layer in layers}.values():
+                group.create_task((fetch or _is_here)(layer, None))
+        return ""
+
+
+class Chains(Layers):
     """Unpacks the layers of images, each chain once at a time.
 
     Layers are extracted side by side, while they are fetched if that can be, and take their places in order.
@@ -138,6 +177,10 @@ class Chains:
         self._stager = Stager(store)
         self._locks = Locks()
         self._extractions = asyncio.Semaphore(_AT_ONCE)
+
+    def labels(self, chain: str) -> Mapping[str, str]:
+        """See `Layers.labels`."""
+        return snapshot_label(self._store, chain)
 
     async def exists(self, chain: str) -> bool:
         """Is this chain unpacked? If so, the lease that is held keeps it from now on."""

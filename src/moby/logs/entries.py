@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -25,6 +25,7 @@ from moby.logs.lines import Message, Partial
 _LENGTH = struct.Struct(">I")
 AROUND = 2 * _LENGTH.size
 LARGEST = 1_000_000
+_SOURCES: Mapping[bytes, Stream] = {b"\x0a\x06stdout\x10": "stdout", b"\x0a\x06stderr\x10": "stderr"}
 _SOURCE, _TIME, _LINE, _PARTIAL, _METADATA, _ATTRIBUTE = 0x0A, 0x10, 0x1A, 0x20, 0x2A, 0x32
 
 
@@ -41,20 +42,45 @@ def attributes_field(attributes: Mapping[str, str]) -> bytes:
     return bytes(found)
 
 
-def encode(messages: Iterable[Message], attributes: bytes = b"") -> Iterator[bytes]:
+class _Around(dict[int, tuple[bytes, bytes]]):
+    """What stands before and after a line of a length; all else is the same for the lines of a chunk."""
+
+    def __init__(self, head: bytes, tail: bytes) -> None:
+        super().__init__()
+        self._head, self._tail = head, tail
+
+    def __missing__(self, size: int) -> tuple[bytes, bytes]:
+        field = b"%c%b" % (_LINE, _varint(size)) if size else b""
+        length = _LENGTH.pack(len(self._head) + len(field) + size + len(self._tail))
+        made = self[size] = (length + self._head + field, self._tail + length)
+        return made
+
+
+def encode_lines(lines: Sequence[bytes], stream: Stream, time_ns: int, attributes: bytes = b"") -> bytes:
+    """Whole lines of one stream and moment as entries, one after the other."""
+    around = _Around(_head(stream, time_ns), attributes)
+    pieces: list[bytes] = []
+    add = pieces.extend
+    for line in lines:
+        before, after = around[len(line)]
+        add((before, line, after))
+    return b"".join(pieces)
+
+
+def encode(messages: Iterable[Message], attributes: bytes = b"") -> bytes:
     """Messages as entries, one after the other."""
-    known: tuple[Stream, int] | None = None
-    head = b""
-    for message in messages:
-        if known != (message.stream, message.time_ns):
-            known = (message.stream, message.time_ns)
-            head = _bytes(_SOURCE, message.stream.encode()) + _number(_TIME, message.time_ns)
-        body = head + _bytes(_LINE, message.line)
-        if message.partial is not None:
-            body += _number(_PARTIAL, 1) + _bytes(_METADATA, _metadata(message.partial))
-        body += attributes
-        length = _LENGTH.pack(len(body))
-        yield length + body + length
+    pieces: list[bytes] = []
+    for stream, line, time_ns, partial in messages:
+        tail = attributes
+        if partial is not None:
+            tail = _number(_PARTIAL, 1) + _bytes(_METADATA, _metadata(partial)) + attributes
+        before, after = _Around(_head(stream, time_ns), tail)[len(line)]
+        pieces += (before, line, after)
+    return b"".join(pieces)
+
+
+def _head(stream: Stream, time_ns: int) -> bytes:
+    return _bytes(_SOURCE, stream.encode()) + _number(_TIME, time_ns)
 
 
 def _metadata(partial: Partial) -> bytes:
@@ -110,10 +136,36 @@ class Decoder:
     def __init__(self) -> None:
         self._second = -1
         self._text = ""
+        self._moment: tuple[bytes, str] = (b"", "")
         self._attributes: dict[bytes, Mapping[str, str]] = {}
 
     def decode(self, body: bytes) -> LogEntry:
         """One entry, without the lengths around it. Raises Torn."""
+        return self._usual(body) or self._any(body)
+
+    def _usual(self, body: bytes) -> LogEntry | None:
+        """Nearly all are like this: a source, a time of these years, a whole line, known attributes."""
+        if len(body) < 21 or body[18] != _LINE:
+            return None
+        stream = _SOURCES.get(body[:9])
+        size, start = body[19], 20
+        if size >= 0x80:
+            size, start = size & 0x7F | body[20] << 7, 21
+        end = start + size
+        rest = body[end:]
+        attributes = self._attributes.get(rest) if rest else msgspec.UNSET
+        if stream is None or attributes is None or body[17] >= 0x80 or size > 0x3FFF or end > len(body):
+            return None
+        known, stamp = self._moment
+        if known != body[9:18]:
+            if min(body[9:17]) < 0x80:
+                return None
+            known = body[9:18]
+            stamp = self._stamp(_read_varint(known, 0)[0])
+            self._moment = known, stamp
+        return LogEntry(f"{body[start:end].decode('utf-8', 'surrogateescape')}\n", stream, stamp, attributes)
+
+    def _any(self, body: bytes) -> LogEntry:
         stream, moment, line, attributes = "stdout", 0, b"", b""
         partial = last = False
         for tag, value in _fields(body):

@@ -98,7 +98,9 @@ def json_lines(batch: Sequence[LogEntry], *, details: bool = False, prefix: byte
 def _details(entry: LogEntry) -> str:
     if not isinstance(entry.attrs, dict):
         return ""
-    return ",".join(f"{key}={value}" for key, value in sorted(entry.attrs.items()))
+    from urllib.parse import quote_plus
+
+    return ",".join(f"{quote_plus(key)}={quote_plus(value)}" for key, value in sorted(entry.attrs.items()))
 
 
 def _nanoseconds(time: str) -> str:

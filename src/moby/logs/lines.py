@@ -59,6 +59,17 @@ class Lines:
         self._unfinished[stream] = rest
         return found
 
+    def plain(self, stream: Stream, data: bytes) -> list[bytes] | None:
+        """The lines that `data` completes, if all are short; otherwise none, and `feed` has to take it."""
+        if stream in self._begun:
+            return None
+        held = self._unfinished[stream]
+        lines = (held + data if held else data).split(b"\n")
+        if max(map(len, lines)) > self._limit:
+            return None
+        self._unfinished[stream] = lines.pop()
+        return lines
+
     def _long(self, stream: Stream, line: bytes, time_ns: int) -> list[Message]:
         parts = []
         while len(line) > self._limit:

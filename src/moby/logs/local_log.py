@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from moby.core.errors import InvalidParameter
-from moby.core.logs import LogInfo
-from moby.logs.entries import Torn, attributes_field, boundaries, cut, encode
+from moby.core.logs import LogInfo, Stream
+from moby.logs.entries import Torn, attributes_field, boundaries, cut, encode, encode_lines
 from moby.logs.lines import LineWriter, Message
 from moby.logs.options import ATTRIBUTE_OPTIONS, attributes, parse_bool, parse_human_size, parse_int
 from moby.logs.rotation import RotatedFile, Rotation
@@ -52,9 +52,19 @@ class LocalLog(LineWriter):
         self._attributes = attributes_field(attributes(info))
         self._file = RotatedFile(path, rotation(info.options), _cut_torn_entry)
 
+    def write(self, stream: Stream, data: bytes, time_ns: int) -> None:
+        """See `LogWriter.write`; nearly all output is short lines, which need not become messages first."""
+        lines = self._lines.plain(stream, data)
+        if lines is None:
+            super().write(stream, data, time_ns)
+            return
+        self._latest = time_ns
+        if lines:
+            self._file.put(encode_lines(lines, stream, time_ns, self._attributes), cut)
+
     def send(self, messages: list[Message]) -> None:
         """See `LineWriter.send`."""
-        self._file.put(b"".join(encode(messages, self._attributes)), cut)
+        self._file.put(encode(messages, self._attributes), cut)
 
     def release(self) -> None:
         """See `LineWriter.release`."""

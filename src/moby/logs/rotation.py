@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -136,6 +135,7 @@ def remove_files(path: Path) -> None:
 def _compress(path: str, inode: int) -> None:
     """Replace a file by its compressed form, which says in its header which inode it was made of."""
     import gzip
+    import shutil
 
     with (
         open(path, "rb") as source,

@@ -106,6 +106,7 @@ class Order:
     folder: Path
     formats: Sequence[str] = ()
     papers: bool = True
+    size: str = ""
 
 
 async def build(order: Order, settings: Settings, tell: Tell = lambda _step: None) -> list[Path]:
@@ -117,6 +118,8 @@ async def build(order: Order, settings: Settings, tell: Tell = lambda _step: Non
     assembly = read_machine(path)
     when = moment()
     outputs = [Output(each) for each in order.formats] or list(assembly.machine.outputs) or [Output(DEFAULT)]
+    if order.size:
+        outputs = [Output(each.format, each.compression, order.size) for each in outputs]
     writers = [writer(output.format) for output in outputs]
     platform = settings.platform or host_platform()
     tell("images")

@@ -61,7 +61,7 @@ def statement(
                 "buildDefinition": {
                     "buildType": BUILD_TYPE,
                     "externalParameters": {
-                        "assembly": {"name": path.name, "digest": {"sha256": file_digest(path)}},
+                        "assembly": {"name": assembly.name, "digest": {"sha256": assembly.digest}},
                         "formats": list(formats),
                         "platform": str(platform),
                         "sourceDateEpoch": moment,

@@ -23,6 +23,7 @@ AnyInterface = IPv4Interface | IPv6Interface
 _EVERYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 _ROUTING = {4: ("net.ipv4.ip_forward",), 6: ("net.ipv6.conf.all.forwarding",)}
 _FILTERED = {4: "net.bridge.bridge-nf-call-iptables", 6: "net.bridge.bridge-nf-call-ip6tables"}
+_NOTE = "made for docker networks"
 _OURS = re.compile(r"veth[0-9a-f]{11}")
 _LINK_LOCAL = IPv6Interface("fe80::1/64")
 
@@ -60,7 +61,12 @@ def mend(bridge: Bridge) -> int:
     with netlink.RoutingSocket() as routing:
         link = netlink.find_link(routing, bridge.name)
         if link is None:
-            routing.change([netlink.create_bridge(bridge.name, _random_mac(), bridge.mtu or 1500)])
+            routing.change(
+                [
+                    netlink.create_bridge(bridge.name, _random_mac(), bridge.mtu or 1500),
+                    netlink.set_alias(bridge.name, _NOTE),
+                ]
+            )
             link = netlink.find_link(routing, bridge.name)
             sysctl.write_if_there(f"net/ipv6/conf/{bridge.name}/accept_ra", "0")
         if link is None or link.kind != "bridge":
@@ -88,9 +94,10 @@ def _allow_ipv6(name: str) -> None:
 
 
 def remove(name: str) -> None:
-    """Remove a bridge; no error if it is gone."""
+    """Remove a bridge that we made; no error if it is gone."""
     with netlink.RoutingSocket() as routing:
-        if netlink.find_link(routing, name) is not None:
+        link = netlink.find_link(routing, name)
+        if link is not None and link.alias == _NOTE:
             routing.change([netlink.delete_link(name)])
 
 

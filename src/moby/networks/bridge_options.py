@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal, TypeVar, cast
@@ -30,6 +30,7 @@ ENABLE6 = "com.docker.network.enable_ipv6"
 T = TypeVar("T")
 
 GatewayMode = Literal["nat", "nat-unprotected", "routed", "isolated"]
+_OURS = "com.docker.network."
 _MODES = ("nat", "nat-unprotected", "routed", "isolated")
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
@@ -68,8 +69,7 @@ class BridgeOptions:
 def bridge_options(network: Network) -> BridgeOptions:
     """Raises InvalidParameter for values, NotImplemented for an option that is not known."""
     options = network.options
-    if unknown := sorted(set(options) - _KNOWN):
-        raise NotImplemented(f"bridge network option {unknown[0]} is not supported yet")
+    check_known("bridge network option", options, _KNOWN)
     found = BridgeOptions(
         name=check_device_name(options.get(NAME) or f"br-{network.id[:12]}"),
         default=_flag(options, DEFAULT, False),
@@ -102,6 +102,13 @@ def _check_subnets(network: Network) -> None:
                 check_ipv6_subnet(subnet.subnet)
             except ValueError as error:
                 raise InvalidParameter(str(error)) from error
+
+
+def check_known(what: str, options: Iterable[str], known: Collection[str]) -> None:
+    """Raises NotImplemented for an option that is not known, unless its name says that it is others'."""
+    for name in sorted(set(options) - set(known)):
+        if name.startswith(_OURS) or "." not in name:
+            raise NotImplemented(f"{what} {name} is not supported yet")
 
 
 def flag_of(label: str, value: str) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -59,6 +61,7 @@ class Controller(Networks):
         self._making = asyncio.Lock()
         self._networks: dict[str, Network] = {}
         self._sandboxes: dict[str, Sandbox] = {}
+        self._coming: Counter[str] = Counter()
         self._resolvers = Resolvers(self._sandboxes)
 
     async def __aenter__(self) -> Self:
@@ -156,6 +159,10 @@ class Controller(Networks):
             await self.close(request.id)
         wanted = [(await self.find(attachment.network), attachment) for attachment in request.attachments]
         check_request(request, wanted)
+        with self._arriving(network.id for network, _ in wanted):
+            return await self._open(request, wanted)
+
+    async def _open(self, request: SandboxRequest, wanted: Sequence[tuple[Network, Attachment]]) -> Sandbox:
         async with Undo() as undo:
             if any(network.driver == "host" for network, _ in wanted):
                 path = ""
@@ -217,12 +224,14 @@ class Controller(Networks):
         """See `Networks.make`."""
         async with self._making, Undo() as undo:
             network = await made(request, self._networks.values(), self._drivers, self._ipam)
+            # Written down first: what a crash leaves in the kernel is found again.
+            undo.push(self._stored_networks.delete, network.id)
+            await self._stored_networks.save(network.id, network)
             undo.push(self._networks.pop, network.id, None)
             if not network.config_only:
                 undo.push(self._ipam.drop, network)
                 undo.push(self._drivers[network.driver].delete, network)
             await self._create(network)
-            await self._stored_networks.save(network.id, network)
             undo.keep()
         return network
 
@@ -230,23 +239,37 @@ class Controller(Networks):
         """See `Networks.remove`."""
         async with self._making:
             network = await self.find(name)
-            if users := await self.endpoints(network.id):
-                shown = ", ".join(f'name:"{user.name}" id:"{user.id[:12]}"' for user in users)
-                raise Forbidden(
-                    f"error while removing network: network {network.name} has active endpoints ({shown})"
-                )
-            if network.config_only and any(
-                other.config_from == network.name for other in self._networks.values()
-            ):
-                raise Forbidden(
-                    f'error while removing network: configuration network "{network.name}" is in use'
-                )
-            await self._stored_networks.delete(network.id)
+            await self._check_unused(network)
             del self._networks[network.id]
-            if not network.config_only:
-                await self._drivers[network.driver].delete(network)
-                self._ipam.drop(network)
+            try:
+                if not network.config_only:
+                    await self._drivers[network.driver].delete(network)
+                await self._stored_networks.delete(network.id)
+            except BaseException:
+                self._networks[network.id] = network
+                raise
+            self._ipam.drop(network)
         return network
+
+    async def _check_unused(self, network: Network) -> None:
+        what = "error while removing network"
+        if self._coming[network.id]:
+            raise Forbidden(f"{what}: network {network.name} has active endpoints")
+        if users := await self.endpoints(network.id):
+            shown = ", ".join(f'name:"{user.name}" id:"{user.id[:12]}"' for user in users)
+            raise Forbidden(f"{what}: network {network.name} has active endpoints ({shown})")
+        if network.config_only and any(one.config_from == network.name for one in self._networks.values()):
+            raise Forbidden(f'{what}: configuration network "{network.name}" is in use')
+
+    @contextmanager
+    def _arriving(self, networks: Iterable[str]) -> Iterator[None]:
+        """In this block somebody is about to join these networks: they are not removed."""
+        coming = Counter(networks)
+        self._coming.update(coming)
+        try:
+            yield
+        finally:
+            self._coming.subtract(coming)
 
     async def connect(self, sandbox: str, attachment: Attachment, container_name: str = "") -> Sandbox:
         """See `Networks.connect`."""
@@ -256,11 +279,12 @@ class Controller(Networks):
             raise Forbidden(f"endpoint with name {container_name} already exists in network {network.name}")
         request = SandboxRequest(sandbox, (attachment,), container_name=container_name)
         check_request(request, [(network, attachment)])
-        async with Undo() as undo:
-            new = self._place(request, network, attachment, found.endpoints, undo)
-            endpoints = await self._rerouted(found, (*found.endpoints, new), undo)
-            changed = await self._changed(found, endpoints)
-            undo.keep()
+        with self._arriving([network.id]):
+            async with Undo() as undo:
+                new = self._place(request, network, attachment, found.endpoints, undo)
+                endpoints = await self._rerouted(found, (*found.endpoints, new), undo)
+                changed = await self._changed(found, endpoints)
+                undo.keep()
         return changed
 
     async def _rerouted(
@@ -307,9 +331,11 @@ class Controller(Networks):
         gone = next((one for one in found.endpoints if one.network_id == left.id), None)
         if gone is None:
             raise NotFound(f"container {sandbox} is not connected to the network {left.name}")
+        rest = tuple(endpoint for endpoint in found.endpoints if endpoint is not gone)
+        # Written down first: what a crash leaves of it in the kernel is swept away.
+        found = await self._changed(found, rest)
         await self._drivers[left.driver].leave(left, gone, found.path, closing=False)
         self._ipam.free(left.id, gone.ipv4, gone.ipv6)
-        rest = tuple(endpoint for endpoint in found.endpoints if endpoint is not gone)
         try:
             async with Undo() as undo:
                 rest = await self._rerouted(found, rest, undo)
@@ -384,10 +410,35 @@ class Controller(Networks):
                 await self._drivers[network.driver].restore(network, endpoints)
             except MobyError as error:
                 log.error("cannot restore network %s: %s", network.name, error)  # noqa: TRY400
+        for sandbox in tuple(self._sandboxes.values()):
+            await self._restore_routes(sandbox)
         known = frozenset(Path(sandbox.path) for sandbox in self._sandboxes.values() if sandbox.path)
         await to_its_end(self._threads, lambda: kernel.sweep(self._directory, known))
         for sandbox in tuple(self._sandboxes.values()):
             await self._resolvers.settle(sandbox)
+
+    async def _restore_routes(self, sandbox: Sandbox) -> None:
+        """A crash may have come while a network more, or less, was about to give the way out."""
+        if not sandbox.path:
+            return
+        wanted = self._routed(sandbox.endpoints, sandbox.ports)
+        lacking = await to_its_end(self._threads, lambda: kernel.without_route(Path(sandbox.path), wanted))
+        before = {one.id: one for one in sandbox.endpoints}
+        changed = dict(before)
+        try:
+            for one in sorted(wanted, key=lambda one: one.default_route + one.default_route6):
+                if moved(before[one.id], one):
+                    changed[one.id] = await self._reroute(one, sandbox.path)
+                elif one.id in lacking:
+                    changed[one.id] = await self._reroute(before[one.id], sandbox.path)
+        except MobyError as error:
+            log.warning("cannot restore the way out: %s", error, extra={"sandbox": sandbox.id})
+        if changed != before:
+            await self._changed(sandbox, tuple(changed.values()))
+
+    async def standing(self, sandbox: str) -> Sandbox | None:
+        """See `Networks.standing`."""
+        return self._sandboxes.get(sandbox)
 
     def _claim(self, network: Network, endpoint: Endpoint) -> None:
         try:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 
-from moby.core.errors import Forbidden, InvalidParameter, NotImplemented
+from moby.core.errors import Forbidden, InvalidParameter
 from moby.core.networks import Address, Attachment, Endpoint, Network, SandboxRequest
-from moby.networks.bridge_options import PREFIX
+from moby.networks.bridge_options import PREFIX, check_known
 from moby.networks.identity import new_id
 
 INTERFACE = "com.docker.network.endpoint.ifname"
@@ -29,9 +29,7 @@ def check_request(request: SandboxRequest, wanted: Sequence[tuple[Network, Attac
             raise Forbidden("cannot create endpoint on configuration-only network")
         if attachment.mac_address and not _MAC.fullmatch(attachment.mac_address):
             raise InvalidParameter(f"invalid MAC address: {attachment.mac_address}")
-        for name in attachment.options:
-            if name not in (INTERFACE, SYSCTLS):
-                raise NotImplemented(f"endpoint option {name} is not supported yet")
+        check_known("endpoint option", attachment.options, (INTERFACE, SYSCTLS))
         if (asked := attachment.options.get(INTERFACE)) is not None and not _NAME.fullmatch(asked):
             raise InvalidParameter(f"invalid interface name: {asked}")
 

@@ -38,4 +38,11 @@ def with_ways_out(
 
 def moved(before: Endpoint, after: Endpoint) -> bool:
     """Does the endpoint give other ways out than it did?"""
-    return (before.default_route, before.default_route6) != (after.default_route, after.default_route6)
+    return _ways(before) != _ways(after)
+
+
+def _ways(endpoint: Endpoint) -> tuple[bool, bool]:
+    return (
+        bool(endpoint.default_route and endpoint.gateway),
+        bool(endpoint.default_route6 and endpoint.gateway6),
+    )

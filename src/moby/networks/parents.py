@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from moby.core.errors import InvalidParameter, NotImplemented
+from moby.core.errors import InvalidParameter
 from moby.core.networks import Network
-from moby.networks.bridge_options import ENABLE4, ENABLE6, PREFIX
+from moby.networks.bridge_options import ENABLE4, ENABLE6, PREFIX, check_known
 from moby.networks.parent_device import alone_name
 from moby.networks.settings import check_device_name
 
@@ -19,8 +19,7 @@ def parent_of(network: Network, kind: str, own: Sequence[str]) -> str:
 
     Raises InvalidParameter, NotImplemented for an option that is not known.
     """
-    if unknown := sorted(set(network.options) - {*_COMMON, *own}):
-        raise NotImplemented(f"{kind} network option {unknown[0]} is not supported yet")
+    check_known(f"{kind} network option", network.options, {*_COMMON, *own})
     asked = network.options.get(PARENT, "")
     if asked == "lo":
         raise InvalidParameter(f"loopback interface is not a valid {kind} parent link")

@@ -70,6 +70,14 @@ class Ports:
             self._hold(owner, key, address, held)
         return failures
 
+    def sockets(self, owner: str) -> list[tuple[Transport, str, int, socket.socket]]:
+        """An owner's bound sockets, each with its address and port."""
+        return [
+            (protocol, address, port, held)
+            for (protocol, port), address, held in self._held.get(owner, ())
+            if held is not None
+        ]
+
     def release(self, owner: str) -> None:
         """Free all that an owner has; no error if it has nothing."""
         for held in self._held.pop(owner, ()):

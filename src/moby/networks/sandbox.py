@@ -6,11 +6,12 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from moby.core.errors import MobyError
+from moby.core.networks import Endpoint
 from moby.host import namespaces, netlink, sysctl
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,20 @@ def configure(path: Path, sysctls: Mapping[str, str]) -> None:
             sysctl.write(name, value)
 
     namespaces.inside(path, write)
+
+
+def without_route(path: Path, endpoints: Iterable[Endpoint]) -> set[str]:
+    """The IDs of the endpoints that are to give a default route of which there is none."""
+    with namespaces.inside(path, netlink.RoutingSocket) as routing:
+        have = {
+            route.destination.version for route in netlink.routes(routing) if not route.destination.prefixlen
+        }
+    return {
+        one.id
+        for one in endpoints
+        if (one.default_route and one.gateway and 4 not in have)
+        or (one.default_route6 and one.gateway6 and 6 not in have)
+    }
 
 
 def lives(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -19,7 +20,7 @@ def test_what_can_be_asked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert run(["schema"]) == 0
     assert "EngineSection" in json.loads(capsys.readouterr().out)["$defs"]
     assert run(["components"]) == 0
-    assert "logs: fluentd, gelf, journald, json-file" in capsys.readouterr().out
+    assert "logs: awslogs, fluentd, gelf, journald, json-file" in capsys.readouterr().out
     (tmp_path / "a.yml").write_text("engine: {logs: [none]}\n")
     assert run(["check", str(tmp_path / "a.yml")]) == 0
     assert capsys.readouterr().out == f"{tmp_path}/a.yml: 11 components, 0 images\n"
@@ -137,3 +138,15 @@ def test_a_date_that_is_none_is_told(
     (tmp_path / "a.yml").write_text("files: [{path: a, contents: b}]\n")
     assert run(["build", str(tmp_path / "a.yml"), "-f", "tar"]) == 1
     assert "SOURCE_DATE_EPOCH is 'yesterday'" in capsys.readouterr().err
+
+
+def test_an_assembly_may_come_by_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text, said in (("nonsense: 1\n", "moby: -:1: nonsense: unknown key"), ("\x7f", "moby: -: ")):
+        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+        assert run(["build", "-"]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(said)
+    assert run(["build", "--arch", "arm64", "--platform", "linux/amd64", "-"]) == 1
+    assert "exclude each other" in capsys.readouterr().err

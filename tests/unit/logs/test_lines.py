@@ -61,3 +61,17 @@ def test_a_writer_of_lines_gives_the_last_one_without_an_end_when_it_is_closed()
     kept.write("stdout", b"a\nb", NOW)
     kept.close()
     assert kept.said == [("stdout", b"a"), ("stdout", b"b"), ("stderr", b"released")]
+
+
+def test_short_lines_need_not_become_messages() -> None:
+    lines = Lines()
+    assert lines.plain("stdout", b"a\nb") == [b"a"]
+    assert lines.plain("stdout", b"c") == []
+    assert lines.plain("stdout", b"d\n\n") == [b"bcd", b""]
+    assert lines.plain("stdout", b"x" * (LINE_LIMIT + 1)) is None
+    assert [message.line for message in lines.feed("stdout", b"y" * LINE_LIMIT + b"z", NOW)] == [
+        b"y" * LINE_LIMIT
+    ]
+    assert lines.plain("stdout", b"\n") is None
+    assert [message.line for message in lines.feed("stdout", b"\n", NOW)] == [b"z"]
+    assert lines.plain("stdout", b"again\n") == [b"again"]

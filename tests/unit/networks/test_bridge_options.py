@@ -24,6 +24,10 @@ def test_what_is_not_asked_for_is_as_usual() -> None:
     )  # fmt: skip
 
 
+def test_options_of_others_are_kept() -> None:
+    assert bridge_options(network({"org.example.setting": "1"})) == bridge_options(network({}))
+
+
 def test_what_is_asked_for() -> None:
     found = bridge_options(
         network(
@@ -52,6 +56,7 @@ def test_what_is_asked_for() -> None:
         ({f"{PREFIX}trusted_host_interfaces": 'eth0"; flush ruleset'}, InvalidParameter, "name"),
         ({f"{PREFIX}name": "a b"}, InvalidParameter, "invalid bridge name"),
         ({"nonsense": "1"}, NotImplemented, "nonsense"),
+        ({f"{PREFIX}nonsense": "1"}, NotImplemented, "nonsense"),
     ],
 )
 def test_bad_options(options: dict[str, str], kind: type[MobyError], words: str) -> None:

@@ -14,8 +14,9 @@ from moby.api.responses import TAR, json_response, stream_bytes, stream_progress
 from moby.api.routing import Route
 from moby.core import errors
 from moby.core.codec import decode
+from moby.core.filters import Filters
 from moby.core.platform import Platform, parse_platform
-from moby.core.types.images import DistributionInspect
+from moby.core.types.images import DistributionInspect, ImageSearchResult
 from moby.core.types.jsonstream import JSONMessage
 from moby.core.types.registries import AuthConfig, AuthResponse
 
@@ -59,7 +60,7 @@ class Transfers(Protocol):
 
     def import_(
         self,
-        archive: AsyncIterator[bytes],
+        archive: AsyncIterator[bytes] | str,
         *,
         repository: str = "",
         tag: str = "",
@@ -67,7 +68,7 @@ class Transfers(Protocol):
         message: str = "",
         changes: Sequence[str] = (),
     ) -> AsyncIterator[JSONMessage]:
-        """Make an image of one layer from a tar."""
+        """Make an image of one layer from a tar, or from the one at a URL."""
         ...
 
     def save(self, names: Sequence[str], *, platforms: Sequence[Platform] = ()) -> AsyncIterator[bytes]:
@@ -82,6 +83,18 @@ class Transfers(Protocol):
         """Log in to a registry. Raises Unauthorized."""
         ...
 
+    async def search(
+        self,
+        term: str,
+        *,
+        limit: int = 0,
+        filters: Filters,
+        auth: AuthConfig | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Sequence[ImageSearchResult]:
+        """Repositories of Docker Hub, or of the registry that the term begins with."""
+        ...
+
 
 class TransferRoutes:
     """The handlers."""
@@ -92,13 +105,14 @@ class TransferRoutes:
     def routes(self) -> Sequence[Route]:
         """What is served here."""
         return [
-            Route("ImageCreate", self._create, partial="no import from a URL"),
+            Route("ImageCreate", self._create),
             Route("ImagePush", self._push),
             Route("ImageLoad", self._load),
             Route("ImageGet", self._save),
             Route("ImageGetAll", self._save),
             Route("DistributionInspect", self._distribution),
             Route("SystemAuth", self._authenticate),
+            Route("ImageSearch", self._search),
         ]
 
     async def _create(self, request: Request) -> StreamResponse:
@@ -115,10 +129,8 @@ class TransferRoutes:
             )
         else:
             source = request.text("fromSrc")
-            if source != "-":
-                raise errors.NotImplemented("importing an image from a URL is not supported yet")
             messages = self._backend.import_(
-                request.stream(),
+                request.stream() if source == "-" else source,
                 repository=request.text("repo"),
                 tag=request.text("tag"),
                 platform=platform or None,
@@ -141,7 +153,7 @@ class TransferRoutes:
         messages = self._backend.load(
             request.stream(), platforms=_platforms(request), quiet=request.flag("quiet", default=True)
         )
-        return await stream_progress(request, messages)
+        return await stream_progress(request, messages, always_lines=True)
 
     async def _save(self, request: Request) -> StreamResponse:
         names = [request.name] if request.name else request.texts("names")
@@ -154,6 +166,22 @@ class TransferRoutes:
     async def _authenticate(self, request: Request) -> StreamResponse:
         auth = decode(await request.read(), AuthConfig)
         return json_response(await self._backend.authenticate(auth))
+
+    async def _search(self, request: Request) -> StreamResponse:
+        try:
+            limit = request.integer("limit") or 0
+        except errors.InvalidParameter as error:
+            raise errors.InvalidParameter(f"invalid limit specified: {error.message}") from error
+        if limit < 0:
+            raise errors.InvalidParameter("invalid limit specified")
+        found = await self._backend.search(
+            request.text("term"),
+            limit=limit,
+            filters=request.filters(),
+            auth=_auth(request),
+            headers=_meta_headers(request),
+        )
+        return json_response(found)
 
 
 def _platforms(request: Request) -> Sequence[Platform]:

@@ -15,6 +15,7 @@ from moby.core import errors
 from moby.core.filters import Filters
 from moby.core.platform import Platform
 from moby.core.types.images import (
+    AttestationStatement,
     ImageDeleteResponse,
     ImageHistoryItem,
     ImageInspect,
@@ -60,8 +61,20 @@ class Images(Protocol):
         filters: Filters,
         shared_size: bool = False,
         manifests: bool = False,
+        identity: bool = False,
     ) -> Sequence[ImageSummary]:
-        """Newest first."""
+        """Newest first; with `identity` each manifest tells where it came from."""
+        ...
+
+    async def attestations(
+        self,
+        name: str,
+        *,
+        platform: Platform | None = None,
+        kinds: Sequence[str] = (),
+        statements: bool = False,
+    ) -> Sequence[AttestationStatement]:
+        """What was stated about the image for a platform, of some predicate types or of all."""
         ...
 
 
@@ -74,8 +87,9 @@ class ImageRoutes:
     def routes(self) -> Sequence[Route]:
         """What is served here."""
         return [
-            Route("ImageList", self._list, partial="no identities"),
-            Route("ImageInspect", self._inspect, partial="no identities"),
+            Route("ImageList", self._list, partial="no signatures in identities"),
+            Route("ImageInspect", self._inspect, partial="no signatures in identities"),
+            Route("ImageAttestations", self._attestations),
             Route("ImageHistory", self._history),
             Route("ImageTag", self._tag, finishes=True),
             Route("ImageDelete", self._remove, finishes=True),
@@ -84,15 +98,15 @@ class ImageRoutes:
 
     async def _list(self, request: Request) -> StreamResponse:
         manifests = request.flag("manifests") and request.version >= (1, 47)
-        if request.flag("identity") and request.version >= (1, 54):
-            if not manifests:
-                raise errors.InvalidParameter("conflicting options: identity requires manifests=1")
-            raise errors.NotImplemented("identities of images are not supported yet")
+        identity = request.flag("identity") and request.version >= (1, 54)
+        if identity and not manifests:
+            raise errors.InvalidParameter("conflicting options: identity requires manifests=1")
         found = await self._backend.list(
             all=request.flag("all"),
             filters=request.filters(),
             shared_size=request.flag("shared-size") and request.version >= (1, 42),
             manifests=manifests,
+            identity=identity,
         )
         return json_response(versions.image_list(found, request.version))
 
@@ -109,6 +123,17 @@ class ImageRoutes:
     async def _history(self, request: Request) -> StreamResponse:
         platform = request.platform("platform", since=(1, 48))
         return json_response(await self._backend.history(request.name, platform=platform))
+
+    async def _attestations(self, request: Request) -> StreamResponse:
+        if len(request.texts("platform")) > 1:
+            raise errors.InvalidParameter("only one platform value is currently supported")
+        found = await self._backend.attestations(
+            request.name,
+            platform=request.platform("platform", since=(1, 55)),
+            kinds=[text.strip() for text in request.texts("type") if text.strip()],
+            statements=request.flag("statement"),
+        )
+        return json_response(found)
 
     async def _tag(self, request: Request) -> StreamResponse:
         repository = request.text("repo")

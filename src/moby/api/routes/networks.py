@@ -94,8 +94,6 @@ class NetworkRoutes:
 
     async def _connect(self, request: Request) -> StreamResponse:
         wanted = await request.body(NetworkConnectRequest, required=True)
-        if request.version < (1, 54) and wanted.endpoint_config is not None:
-            wanted.endpoint_config.mac_address = ""
         await self._backend.connect(request.name, wanted)
         return empty_response(200)
 

@@ -9,19 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from moby.cli.commands.sources import add_source_flags, settings
+from moby.core.errors import InvalidParameter
 
 
 def add(verbs: Any) -> None:
     """The command and its flags."""
     parser = verbs.add_parser("build", help="build the machine of an assembly")
-    parser.add_argument("file", type=Path, metavar="FILE", help="the assembly")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the assembly; - is standard input")
     parser.add_argument(
         "-f", "--format", action="append", default=[], help="instead of the assembly's outputs"
     )
     parser.add_argument("-n", "--name", help="what the files are named after (FILE without its ending)")
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path(), metavar="DIR", help="where they go (here)"
+        "-o", "--dir", "--output", type=Path, default=Path(), metavar="DIR", help="where they go (here)"
     )
+    parser.add_argument("--arch", metavar="ARCH", help="what the machine runs on; short for --platform")
+    parser.add_argument("--size", metavar="SIZE", help="how large disks are, as 1G")
     parser.add_argument("--no-sbom", action="store_true", help="no bill of materials and no provenance")
     parser.add_argument("-q", "--quiet", action="store_true", help="do not tell of the steps")
     add_source_flags(parser)
@@ -35,6 +38,12 @@ def do(chosen: argparse.Namespace) -> str:
         if not chosen.quiet:
             print(f"moby: {step}", file=sys.stderr)
 
-    name = chosen.name or chosen.file.stem
-    order = Order(chosen.file, name, chosen.output, chosen.format, papers=not chosen.no_sbom)
+    if chosen.arch:
+        if chosen.platform:
+            raise InvalidParameter("--arch and --platform exclude each other")
+        chosen.platform = f"linux/{chosen.arch}"
+    name = chosen.name or (chosen.file.stem if str(chosen.file) != "-" else "machine")
+    order = Order(
+        chosen.file, name, chosen.dir, chosen.format, papers=not chosen.no_sbom, size=chosen.size or ""
+    )
     return "\n".join(str(path) for path in asyncio.run(build(order, settings(chosen), tell)))

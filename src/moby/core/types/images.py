@@ -56,11 +56,23 @@ class ImagePropertiesSize(Wire):
     unpacked: int = always(0)
 
 
+class PullIdentity(Wire):
+    """A repository that an image came from, or was pushed to."""
+
+    repository: str = ""
+
+
+class Identity(Wire):
+    """Where an image came from, as the engine itself has seen it; its name says nothing of that."""
+
+    pull: list[PullIdentity] = msgspec.field(default_factory=list)
+
+
 class ImageProperties(Wire):
     """What a manifest of kind `image` is for, and which containers use it."""
 
     platform: Platform = always(Platform("", ""))
-    identity: dict[str, Any] | None = None
+    identity: Identity | None = None
     size: ImagePropertiesSize = msgspec.field(default_factory=ImagePropertiesSize)
     containers: list[str] = always_list()
 
@@ -91,6 +103,7 @@ class ImageInspect(Wire):
     repo_digests: list[str] = always_list()
     comment: str = ""
     created: str = ""
+    parent: str = ""
     author: str = ""
     config: ImageConfig | None = always(None)
     architecture: str = always("")
@@ -103,7 +116,15 @@ class ImageInspect(Wire):
     metadata: ImageMetadata = msgspec.field(default_factory=ImageMetadata)
     descriptor: Descriptor | None = None
     manifests: list[ManifestSummary] = msgspec.field(default_factory=list)
-    identity: dict[str, Any] | None = None
+    identity: Identity | None = None
+
+
+class AttestationStatement(Wire):
+    """A statement about an image (in-toto), and its own words if they were asked for."""
+
+    descriptor: Descriptor | None = always(None)
+    predicate_type: str = always("")
+    statement: msgspec.Raw | None = None
 
 
 class ImageSummary(Wire):

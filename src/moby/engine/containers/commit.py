@@ -55,7 +55,12 @@ class CommitService:
         if record.manifest is None:
             raise NotFound(f"the image of container {container.id} is not here")
         request = CommitRequest(
-            record.manifest, merged, " ".join(record.config.cmd or ()), options.author, options.comment
+            record.manifest,
+            merged,
+            " ".join(record.config.cmd or ()),
+            options.author,
+            options.comment,
+            record.image,
         )
         pause = options.pause and record.state.running
         async with self._trees.upper(container) as upper, self._paused(container.id, wanted=pause):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from moby.core.errors import Conflict, Forbidden, NotFound
-from moby.core.networks import Endpoint, Network, Networks, Sandbox
+from moby.core.networks import Network, Networks, Sandbox
 from moby.core.types.networks import EndpointSettings
 from moby.engine.containers.container import Container
 from moby.engine.containers.name_files import NameFiles
@@ -48,7 +50,7 @@ class Connections:
             mac = asked.mac_address
             running = record.state.running and not record.state.restarting
             if running:
-                before = await self._standing(record)
+                before = await self._networks.standing(record.sandbox_id)
                 sandbox = await self._networks.connect(
                     record.sandbox_id, attachment(network.name, asked), record.name
                 )
@@ -86,7 +88,7 @@ class Connections:
             self._events.tell("disconnect", network, container.id)
 
     async def _leave(self, record: Record, network: Network) -> None:
-        before = await self._standing(record)
+        before = await self._networks.standing(record.sandbox_id)
         try:
             sandbox = await self._networks.disconnect(record.sandbox_id, network.id)
         except NotFound:
@@ -94,18 +96,10 @@ class Connections:
         del record.networks[network.name]
         await self._moved(record, before, sandbox)
 
-    async def _moved(self, record: Record, before: Sandbox, after: Sandbox) -> None:
+    async def _moved(self, record: Record, before: Sandbox | None, after: Sandbox) -> None:
         connected(record, after)
+        before = before or Sandbox(after.id, after.path)
         await blocking(self._files.moved, record, before, after)
-
-    async def _standing(self, record: Record) -> Sandbox:
-        """Where the container stands on its networks now."""
-        found: list[Endpoint] = []
-        for settings in record.networks.values():
-            if settings.endpoint_id:
-                endpoints = await self._networks.endpoints(settings.network_id)
-                found += [one for one in endpoints if one.sandbox_id == record.sandbox_id]
-        return Sandbox(record.sandbox_id, record.sandbox_key, tuple(found))
 
     def _check(self, container: Container, network: Network) -> None:
         record = container.record
@@ -121,3 +115,24 @@ class Connections:
             raise Conflict(_HOST)
         if network.driver == "null" or mode == "none":
             raise Conflict(_PRIVATE)
+
+
+async def agree(record: Record, networks: Networks) -> bool:
+    """After a crash: have a running container's record say where it stands; was it otherwise?
+
+    A connection that had been begun and was not written down is undone, a disconnection is done.
+    """
+    before = msgspec.json.encode((record.networks, record.ports, record.sandbox_id))
+    sandbox = await networks.standing(record.id)
+    if sandbox is None:
+        return False
+    names = {settings.network_id or name for name, settings in record.networks.items()}
+    for endpoint in sandbox.endpoints:
+        if not {endpoint.network_id, endpoint.network_name} & names:
+            sandbox = await networks.disconnect(record.id, endpoint.network_id)
+    standing = {endpoint.network_id for endpoint in sandbox.endpoints}
+    for name, settings in list(record.networks.items()):
+        if settings.endpoint_id and settings.network_id not in standing:
+            del record.networks[name]
+    connected(record, sandbox)
+    return msgspec.json.encode((record.networks, record.ports, record.sandbox_id)) != before

@@ -14,6 +14,7 @@ import signal
 from moby.core.errors import MobyError, NotFound
 from moby.core.networks import Networks
 from moby.core.runtime import Runtime, Status, TaskState
+from moby.engine.containers.connecting import agree
 from moby.engine.containers.container import Container
 from moby.engine.containers.exits import Exits
 from moby.engine.containers.record import timestamp
@@ -128,6 +129,9 @@ class Reconciler:
                 log.info("container runs, taking it back", extra={"container": container.id})
                 state.started_at = state.started_at if state.running else timestamp()
                 state.running, state.paused, state.pid = True, paused, task.pid
+                await self._shelf.save(container)
+            if await agree(container.record, self._networks):
+                log.info("container stands elsewhere on its networks", extra={"container": container.id})
                 await self._shelf.save(container)
             return False
         if state.restarting:

@@ -11,10 +11,12 @@ from moby.core.errors import InvalidParameter, MobyError
 from moby.core.filters import Filters
 from moby.core.images import StoredImage
 from moby.core.reference import parse_reference
+from moby.core.types.images import ImageSearchResult
 from moby.engine.images.lookup import is_dangling
 from moby.images.documents import ImageDocument
 
 LIST_FILTERS = frozenset({"dangling", "label", "label!", "before", "since", "reference", "until"})
+SEARCH_FILTERS = frozenset({"is-automated", "is-official", "stars"})
 PRUNE_FILTERS = frozenset({"dangling", "label", "label!", "until"})
 
 Check = Callable[[StoredImage], Awaitable[bool]]
@@ -51,6 +53,25 @@ async def matcher(filters: Filters, read: Read, resolve: Callable[[str], Awaitab
             if not await check(image):
                 return False
         return True
+
+    return passes
+
+
+def search_matcher(filters: Filters) -> Callable[[ImageSearchResult], bool]:
+    """Does a result of a search pass every filter? Raises InvalidParameter."""
+    filters.check(SEARCH_FILTERS)
+    automated, official = filters.flag("is-automated", False), filters.flag("is-official", False)
+    stars = 0
+    for text in filters.values("stars"):
+        if not re.fullmatch(r"[+-]?\d{1,18}", text):
+            raise InvalidParameter(f"invalid filter 'stars={text}'")
+        stars = max(stars, int(text))
+
+    def passes(result: ImageSearchResult) -> bool:
+        # Nothing is built by registries any more, whatever they say.
+        result.is_automated = False
+        right = "is-official" not in filters or result.is_official == official
+        return right and not automated and result.star_count >= stars
 
     return passes
 

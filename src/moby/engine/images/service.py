@@ -15,6 +15,7 @@ from moby.core.platform import Platform, host_platform
 from moby.core.reference import parse_reference
 from moby.core.types.containers import DriverData
 from moby.core.types.images import (
+    AttestationStatement,
     ImageConfig,
     ImageDeleteResponse,
     ImageHistoryItem,
@@ -27,6 +28,7 @@ from moby.core.types.images import (
 from moby.engine.images.lookup import Lookup, Users, is_dangling, shown
 from moby.engine.images.matching import LIST_FILTERS, matcher, parse_created
 from moby.engine.images.naming import Naming
+from moby.engine.images.origins import Attestations, identity_of, parent_of
 from moby.engine.images.pruning import Pruning
 from moby.engine.images.removal import Removal
 from moby.engine.images.summaries import Overview, Overviews
@@ -76,6 +78,7 @@ class ImageService:
         target = overview.best if platform is not None and overview.best is not None else image.target
         tags, digests = _names(same)
         document = overview.document or ImageDocument()
+        identity = await identity_of(self._store, target.digest)
         updated = [each.updated_at for each in same if each.updated_at is not None]
         return ImageInspect(
             id=target.digest,
@@ -83,6 +86,7 @@ class ImageService:
             repo_digests=digests,
             comment=document.history[-1].comment if document.history else "",
             created=document.created,
+            parent=parent_of(same),
             author=document.author,
             config=document.config,
             architecture=document.architecture,
@@ -95,7 +99,21 @@ class ImageService:
             metadata=ImageMetadata(last_tag_time=_timestamp(max(updated)) if updated else _NEVER),
             descriptor=target,
             manifests=overview.manifests if manifests else [],
+            identity=identity,
         )
+
+    async def attestations(
+        self,
+        name: str,
+        *,
+        platform: Platform | None = None,
+        kinds: Sequence[str] = (),
+        statements: bool = False,
+    ) -> Sequence[AttestationStatement]:
+        """What was stated about an image. Raises NotFound."""
+        target = (await self.lookup.resolve(name)).target
+        reader = Attestations(self._store, self.contents)
+        return await reader.read(target, platform or host_platform(), kinds, statements=statements)
 
     async def history(self, name: str, *, platform: Platform | None = None) -> Sequence[ImageHistoryItem]:
         """How it was made, latest step first. Raises NotFound."""
@@ -184,6 +202,7 @@ class ImageService:
         filters: Filters,
         shared_size: bool = False,
         manifests: bool = False,
+        identity: bool = False,
     ) -> Sequence[ImageSummary]:
         """Newest first. Raises InvalidParameter for bad filters."""
         filters.check(LIST_FILTERS)
@@ -201,6 +220,11 @@ class ImageService:
             for images in groups.values()
         ]
         summaries = [_summary(overview, images, manifests) for overview, images in overviews]
+        if identity:
+            for overview, _ in overviews:
+                for manifest in overview.manifests:
+                    if manifest.image_data is not None:
+                        manifest.image_data.identity = await identity_of(self._store, manifest.id)
         if shared_size:
             found = [overview for overview, _ in overviews]
             for summary, overview in zip(summaries, found, strict=True):
@@ -253,6 +277,7 @@ def _summary(overview: Overview, images: Sequence[StoredImage], manifests: bool)
         created=int(made.timestamp()) if made else 0,
         id=target.digest,
         labels=dict(config.labels),
+        parent_id=parent_of(images),
         descriptor=target,
         manifests=overview.manifests if manifests else [],
         repo_digests=digests,

@@ -9,24 +9,29 @@ from typing import Self
 
 from moby.core.descriptor import Descriptor
 from moby.core.errors import InvalidParameter, MobyError, NotFound, Unauthorized
+from moby.core.filters import Filters
 from moby.core.images import ImageStore, StoredImage
 from moby.core.platform import Platform, host_platform, parse_platform
 from moby.core.reference import Reference, dangling_name, parse_any, parse_reference
-from moby.core.types.images import DistributionInspect
+from moby.core.types.images import DistributionInspect, ImageSearchResult
 from moby.core.types.jsonstream import JSONMessage
 from moby.core.types.registries import AuthConfig, AuthResponse
 from moby.engine.images.lookup import no_such_image, short_id, shown
+from moby.engine.images.matching import search_matcher
+from moby.engine.images.origins import PARENT
 from moby.engine.images.service import ImageService
 from moby.images.archive_commit import CommitRequest, Committer
 from moby.images.archive_import import Importer, ImportRequest
 from moby.images.archive_load import Loaded, Loader
 from moby.images.archive_save import Saved, Saver
 from moby.images.documents import is_attestation, read_document, read_image
+from moby.images.downloads import Download
 from moby.images.jobs import Jobs, Report, first_error
 from moby.images.pull import Puller, PullRequest
 from moby.images.push import Pusher, PushRequest
 from moby.images.registry.client import Registries
 from moby.images.registry.login import log_in
+from moby.images.registry.search import search
 from moby.images.unpack import Chains, snapshot_label
 
 log = logging.getLogger(__name__)
@@ -193,7 +198,7 @@ class ImageTransfers:
 
     def import_(
         self,
-        archive: AsyncIterator[bytes],
+        archive: AsyncIterator[bytes] | str,
         *,
         repository: str = "",
         tag: str = "",
@@ -201,7 +206,7 @@ class ImageTransfers:
         message: str = "",
         changes: Sequence[str] = (),
     ) -> AsyncIterator[JSONMessage]:
-        """Make an image of one layer from a tar."""
+        """Make an image of one layer from a tar, or from the one at a URL."""
         reference = None
         if repository:
             reference = _with(parse_reference(repository), tag)
@@ -214,11 +219,13 @@ class ImageTransfers:
 
     async def _import(
         self,
-        archive: AsyncIterator[bytes],
+        archive: AsyncIterator[bytes] | str,
         reference: Reference | None,
         request: ImportRequest,
         report: Report,
     ) -> None:
+        if isinstance(archive, str):
+            archive = self._downloaded(Download(self._registries, archive), report)
         async with self._store.leases.hold():
             target = await self._importer.import_(archive, request)
             name = str(reference) if reference is not None else dangling_name(target.digest)
@@ -228,6 +235,15 @@ class ImageTransfers:
         self._images.naming.tell("import", target.digest, target.digest, labels)
         report.status(target.digest)
 
+    def _downloaded(self, download: Download, report: Report) -> AsyncIterator[bytes]:
+        def told(position: int, size: int) -> None:
+            if position:
+                report.progress("", "Importing", position, size)
+            else:
+                report.status(f"Downloading from {download.url}")
+
+        return download.chunks(told)
+
     async def commit(
         self, layer: AsyncIterator[bytes], request: CommitRequest, reference: Reference | None
     ) -> str:
@@ -235,7 +251,8 @@ class ImageTransfers:
         async with self._store.leases.hold():
             target = await self._committer.commit(layer, request)
             name = str(reference) if reference is not None else dangling_name(target.digest)
-            await self._images.naming.name(StoredImage(name, target))
+            labels = {PARENT: request.parent_image} if request.parent_image else {}
+            await self._images.naming.name(StoredImage(name, target, labels))
         return target.digest
 
     async def save(self, names: Sequence[str], *, platforms: Sequence[Platform] = ()) -> AsyncIterator[bytes]:
@@ -294,6 +311,23 @@ class ImageTransfers:
             return DistributionInspect(descriptor=descriptor, platforms=platforms)
         chunks = [chunk async for chunk in repository.blob(document.config)]
         return DistributionInspect(descriptor=descriptor, platforms=[read_image(b"".join(chunks)).platform])
+
+    async def search(
+        self,
+        term: str,
+        *,
+        limit: int = 0,
+        filters: Filters,
+        auth: AuthConfig | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Sequence[ImageSearchResult]:
+        """Repositories of Docker Hub, or of the registry that the term begins with.
+
+        Raises InvalidParameter.
+        """
+        passes = search_matcher(filters)
+        found = await search(self._registries, term, limit, auth, headers)
+        return [result for result in found if passes(result)]
 
     async def authenticate(self, auth: AuthConfig) -> AuthResponse:
         """Log in to a registry. Raises Unauthorized."""

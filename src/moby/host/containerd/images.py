@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from moby.core.descriptor import Descriptor
-from moby.core.errors import Conflict
+from moby.core.errors import Conflict, NotFound
 from moby.core.images import StoredImage
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.protos import images_pb2, types_pb2
 
+_TURNS = 10
 _SERVICE = "images.v1.Images"
 
 
@@ -36,12 +37,19 @@ class ContainerdImageNames:
             annotations=dict(image.target.annotations),
         )
         wire = images_pb2.Image(name=image.name, labels=dict(image.labels), target=target)
-        try:
-            create = images_pb2.CreateImageRequest(image=wire)
-            await self._client.call(f"{_SERVICE}/Create", create, images_pb2.ImageResponse)
-        except Conflict:
-            update = images_pb2.UpdateImageRequest(image=wire)
-            await self._client.call(f"{_SERVICE}/Update", update, images_pb2.ImageResponse)
+        create = images_pb2.CreateImageRequest(image=wire)
+        update = images_pb2.UpdateImageRequest(image=wire)
+        for last in [False] * _TURNS + [True]:
+            try:
+                await self._client.call(f"{_SERVICE}/Create", create, images_pb2.ImageResponse)
+            except Conflict:
+                try:
+                    await self._client.call(f"{_SERVICE}/Update", update, images_pb2.ImageResponse)
+                except NotFound:
+                    if last:
+                        raise
+                    continue  # removed by somebody in between
+            return
 
     async def delete(self, name: str, *, sync: bool = False) -> None:
         """Remove the name; with `sync`, wait for the garbage collector. Raises NotFound."""

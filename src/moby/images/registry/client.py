@@ -29,10 +29,11 @@ from moby.images.registry.auth import Credentials
 from moby.images.registry.endpoints import endpoints
 from moby.images.registry.hosts_files import Capability
 from moby.images.registry.settings import RegistryConfig
-from moby.images.registry.transport import Call, Transport
+from moby.images.registry.transport import Call, Transport, proxy_for
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
+    from aiohttp.client import _RequestContextManager
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +105,10 @@ class Registries:
         config = self._settings()
         return Transport(self._connections(), endpoints(domain, config)[-1], Credentials(auth), config)
 
+    def get(self, url: str) -> _RequestContextManager:
+        """What is at a URL that is no registry's, through the proxy that is configured."""
+        return self._connections().get(url, proxy=proxy_for(url, self._settings()))
+
     def _connections(self) -> ClientSession:
         if self._session is None:
             import aiohttp
@@ -158,7 +163,7 @@ class Repository:
         return await self._first(ask)
 
     async def _manifest(self, what: str, response: ClientResponse) -> tuple[Descriptor, bytes]:
-        data = await _all(response, MANIFEST_LIMIT)
+        data = await read_answer(response, MANIFEST_LIMIT)
         announced = response.headers.get("Docker-Content-Digest", "")
         wanted = what if is_digest(what) else announced
         if wanted and not is_digest(wanted):
@@ -248,17 +253,21 @@ class Repository:
 
     async def tags(self) -> list[str]:
         """Every tag. Raises NotFound, Unauthorized."""
+        return await self._first(self._tags)
+
+    async def _tags(self, transport: Transport) -> list[str]:
         found: list[str] = []
-        url: str = f"{self.own.endpoint.api}{self._path}/tags/list"
+        url: str = f"{transport.endpoint.api}{self._path}/tags/list"
+        attempts = 1 if transport.endpoint.mirror else None
         while url and len(found) < TAGS_LIMIT:
-            async with self.own.send(Call("GET", url, {}, self.scope)) as response:
-                data = await _all(response, MANIFEST_LIMIT)
+            async with transport.send(Call("GET", url, {}, self.scope, attempts=attempts)) as response:
+                data = await read_answer(response, MANIFEST_LIMIT)
                 following = _NEXT.search(response.headers.get("Link", ""))
             try:
                 found += msgspec.json.decode(data, type=_Tags).tags or []
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise System("the registry's list of tags cannot be read") from error
-            url = self.own.absolute(following[1]) if following else ""
+            url = transport.absolute(following[1]) if following else ""
         return found
 
 
@@ -318,7 +327,8 @@ async def _chunks(response: ClientResponse) -> AsyncIterator[bytes]:
         raise broken
 
 
-async def _all(response: ClientResponse, limit: int) -> bytes:
+async def read_answer(response: ClientResponse, limit: int) -> bytes:
+    """All of an answer, of at most `limit` bytes. Raises InvalidParameter, Unavailable if it breaks off."""
     import aiohttp
 
     data = bytearray()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import uuid
 import zlib
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -177,6 +176,8 @@ class SplunkWriter(LineWriter):
             packer = zlib.compressobj(self._level, wbits=31)
             body = packer.compress(body) + packer.flush()
         if self._acknowledged:
+            import uuid
+
             headers["X-Splunk-Request-Channel"] = str(uuid.uuid4())
         answer = self._client.ask("POST", _PATH, headers, body)
         if answer.status != 200:

@@ -29,11 +29,14 @@ from moby.networks.guarding import Guard
 from moby.networks.host_filter import HostFilter
 from moby.networks.ipam import Ipam
 from moby.networks.ports import Ports
+from moby.networks.proxy import Proxies
 from moby.networks.publishing import places
 from moby.networks.settings import BridgeSettings
 from moby.networks.work import to_its_end
 
 log = logging.getLogger(__name__)
+
+_WITH_LOOPBACK = ("::", "::1")
 
 
 @dataclass(slots=True)
@@ -53,7 +56,7 @@ class Bridge(NetworkDriver):
     """Networks on bridges. The bridges and their packet filters outlive us, as the containers on them do.
 
     The address of the host's end, a bridge's own, is the sandboxes' gateway. Ports are published by address
-    translation in the kernel alone; no process of ours touches a packet.
+    translation in the kernel; no process of ours touches a packet, other than those for ::1.
     """
 
     name = "bridge"
@@ -77,6 +80,7 @@ class Bridge(NetworkDriver):
         self._host_filter = HostFilter(nftables) if settings.through_host else None
         self._guard = Guard(self._put_back)
         self._departures = Departures(self._threads)
+        self._proxies = Proxies()
 
     async def predefined(self, stored: Network | None) -> Network | None:
         """See `NetworkDriver.predefined`: the default bridge network, unless the settings forbid it."""
@@ -205,8 +209,20 @@ class Bridge(NetworkDriver):
             joined = self._reserved(state, endpoint)
             undo.push(self._disconnect, state, joined)
             await to_its_end(self._threads, lambda: self._connect(network, joined, sandbox))
+            undo.push(self._proxies.close, joined.id)
+            await self._proxy(joined)
             undo.keep()
         return joined
+
+    async def _proxy(self, endpoint: Endpoint) -> None:
+        """Serve on ::1 what is published there: that the kernel cannot translate."""
+        served = []
+        for protocol, address, port, bound in self._ports.sockets(endpoint.id):
+            for mapping in endpoint.ports if address in _WITH_LOOPBACK and endpoint.ipv6 else ():
+                if (mapping.protocol, mapping.host_ip, mapping.host_port) == (protocol, address, port):
+                    target = endpoint.ipv6.partition("/")[0], mapping.container_port
+                    served.append((protocol, bound, target))
+        await self._proxies.serve(endpoint.id, served)
 
     def _reserved(self, state: _State, endpoint: Endpoint) -> Endpoint:
         """The endpoint with its ports granted. Raises Conflict, NotImplemented."""
@@ -251,6 +267,7 @@ class Bridge(NetworkDriver):
                 log.warning(
                     "a published port is in use on the host: %s", error, extra={"endpoint": endpoint.id}
                 )
+            await self._proxy(endpoint)
 
         def mend() -> None:
             device.remove_all(device.strangers(state.index, endpoints))
@@ -268,6 +285,7 @@ class Bridge(NetworkDriver):
             self._departures.add(endpoint)
         if state is not None and (endpoint.ports or not closing):
             await to_its_end(self._threads, lambda: _disconnect(state, endpoint, closing=closing))
+        self._proxies.close(endpoint.id)
         self._ports.release(endpoint.id)
 
     async def _disconnect(self, state: _State, endpoint: Endpoint) -> None:
@@ -278,6 +296,7 @@ class Bridge(NetworkDriver):
         state = await self._state(network)
         before = state.endpoints.get(endpoint.id, endpoint)
         await to_its_end(self._threads, lambda: _withdraw(state, before))
+        self._proxies.close(endpoint.id)
         self._ports.release(endpoint.id)
         changed = self._reserved(state, endpoint)
         state.endpoints[endpoint.id] = changed
@@ -287,6 +306,7 @@ class Bridge(NetworkDriver):
             _publish(state, changed)
 
         await to_its_end(self._threads, route)
+        await self._proxy(changed)
         return changed
 
     async def close(self) -> None:
@@ -297,6 +317,7 @@ class Bridge(NetworkDriver):
             if not state.endpoints:
                 await self._threads.run(self._close_filter, state)
         self._threads.close()
+        self._proxies.close_all()
         self._ports.close()
         if self._lock is not None:
             self._lock.release()
