@@ -12,7 +12,7 @@ import pytest
 
 from moby.core.errors import InvalidParameter, MobyError
 from moby.core.logs import LogDriver, LogInfo, LogWriter
-from moby.logs.drivers.fluentd import Fluentd
+from moby.logs.drivers.fluentd import Fluentd, FluentdWriter, settings
 from tests.log_servers import Server, certificate, tcp, unix, unused_port
 
 NOW = 1_700_000_000_123_456_789
@@ -43,11 +43,6 @@ def messages(data: bytes) -> list[list[object]]:
         found.append(msgspec.msgpack.decode(data[start:end]))
         start = end
     return found
-
-
-def ends(count: int) -> bytes:
-    """What a number of messages without acknowledgement end with."""
-    return b"\x80" * count
 
 
 def test_messages(tmp_path: Path) -> None:
@@ -156,17 +151,20 @@ def test_with_a_limit_of_retries_the_rest_goes_on() -> None:
     log.close()
 
 
-def test_an_asynchronous_connection_is_made_anew_from_time_to_time(tmp_path: Path) -> None:
+def test_an_asynchronous_connection_is_made_anew_from_time_to_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Server(unix(tmp_path / "f")) as server:
-        options = {"fluentd_async": "true", "fluentd_async_reconnect_interval": "100ms"}
-        log = opened(about(f"unix://{tmp_path}/f", **options))
+        options = {"fluentd_async": "true", "fluentd_async_reconnect_interval": "10s"}
+        info = about(f"unix://{tmp_path}/f", **options)
+        log = FluentdWriter(info, settings(info.options))
         log.write("stdout", b"first\n", NOW)
-        server.wait_for(b"first")
-        time.sleep(0.2)
         log.write("stdout", b"second\n", NOW)
+        monkeypatch.setattr(log, "_connected_at", time.monotonic() - 11)
+        log.write("stdout", b"third\n", NOW)
         log.close()
-        server.wait_for(b"second")
-    assert len(server.packets) == 2
+        server.wait_for(b"third")
+    assert [packet.count(b"source") for packet in server.packets] == [2, 1]
 
 
 def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
