@@ -18,7 +18,8 @@ from moby.host.containerd.errors import is_held, translated, translation
 from moby.host.containerd.protos import content_pb2
 
 _SERVICE = "content.v1.Content"
-_CHUNK = 1 << 20
+# As much as comes at once goes on at once, if it is about a mebibyte.
+_CHUNK = 2 << 20
 _RESUMED = "resumed-"
 _EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _Write = content_pb2.WriteContentRequest
@@ -147,7 +148,7 @@ class ContainerdContent(ContentStore):
     async def _transfer(
         self, call: Any, wanted: _Wanted, chunks: AsyncIterator[bytes], offset: int
     ) -> ContentInfo:
-        """Send every chunk in messages of at most a mebibyte, and commit."""
+        """Send every chunk, divided if it is large, and commit."""
         ref, size, digest = wanted.ref, wanted.size, wanted.digest
         answer = content_pb2.WriteContentResponse(digest=digest)
         async for chunk in chunks:
