@@ -18,8 +18,7 @@ from moby.host.containerd.errors import is_held, translated, translation
 from moby.host.containerd.protos import content_pb2
 
 _SERVICE = "content.v1.Content"
-# As much as comes at once goes on at once, if it is about a mebibyte.
-_CHUNK = 2 << 20
+_ENOUGH, _CHUNK = 1 << 20, 2 << 20
 _RESUMED = "resumed-"
 _EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _Write = content_pb2.WriteContentRequest
@@ -81,7 +80,7 @@ class ContainerdContent(ContentStore):
         is taken from `chunks`.
         """
         wanted = _Wanted(ref, size or 0, digest or "", labels or {})
-        return await self._written(wanted, lambda _: chunks, resumed=False)
+        return await self._written(wanted, lambda _: _gathered(chunks), resumed=False)
 
     async def resume(
         self,
@@ -236,6 +235,21 @@ class ContainerdContent(ContentStore):
         ):
             for info in answer.info:
                 yield _info(info)
+
+
+async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Small chunks together: each message costs a round trip."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size >= _ENOUGH:
+            yield b"".join(parts)
+            parts.clear()
+            size = 0
+    if size:
+        yield b"".join(parts)
 
 
 def _info(info: content_pb2.Info) -> ContentInfo:
