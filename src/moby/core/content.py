@@ -78,6 +78,10 @@ class ContentStore(Protocol):
         """Forget what a broken `resume` left under `ref`; no error if that is nothing."""
         ...
 
+    async def abandon_all(self) -> None:
+        """Forget what every broken `resume` left, but for those that are gone on with at this moment."""
+        ...
+
     async def delete(self, digest: str) -> None:
         """Remove a blob; no error if it is not there."""
         ...

@@ -183,8 +183,7 @@ class Chains(Layers):
         return snapshot_label(self._store, chain)
 
     async def exists(self, chain: str) -> bool:
-        """Is this chain unpacked? If so, the lease that is held keeps it from now on."""
-        await self._store.leases.hold_on(f"snapshots/{self._store.snapshotter.name}", chain)
+        """Is this chain unpacked?"""
         try:
             return (await self._store.snapshotter.info(chain)).kind == "committed"
         except NotFound:
@@ -223,6 +222,8 @@ class Chains(Layers):
         layer = place.layer
         # Whoever holds a chain's lock waits for nothing but chains below it, and for blobs.
         async with self._locks.hold(place.chain):
+            # Somebody may be removing the image that it came with.
+            await self._store.leases.hold_on(f"snapshots/{self._store.snapshotter.name}", place.chain)
             if await self.exists(place.chain):
                 await fetch(layer, None)
             elif not self._stager.able or not await self._extract(place, fetch, watch):

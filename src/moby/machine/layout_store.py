@@ -31,6 +31,7 @@ class LayoutContent(ContentStore):
 
     def __init__(self, cache: ImageCache) -> None:
         self.cache = cache
+        self._growing: set[Path] = set()
 
     async def info(self, digest: str) -> ContentInfo:
         """See `ContentStore.info`; there are no labels."""
@@ -85,6 +86,15 @@ class LayoutContent(ContentStore):
             return await self.info(digest)
         self.cache.prepare()
         part = self.part(ref)
+        self._growing.add(part)
+        try:
+            return await self._grow(part, ref, source, size, digest)
+        finally:
+            self._growing.discard(part)
+
+    async def _grow(
+        self, part: Path, ref: str, source: Callable[[int], AsyncIterator[bytes]], size: int, digest: str
+    ) -> ContentInfo:
         with translation("cannot write to the image cache"):
             old = part.stat().st_size if part.exists() else 0
             await self._continue(part, source, size)
@@ -113,6 +123,12 @@ class LayoutContent(ContentStore):
     async def abandon(self, ref: str) -> None:
         """See `ContentStore.abandon`."""
         self.part(ref).unlink(missing_ok=True)
+
+    async def abandon_all(self) -> None:
+        """See `ContentStore.abandon_all`; what another process goes on with is not known here."""
+        for part in (self.cache.root / "blobs").glob(".part-*"):
+            if part not in self._growing:
+                part.unlink(missing_ok=True)
 
     async def delete(self, digest: str) -> None:
         """See `ContentStore.delete`."""

@@ -113,6 +113,13 @@ class ImageStoreSuite:
             assert asked[3:] == [0, 100, 0]
             await store.content.resume("s", source(data, len(data)), size=len(data), digest=digest)
             assert len(asked) == 6
+            data = data[5:] + bytes(5)
+            digest = digest_of(data)
+            with pytest.raises(ConnectionResetError):
+                await store.content.resume("t", source(data, 100), size=len(data), digest=digest)
+            await store.content.abandon_all()
+            await store.content.resume("t", source(data, len(data)), size=len(data), digest=digest)
+            assert asked[6:] == [0, 0]
 
     async def test_what_is_kept_outlives_its_lease(self, store: ImageStore) -> None:
         """Until it is let go; and a lease keeps what was there before as well."""

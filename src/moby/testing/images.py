@@ -173,7 +173,7 @@ class MemoryContent(ContentStore):
         async def whole() -> AsyncIterator[bytes]:
             yield bytes(data)
 
-        del self._store.broken[ref]
+        self._store.broken.pop(ref, None)
         return await self.write(ref, whole(), size=size, digest=digest, labels=labels)
 
     async def label(self, digest: str, labels: Mapping[str, str]) -> None:
@@ -188,6 +188,10 @@ class MemoryContent(ContentStore):
     async def abandon(self, ref: str) -> None:
         """See `ContentStore.abandon`."""
         self._store.broken.pop(ref, None)
+
+    async def abandon_all(self) -> None:
+        """See `ContentStore.abandon_all`."""
+        self._store.broken.clear()
 
     async def delete(self, digest: str) -> None:
         """See `ContentStore.delete`."""

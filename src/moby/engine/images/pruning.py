@@ -46,6 +46,7 @@ class Pruning:
         """Raises Conflict while another prune runs, InvalidParameter for bad filters."""
         with self._prunes.one():
             filters.check(PRUNE_FILTERS)
+            await self._store.content.abandon_all()
             await self._store.leases.let_go()
             dangling = filters.flag("dangling", True)
             rest = Filters({key: filters.values(key) for key in filters if key != "dangling"})

@@ -192,7 +192,11 @@ class ImageTransfers:
         document = await self._images.contents.document(manifest)
         image = await self._images.contents.image(document)
         assert document.config is not None
-        await self._store.content.label(document.config.digest, snapshot_label(self._store, image.chain))
+        label = snapshot_label(self._store, image.chain)
+        known = (await self._store.content.info(document.config.digest)).labels
+        if label and label.items() <= known.items() and await self._chains.exists(image.chain):
+            return image.chain  # it is, and its image keeps it: nothing is written for most containers
+        await self._store.content.label(document.config.digest, label)
         async with self._store.leases.hold():
             return await self._chains.unpack(document.layers, image.rootfs.diff_ids)
 

@@ -18,7 +18,8 @@ from moby.host.containerd.errors import is_held, translated, translation
 from moby.host.containerd.protos import content_pb2
 
 _SERVICE = "content.v1.Content"
-_CHUNK = 1 << 20
+_ENOUGH, _CHUNK = 1 << 20, 2 << 20
+_RESUMED = "resumed-"
 _EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _Write = content_pb2.WriteContentRequest
 
@@ -38,6 +39,8 @@ class ContainerdContent(ContentStore):
 
     def __init__(self, client: Containerd) -> None:
         self._client = client
+        self._resumed: dict[str, int] = {}
+        self._abandoning = asyncio.Lock()
 
     async def info(self, digest: str) -> ContentInfo:
         """See `ContentStore.info`."""
@@ -77,7 +80,7 @@ class ContainerdContent(ContentStore):
         is taken from `chunks`.
         """
         wanted = _Wanted(ref, size or 0, digest or "", labels or {})
-        return await self._written(wanted, lambda _: chunks, resumed=False)
+        return await self._written(wanted, lambda _: _gathered(chunks), resumed=False)
 
     async def resume(
         self,
@@ -89,7 +92,15 @@ class ContainerdContent(ContentStore):
         labels: Mapping[str, str] | None = None,
     ) -> ContentInfo:
         """See `ContentStore.resume`."""
-        return await self._written(_Wanted(ref, size, digest, labels or {}), source, resumed=True)
+        ref = f"{_RESUMED}{ref}"
+        async with self._abandoning:
+            self._resumed[ref] = self._resumed.get(ref, 0) + 1
+        try:
+            return await self._written(_Wanted(ref, size, digest, labels or {}), source, resumed=True)
+        finally:
+            self._resumed[ref] -= 1
+            if not self._resumed[ref]:
+                del self._resumed[ref]
 
     async def _written(
         self, wanted: _Wanted, source: Callable[[int], AsyncIterator[bytes]], *, resumed: bool
@@ -136,7 +147,7 @@ class ContainerdContent(ContentStore):
     async def _transfer(
         self, call: Any, wanted: _Wanted, chunks: AsyncIterator[bytes], offset: int
     ) -> ContentInfo:
-        """Send every chunk in messages of at most a mebibyte, and commit."""
+        """Send every chunk, divided if it is large, and commit."""
         ref, size, digest = wanted.ref, wanted.size, wanted.digest
         answer = content_pb2.WriteContentResponse(digest=digest)
         async for chunk in chunks:
@@ -176,14 +187,30 @@ class ContainerdContent(ContentStore):
 
     async def _abandon(self, call: Any, ref: str) -> None:
         call.cancel()
-        await self.abandon(ref)
+        await self._abort(ref)
 
     async def abandon(self, ref: str) -> None:
         """See `ContentStore.abandon`."""
+        await self._abort(f"{_RESUMED}{ref}")
+
+    async def _abort(self, ref: str) -> None:
         try:
             await self._client.call(f"{_SERVICE}/Abort", content_pb2.AbortRequest(ref=ref))
         except MobyError:
             return
+
+    async def abandon_all(self) -> None:
+        """See `ContentStore.abandon_all`."""
+        async with self._abandoning:
+            found = await self._client.look(
+                f"{_SERVICE}/ListStatuses",
+                content_pb2.ListStatusesRequest(),
+                content_pb2.ListStatusesResponse,
+            )
+            for status in found.statuses:
+                # Whatever else is being written is leased, and goes with its lease.
+                if status.ref.startswith(_RESUMED) and status.ref not in self._resumed:
+                    await self._abort(status.ref)
 
     async def label(self, digest: str, labels: Mapping[str, str]) -> None:
         """See `ContentStore.label`."""
@@ -208,6 +235,21 @@ class ContainerdContent(ContentStore):
         ):
             for info in answer.info:
                 yield _info(info)
+
+
+async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Small chunks together: each message costs a round trip."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size >= _ENOUGH:
+            yield b"".join(parts)
+            parts.clear()
+            size = 0
+    if size:
+        yield b"".join(parts)
 
 
 def _info(info: content_pb2.Info) -> ContentInfo:

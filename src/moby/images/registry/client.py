@@ -311,18 +311,21 @@ async def _chunks(response: ClientResponse) -> AsyncIterator[bytes]:
     """
     import aiohttp
 
-    gathered = bytearray()
+    gathered: list[bytes] = []
+    size = 0
     broken: Exception | None = None
     try:
         async for chunk in response.content.iter_any():
-            gathered += chunk
-            if len(gathered) >= CHUNK:
-                yield bytes(gathered)
+            gathered.append(chunk)
+            size += len(chunk)
+            if size >= CHUNK:
+                yield b"".join(gathered)
                 gathered.clear()
+                size = 0
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         broken = error
     if gathered:
-        yield bytes(gathered)
+        yield b"".join(gathered)
     if broken is not None:
         raise broken
 
