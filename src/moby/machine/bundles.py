@@ -9,6 +9,7 @@ its root gets a layer in memory upon `lower`; the same image is there once.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -60,6 +61,7 @@ class Bundles:
             self._tree.make_directories(known)
             self._tree.graft(root, known)
             self._roots[image] = known
+        self._mount_points(known, spec.get("mounts", []))
         self._tree.make_directories(f"{place}/rootfs")
         mounts = _root_mounts(place, known, readonly)
         if not readonly:
@@ -73,6 +75,31 @@ class Bundles:
         ):
             if data:
                 self._tree.put(f"{place}/{name}", Node("file", mode, content=data))
+
+    def _mount_points(self, root: str, mounts: Sequence[dict[str, Any]]) -> None:
+        """Make what is mounted upon where the image lacks it: on a read-only disk nobody can later."""
+        for mount in mounts:
+            below = mount["destination"].strip("/")
+            above = below.partition("/")[0]
+            # Below another mount the runtime makes it.
+            if not below or above in ("dev", "proc", "sys") or self._in_root(root, below):
+                continue
+            source = self._tree.lookup(mount["source"].strip("/")) if mount["type"] == "bind" else None
+            if source is not None and source.kind == "file":
+                self._tree.put(f"{root}/{below}", Node())
+            else:
+                self._tree.make_directories(f"{root}/{below}")
+
+    def _in_root(self, root: str, path: str) -> bool:
+        """Is there anything at a path of a root, or above it a link, which leads who knows where?"""
+        parts = path.split("/")
+        for depth in range(1, len(parts) + 1):
+            node = self._tree.get(f"{root}/{'/'.join(parts[:depth])}")
+            if node is None:
+                return False
+            if node.kind != "directory":
+                return True
+        return True
 
 
 def pretty(value: Any) -> bytes:

@@ -117,3 +117,21 @@ def test_volumes() -> None:
     assert "mount -t overlay -o lowerdir=/containers/volumes/v/lower," in written
     valid(fixed)
     valid(written)
+
+
+def test_what_is_mounted_upon_is_there_on_a_read_only_disk_too() -> None:
+    tree, root = Tree(), Tree()
+    tree.put("etc/resolv.conf", Node())
+    root.put("var", Node("symlink", target="/elsewhere"))
+    mounts = [
+        {"destination": "/run/deep", "type": "bind", "source": "/run/deep"}, {"destination": "/proc", "type": "proc", "source": "proc"},
+        {"destination": "/etc/resolv.conf", "type": "bind", "source": "/etc/resolv.conf"},
+        {"destination": "/var/x", "type": "tmpfs", "source": "tmpfs"}, {"destination": "/", "type": "bind", "source": "/"},
+    ]  # fmt: skip
+    Bundles(tree).add("s/a", "sha256:1", root, {"root": {"readonly": True}, "mounts": mounts}, Runtime())
+    made, file = tree.get("s/a/rootfs/run/deep"), tree.get("s/a/rootfs/etc/resolv.conf")
+    assert made is not None
+    assert file is not None
+    assert (made.kind, file.kind) == ("directory", "file")
+    assert "s/a/rootfs/proc" not in tree
+    assert "elsewhere" not in tree

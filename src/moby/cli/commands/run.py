@@ -24,7 +24,12 @@ def add_hardware_flags(parser: argparse.ArgumentParser) -> None:
 def add(verbs: Any) -> None:
     """The command and its flags."""
     parser = verbs.add_parser("run", help="run a machine in qemu")
-    parser.add_argument("machine", type=Path, metavar="FILE|PREFIX", help="an assembly, or what was built")
+    parser.add_argument(
+        "machine",
+        type=Path,
+        metavar="FILE|PREFIX",
+        help="an assembly, or what was built: a prefix, disk or CD",
+    )
     parser.add_argument(
         "-p", "--publish", action="append", default=[], metavar="[ADDR:]HOST:GUEST[/udp]", help="a port of it"
     )
@@ -51,12 +56,12 @@ async def _run(chosen: argparse.Namespace) -> None:
     from moby.machine.job import scratch_folder
     from moby.machine.runners.qemu import (
         Hardware,
+        boot_of,
         choose_accel,
         command,
         make_disks,
         parse_disk,
         parse_port,
-        prefix_boot,
     )
 
     disks = tuple(parse_disk(text) for text in chosen.disk)
@@ -73,8 +78,8 @@ async def _run(chosen: argparse.Namespace) -> None:
             step = lambda text: print(f"moby: {text}", file=sys.stderr)  # noqa: E731
             order = Order(chosen.machine, prefix.name, scratch, ["kernel+initrd"], papers=False)
             await build(order, asked, step)
-        boot = prefix_boot(prefix)
-        boot = replace(boot, cmdline=f"{boot.cmdline} {chosen.append}".strip(), disks=disks)
+        boot = boot_of(prefix)
+        boot = replace(boot, cmdline=f"{boot.cmdline} {chosen.append}".strip(), disks=boot.disks + disks)
         async with running(command(boot, hardware)) as machine:
             code = await machine.wait()
     if code != 0:

@@ -33,7 +33,7 @@ async def _test(chosen: argparse.Namespace) -> int:
     from moby.machine.building import Order, build, read_machine
     from moby.machine.checking import run_checks
     from moby.machine.job import scratch_folder
-    from moby.machine.runners.qemu import Hardware, choose_accel, prefix_boot
+    from moby.machine.runners.qemu import Hardware, boot_of, choose_accel
 
     def tell(step: str) -> None:
         print(f"moby: {step}", file=sys.stderr)
@@ -50,5 +50,5 @@ async def _test(chosen: argparse.Namespace) -> int:
         await build(order, asked, tell)
         log = chosen.console or scratch / "console"
         hardware = Hardware(chosen.memory, chosen.cpus, accel=accel, platform=platform)
-        await run_checks(prefix_boot(scratch / "machine"), hardware, checks, log, tell)
+        await run_checks(boot_of(scratch / "machine"), hardware, checks, log, tell)
     return len(checks)

@@ -9,6 +9,7 @@ from moby.core.errors import NotImplemented
 from moby.host.threads import finishing
 from moby.machine.job import Job, write_chunks, written
 from moby.machine.native import native, program
+from moby.machine.read_only import write_beside
 from moby.machine.streams import tar_stream
 
 _IDENTITY = "6d6f6279-0000-4000-8000-000000000004"
@@ -16,8 +17,8 @@ _UNPACK = 'tar -C "$1" --xattrs --xattrs-include="*" -xpf "$2" && exec "$3" -T"$
 
 
 async def write(job: Job) -> list[Path]:
-    """Write it: the kernel is started with `root=` for the disk it is on. Raises MobyError."""
-    kernel = job.kernel()
+    """Write it. Raises MobyError."""
+    job.kernel()
     _check_attributes(job)
     plain, root = job.scratch / "root.tar", job.scratch / "root"
     root.mkdir()
@@ -29,13 +30,7 @@ async def write(job: Job) -> list[Path]:
         # fakeroot remembers owners and devices that an ordinary user cannot make.
         asked = ["sh"] if os.geteuid() == 0 else ["fakeroot", "sh"]
         await native(*asked, "-c", _UNPACK, "sh", *arguments)
-    found = [disk]
-    for suffix, chunks in (("kernel", kernel.chunks()), ("cmdline", iter([job.cmdline.encode()]))):
-        target = job.folder / f"{job.name}-{suffix}"
-        with written(target) as path:
-            await finishing(write_chunks, path, chunks)
-        found.append(target)
-    return found
+    return [disk, *await write_beside(job, "erofs")]
 
 
 def _check_attributes(job: Job) -> None:

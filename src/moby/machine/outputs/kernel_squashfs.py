@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from moby.host.threads import finishing
 from moby.machine.job import Job, write_chunks, written
-from moby.machine.native import native
+from moby.machine.native import native, program
+from moby.machine.read_only import write_beside
 from moby.machine.streams import tar_stream
 
 
 async def write(job: Job) -> list[Path]:
-    """Write it: the kernel is started with `root=` for the disk it is on. Raises MobyError."""
-    kernel = job.kernel()
+    """Write it. Raises MobyError."""
+    job.kernel()
     plain = job.scratch / "root.tar"
     await finishing(write_chunks, plain, tar_stream(job.root(), job.moment))
     disk = job.folder / f"{job.name}-squashfs.img"
     dated = str(job.moment)
+    # sqfstar 4.5 gives the root itself to whoever calls it, whatever its options say.
+    asked = ["sqfstar"] if (os.geteuid(), os.getegid()) == (0, 0) else ["fakeroot", program("sqfstar")]
     with written(disk) as path:
         await native(
-            "sqfstar",
+            *asked,
             "-quiet",
             "-no-progress",
             "-comp", "zstd",
             "-mkfs-time", dated,
             "-all-time", dated,
+            "-root-mode", "755",
             path,
             stdin=plain,
         )  # fmt: skip
-    found = [disk]
-    for suffix, chunks in (("kernel", kernel.chunks()), ("cmdline", iter([job.cmdline.encode()]))):
-        target = job.folder / f"{job.name}-{suffix}"
-        with written(target) as path:
-            await finishing(write_chunks, path, chunks)
-        found.append(target)
-    return found
+    return [disk, *await write_beside(job, "squashfs")]

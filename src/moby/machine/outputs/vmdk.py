@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 
 from moby.core.errors import System
 from moby.machine.disks import bios_disk, converted
 from moby.machine.job import Job, written
 
-# The descriptor stands in the first sectors; qemu-img draws its content's number by lot.
-_DESCRIPTOR = 20 << 10
-_CID = re.compile(rb"(?<=\nCID=)[0-9a-f]{8}(?=\n)")
+# Where the header says that the descriptor stands, in sectors (VMDK 5.0, "Hosted Sparse Extents").
+_DESCRIPTOR = struct.Struct("<QQ")
+_DESCRIPTOR_AT, _SECTOR = 28, 512
+# qemu-img draws the content's number by lot, and leaves zeros in front of it out.
+_CID = re.compile(rb"(?<=\nCID=)[0-9a-f]{1,8}(?=\n)")
 
 
 async def write(job: Job) -> list[Path]:
@@ -22,12 +25,14 @@ async def write(job: Job) -> list[Path]:
     made = job.scratch / target.name
     await converted(job.scratch / "disk", made, "vmdk", "subformat=streamOptimized")
     with made.open("r+b") as file:
-        start = file.read(_DESCRIPTOR)
-        fixed, count = _CID.subn(b"6d6f6279", start)
+        offset, size = _DESCRIPTOR.unpack_from(file.read(_SECTOR), _DESCRIPTOR_AT)
+        file.seek(offset * _SECTOR)
+        text = file.read(size * _SECTOR).rstrip(b"\0")
+        fixed, count = _CID.subn(b"6d6f6279", text)
         if count != 1:
             raise System("qemu-img wrote a VMDK without a CID")
-        file.seek(0)
-        file.write(fixed)
+        file.seek(offset * _SECTOR)
+        file.write(fixed.ljust(size * _SECTOR, b"\0"))
     with written(target) as path:
         made.rename(path)
     return [target]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from moby.core.errors import InvalidParameter, MobyError, NotFound
@@ -15,6 +15,8 @@ from moby.machine.job import scratch_folder
 from moby.machine.native import native, program
 
 PROBE_LIMIT_S = 5.0
+_FORMATS = {".img": "raw", ".raw": "raw", ".qcow2": "qcow2", ".vmdk": "vmdk", ".vhd": "vpc"}
+_OVMF = (Path("/usr/share/OVMF/OVMF_CODE.fd"), Path("/usr/share/ovmf/OVMF.fd"))
 _SYSTEMS = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
 _PUBLISH = re.compile(
     r"(?:(?P<address>\d+\.\d+\.\d+\.\d+):)?(?P<host>\d{1,5}):(?P<guest>\d{1,5})(?:/(?P<protocol>tcp|udp))?"
@@ -44,16 +46,19 @@ class Disk:
 
     path: Path
     size: str = ""
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """What to boot: kernel, RAM disk and command line, or a whole disk."""
+    """What to boot: kernel, RAM disk and command line, or a disk, or a CD."""
 
     kernel: Path | None = None
     initrd: Path | None = None
     cmdline: str = ""
     disks: tuple[Disk, ...] = ()
+    cd: Path | None = None
+    firmware: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +89,35 @@ def parse_disk(text: str) -> Disk:
     return Disk(Path(path), rest)
 
 
-def prefix_boot(prefix: Path) -> Boot:
-    """What `moby build` wrote as kernel and RAM disk. Raises NotFound."""
-    files = [prefix.with_name(f"{prefix.name}-{end}") for end in ("kernel", "initrd.img", "cmdline")]
+def boot_of(path: Path) -> Boot:
+    """What `moby build` wrote: the prefix of kernel and RAM disk, or a disk, CD or root. Raises NotFound."""
+    if path.suffix == ".iso":
+        return Boot(cd=path, firmware=_firmware(path))
+    for kind in ("squashfs", "erofs"):
+        if path.name.endswith(f"-{kind}.img"):
+            prefix = path.with_name(path.name.removesuffix(f"-{kind}.img"))
+            return replace(_kernel_boot(prefix, f"{kind}-initrd.img"), disks=(Disk(path, read_only=True),))
+    if path.suffix in _FORMATS:
+        return Boot(disks=(Disk(path),), firmware=_firmware(path))
+    return _kernel_boot(path, "initrd.img")
+
+
+def _kernel_boot(prefix: Path, disk: str) -> Boot:
+    files = [prefix.with_name(f"{prefix.name}-{end}") for end in ("kernel", disk, "cmdline")]
     for path in files:
         if not path.exists():
             raise NotFound(f"there is no {path}", hint="moby build -f kernel+initrd")
     return Boot(files[0], files[1], files[2].read_text().strip())
+
+
+def _firmware(path: Path) -> Path | None:
+    """EFI firmware, for what needs it by its name. Raises NotFound if it is not installed."""
+    if not path.stem.endswith("-efi"):
+        return None
+    for firmware in _OVMF:
+        if firmware.exists():
+            return firmware
+    raise NotFound("there is no EFI firmware for qemu", hint="apt-get install ovmf")
 
 
 def command(boot: Boot, hardware: Hardware, *, terminal: bool = True) -> list[str]:
@@ -118,9 +145,14 @@ def command(boot: Boot, hardware: Hardware, *, terminal: bool = True) -> list[st
         argv += ["-kernel", str(boot.kernel), "-append", boot.cmdline]
     if boot.initrd is not None:
         argv += ["-initrd", str(boot.initrd)]
+    if boot.firmware is not None:
+        argv += ["-bios", str(boot.firmware)]
+    if boot.cd is not None:
+        argv += ["-cdrom", str(boot.cd)]
     for disk in boot.disks:
-        kind = "qcow2" if disk.path.suffix == ".qcow2" else "raw"
-        argv += ["-drive", f"file={str(disk.path).replace(',', ',,')},format={kind},if=virtio"]
+        kind = _FORMATS.get(disk.path.suffix, "raw")
+        last = ",readonly=on" if disk.read_only else ""
+        argv += ["-drive", f"file={str(disk.path).replace(',', ',,')},format={kind},if=virtio{last}"]
     return argv
 
 

@@ -9,7 +9,7 @@ import pytest
 from moby.core.errors import InvalidParameter, NotFound
 from moby.core.platform import Platform
 from moby.machine.runners import qemu
-from moby.machine.runners.qemu import Boot, Disk, Hardware, Port, command, parse_disk, parse_port, prefix_boot
+from moby.machine.runners.qemu import Boot, Disk, Hardware, Port, boot_of, command, parse_disk, parse_port
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +42,10 @@ async def test_a_disk_that_is_not_there_needs_a_size(tmp_path: Path) -> None:
 
 def test_what_was_built_is_found_by_its_prefix(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="m-kernel"):
-        prefix_boot(tmp_path / "m")
+        boot_of(tmp_path / "m")
     for end, text in (("kernel", "k"), ("initrd.img", "i"), ("cmdline", "console=ttyS0\n")):
         (tmp_path / f"m-{end}").write_text(text)
-    assert prefix_boot(tmp_path / "m") == Boot(
-        tmp_path / "m-kernel", tmp_path / "m-initrd.img", "console=ttyS0"
-    )
+    assert boot_of(tmp_path / "m") == Boot(tmp_path / "m-kernel", tmp_path / "m-initrd.img", "console=ttyS0")
 
 
 def test_the_command() -> None:
@@ -83,3 +81,22 @@ async def test_a_kvm_that_hangs_is_not_taken(monkeypatch: pytest.MonkeyPatch, tm
     hanging.write_text("#!/bin/sh\nexit 33\n")
     monkeypatch.setattr(qemu, "PROBE_LIMIT_S", 30)
     assert await qemu.choose_accel("auto", Platform("amd64", "linux")) == "kvm"
+
+
+def test_what_was_built_in_one_file_is_known_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert boot_of(Path("m.iso")) == Boot(cd=Path("m.iso"))
+    assert boot_of(Path("m.qcow2")) == Boot(disks=(Disk(Path("m.qcow2")),))
+    assert boot_of(Path("m-bios.img")) == Boot(disks=(Disk(Path("m-bios.img")),))
+    monkeypatch.setattr(qemu, "_OVMF", (tmp_path / "gone", tmp_path / "ovmf"))
+    with pytest.raises(NotFound, match="no EFI firmware"):
+        boot_of(Path("m-efi.img"))
+    (tmp_path / "ovmf").touch()
+    assert boot_of(Path("m-efi.iso")) == Boot(cd=Path("m-efi.iso"), firmware=tmp_path / "ovmf")
+    for end in ("kernel", "squashfs-initrd.img", "cmdline"):
+        (tmp_path / f"m-{end}").write_text(end)
+    found = boot_of(tmp_path / "m-squashfs.img")
+    assert found.initrd == tmp_path / "m-squashfs-initrd.img"
+    assert found.disks == (Disk(tmp_path / "m-squashfs.img", read_only=True),)
+    assert "readonly=on" in " ".join(command(found, Hardware(platform=Platform("amd64", "linux"))))
