@@ -122,6 +122,24 @@ def test_a_deleted_bridge_comes_back(make_engine: Callable[..., Engine]) -> None
     assert "hello" in fetch(engine.network, "127.0.0.1", 18102, 30)
 
 
+def test_marked_and_direct_packets_are_let_in(make_engine: Callable[..., Engine]) -> None:
+    marked = make_engine("--bridge-accept-fwmark", "0x1/0x3")
+    direct = make_engine("--allow-direct-routing")
+    for engine in (marked, direct):
+        address = serve(engine, "one", "-p", "18107:80")
+        for beside in neighbour(engine.network):
+            assert ("hello" in fetch(beside, address, 80, 10 if engine is direct else 2)) == (
+                engine is direct
+            )
+            if engine is marked:
+                nft(
+                    engine,
+                    "add table ip marker; add chain ip marker c { type filter hook prerouting priority mangle; }",
+                )
+                nft(engine, "add", "rule", "ip", "marker", "c", "meta", "mark", "set", "5")
+                assert "hello" in fetch(beside, address)
+
+
 def test_what_we_take_ourselves_is_no_loss(engine: Engine) -> None:
     engine.ok("network", "create", "brief")
     engine.ok("run", "--rm", "--network", "brief", "-p", "80", "busybox", "true")

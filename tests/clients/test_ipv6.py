@@ -332,3 +332,19 @@ def test_the_default_network_and_a_crash(make_engine: Callable[..., Engine]) -> 
     assert reaches(engine, "three", before["GlobalIPv6Address"])
     engine.ok("rm", "-f", "one", "two", "three")
     engine.ok("network", "rm", "lasting")
+
+
+def test_links_follow_both_addresses(make_engine: Callable[..., Engine]) -> None:
+    engine = make_engine("--ipv6", "--fixed-cidr-v6", "fd00:98::/64")
+    run(engine, "db")
+    run(engine, "web", "--link", "db:store")
+    for _ in range(2):
+        place = settings(engine, "db", "bridge")
+        hosts = engine.ok("exec", "web", "cat", "/etc/hosts")
+        for address in (place["IPAddress"], place["GlobalIPv6Address"]):
+            assert f"{address}\tstore" in hosts
+        engine.ok("stop", "-t", "0", "db")
+        run(engine, "between")
+        engine.ok("start", "db")
+        engine.ok("rm", "-f", "between")
+        assert settings(engine, "db", "bridge")["IPAddress"] != place["IPAddress"]

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,3 +169,29 @@ def test_networks_made_and_removed_over_a_crash(make_engine: Callable[..., Engin
         assert len(subnets) == len(set(subnets))
         if known:
             engine.ok("network", "rm", *known)
+
+
+def test_a_daemon_that_is_away_keeps_its_bridge(make_engine: Callable[..., Engine], place: Path) -> None:
+    def device(one: Engine) -> str:
+        found = json.loads(one.ok("network", "inspect", "bridge"))[0]
+        return str(found["Options"]["com.docker.network.bridge.name"])
+
+    engine = make_engine()
+    engine.ok("run", "-d", "--name", "one", "busybox", "sleep", "600")
+    before = device(engine)
+    engine.kill()
+    other = Engine(place / "other", engine.network)
+    try:
+        other.start()
+        assert device(other) != before
+    finally:
+        other.remove()
+    engine.start()
+    assert device(engine) == before
+    check_default(engine)
+
+
+def check_default(engine: Engine) -> None:
+    """Containers on the default network reach it."""
+    gateway = json.loads(engine.ok("network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Gateway"]
+    engine.ok("exec", "one", "ping", "-c", "1", "-W", "5", gateway)

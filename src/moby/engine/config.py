@@ -135,9 +135,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     allow_direct_routing: Annotated[
         bool, _meta("let unpublished ports be reached", "allow-direct-routing")
     ] = False
-    bridge_accept_fwmark: Annotated[
-        str, _meta("let marked packets through", "bridge-accept-fwmark", works=False)
-    ] = ""
+    bridge_accept_fwmark: Annotated[str, _meta("let marked packets through", "bridge-accept-fwmark")] = ""
     default_address_pools: Annotated[
         tuple[Mapping[str, Any], ...], _meta("where subnets come from", "default-address-pool")
     ] = ()

@@ -119,6 +119,7 @@ def bridge(config: EngineConfig, addresses: Ipam, host_ports: Ports, filters: Nf
         ip_forward_no_drop=config.ip_forward_no_drop,
         direct_routing=config.allow_direct_routing,
         proxy=config.userland_proxy,
+        accepted_mark=config.bridge_accept_fwmark,
         through_host=config.firewall_backend == "iptables",
     )
     return Bridge(settings, addresses, host_ports, filters, LOCKS)

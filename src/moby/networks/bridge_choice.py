@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
@@ -11,7 +12,7 @@ from moby.core.networks import Network, Subnet
 from moby.host.files import LockFile
 from moby.host.threads import Threads
 from moby.networks import bridge_options as options
-from moby.networks.bridge_device import AnyInterface, address_of, is_docker_running
+from moby.networks.bridge_device import AnyInterface, address_of, has_ports, is_docker_running
 from moby.networks.identity import new_id, now
 from moby.networks.ipam import AnyNetwork, Ipam, overlap
 from moby.networks.settings import BridgeSettings
@@ -27,10 +28,12 @@ def claim(settings: BridgeSettings, directory: Path, stored: str) -> tuple[str, 
     Without a name in the settings it is the one we had, else the first of docker0, docker1, ... that is free.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    # Names are a network namespace's own.
+    space = os.stat("/proc/self/ns/net").st_ino
     names: Iterator[str] = iter([settings.bridge]) if settings.bridge else _candidates(stored)
     last: Conflict | None = None
     for name in names:
-        lock = LockFile(directory / f"bridge-{name}.lock", f"bridge {name}")
+        lock = LockFile(directory / f"bridge-{space}-{name}.lock", f"bridge {name}")
         try:
             lock.acquire()
         except Conflict as error:
@@ -46,8 +49,10 @@ def _candidates(stored: str) -> Iterator[str]:
     foreign = is_docker_running()
     for number in range(_MOST):
         name = f"docker{number}"
-        if name != stored and not (foreign and Path("/sys/class/net", name).exists()):
-            yield name
+        if name == stored or has_ports(name) or (foreign and Path("/sys/class/net", name).exists()):
+            # One with containers on it is that of a daemon which is away for the moment.
+            continue
+        yield name
 
 
 async def default_network(

@@ -56,6 +56,13 @@ def address_of(name: str, within: str = "", version: int = 4) -> AnyInterface | 
     return found[0] if found else None
 
 
+def has_ports(name: str) -> bool:
+    """Is anything plugged into the bridge?"""
+    with netlink.RoutingSocket() as routing:
+        link = netlink.find_link(routing, name)
+        return link is not None and any(one.master == link.index for one in netlink.links(routing))
+
+
 def mend(bridge: Bridge) -> int:
     """Make the bridge, or what it lacks; its index. Raises Conflict if another device is called so."""
     with netlink.RoutingSocket() as routing:

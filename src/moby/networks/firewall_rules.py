@@ -38,7 +38,8 @@ class Rules:
     """What a bridge's table of one family depends on; `subnet` as text.
 
     `direct` lets published ports be reached at the container's own address. `host_address` is what is
-    masqueraded with, instead of that of the way out. From the interfaces in `trusted` everything may come.
+    masqueraded with, instead of that of the way out. From the interfaces in `trusted` everything may come,
+    and so may packets with the mark `accepted_mark`, `VALUE` or `VALUE/MASK`.
     """
 
     bridge: str
@@ -50,6 +51,7 @@ class Rules:
     direct: bool = False
     host_address: str = ""
     trusted: tuple[str, ...] = ()
+    accepted_mark: str = ""
 
     @property
     def family(self) -> str:
@@ -113,6 +115,9 @@ def _forward(rules: Rules) -> list[tuple[str, str]]:
         rows += [f"iifname {br} drop", f"oifname {br} drop"]
         return [("forward", row) for row in rows]
     rows += [f'iifname "{name}" oifname {br} accept' for name in rules.trusted]
+    if rules.accepted_mark:
+        value, _, mask = rules.accepted_mark.partition("/")
+        rows.append(f"oifname {br} meta mark {f'and {mask} == ' if mask else ''}{value} accept")
     if rules.mode == "nat-unprotected":
         rows.append(f"oifname {br} accept")
     if rules.mode == "routed":

@@ -65,6 +65,7 @@ class _Streams:
         self._server: asyncio.Server | None = None
         self._bound: socket.socket | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
 
     async def open(self, bound: socket.socket) -> None:
         bound.setblocking(False)
@@ -74,6 +75,7 @@ class _Streams:
         self._server = await asyncio.start_server(self._serve, sock=bound)
 
     def close(self) -> None:
+        self._closed = True
         if self._bound is not None:
             # The loop closes it some time later; the port may be wanted at once.
             with contextlib.suppress(OSError):
@@ -86,6 +88,9 @@ class _Streams:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if self._closed:
+            writer.close()
+            return
         self._tasks.add(task)
         try:
             with contextlib.suppress(OSError, TimeoutError):

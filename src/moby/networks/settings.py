@@ -18,6 +18,7 @@ from ipaddress import (
 from moby.core.errors import InvalidParameter
 
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+_MARK = re.compile(r"(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})(/(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10}))?")
 _LINK_LOCAL = IPv6Network("fe80::/64")
 
 
@@ -28,7 +29,8 @@ class BridgeSettings:
     `bridge` "none" means that there is no default bridge network. `ip` is where ports are published that name
     no address. `firewall` is dockerd's `iptables`, `firewall6` its `ip6tables`; `ip_forward_no_drop` leaves
     out the rule against routing for others. With `through_host` the host's own filter lets containers
-    through, with `proxy` those without IPv6 are reached by it all the same.
+    through, with `proxy` those without IPv6 are reached by it all the same. Packets with the mark
+    `accepted_mark` (`VALUE` or `VALUE/MASK`) reach every port.
     """
 
     bridge: str = ""
@@ -50,6 +52,7 @@ class BridgeSettings:
     direct_routing: bool = False
     through_host: bool = False
     proxy: bool = True
+    accepted_mark: str = ""
 
     def check(self) -> None:
         """Raises InvalidParameter for what is wrong."""
@@ -68,6 +71,8 @@ class BridgeSettings:
         _parse("default-gateway", IPv4Address, self.default_gateway)
         _parse("default-gateway-v6", IPv6Address, self.default_gateway_v6)
         _parse("ip", ip_address, self.ip)
+        if self.accepted_mark and not _MARK.fullmatch(self.accepted_mark):
+            raise InvalidParameter(f"invalid bridge-accept-fwmark {self.accepted_mark!r}")
 
 
 def check_device_name(name: str) -> str:

@@ -103,3 +103,8 @@ def test_an_internal_network_has_no_way_out() -> None:
 
 def test_an_address_to_be_seen_as() -> None:
     assert "snat to 2001:db8::9" in install_text(rules6(host_address="2001:db8::9"))
+
+
+def test_marked_packets_may_come() -> None:
+    assert "meta mark 0x1 accept" in install_text(rules6(accepted_mark="0x1"))
+    assert "meta mark and 0x3 == 0x1 accept" in install_text(rules6(accepted_mark="0x1/0x3"))

@@ -24,7 +24,8 @@ async def proxies() -> AsyncIterator[Proxies]:
     found = Proxies()
     yield found
     found.close_all()
-    await asyncio.sleep(0)
+    for _ in range(20):  # The loop closes what was let go of.
+        await asyncio.sleep(0)
 
 
 async def upper(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

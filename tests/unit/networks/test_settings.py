@@ -22,6 +22,7 @@ def test_defaults_are_good() -> None:
         pytest.param(BridgeSettings(bridge="a b"), id="name"),
         pytest.param(BridgeSettings(bridge="br0", bip="10.0.0.1/24"), id="both"),
         pytest.param(BridgeSettings(ip="nowhere"), id="ip"),
+        pytest.param(BridgeSettings(accepted_mark="1; drop"), id="mark"),
         pytest.param(BridgeSettings(bip6="10.0.0.1/24"), id="bip6"),
         pytest.param(BridgeSettings(fixed_cidr_v6="10.0.0.0/8"), id="fixed-cidr-v6"),
         pytest.param(BridgeSettings(fixed_cidr_v6="ff02::/64"), id="multicast"),

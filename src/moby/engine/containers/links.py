@@ -129,22 +129,28 @@ class Links:
         }
 
     def moved(self, record: Record, owners: Mapping[str, Sequence[str]]) -> None:
-        """Write the container's new address into the hosts files of the owners of links to it. Blocks."""
-        address = record.networks[NETWORK].ip_address
+        """Write the container's new addresses into the hosts files of the owners of links to it. Blocks."""
+        settings = record.networks[NETWORK]
         for container, aliases in owners.items():
-            _rewrite(self._directory / container / "hosts", aliases, address)
+            _rewrite(
+                self._directory / container / "hosts",
+                aliases,
+                settings.ip_address,
+                settings.global_ipv6_address,
+            )
 
 
-def _rewrite(path: Path, aliases: Sequence[str], address: str) -> None:
-    """Change the address of each line that begins with one of the aliases, in the file as it is mounted."""
+def _rewrite(path: Path, aliases: Sequence[str], ipv4: str, ipv6: str) -> None:
+    """Change the addresses of the lines that begin with one of the aliases, in the file as it is mounted."""
     try:
         text = path.read_text()
     except FileNotFoundError:
         return
     lines = []
     for line in text.splitlines(keepends=True):
-        _, separator, names = line.partition("\t")
-        is_ours = separator and (names.split() or [""])[0] in aliases and ":" not in line.partition("\t")[0]
+        before, separator, names = line.partition("\t")
+        address = ipv6 if ":" in before else ipv4
+        is_ours = separator and (names.split() or [""])[0] in aliases and address
         lines.append(f"{address}\t{names}" if is_ours else line)
     path.write_text("".join(lines))
 

@@ -174,7 +174,7 @@ class Bridge(NetworkDriver):
 
     def _rules(self, network: Network, options: BridgeOptions) -> list[Rules]:
         return [
-            _rules(subnet, network, options, direct=self._settings.direct_routing)
+            _rules(subnet, network, options, self._settings)
             for subnet in network.subnets
             if (self._settings.firewall6 if ":" in subnet.subnet else self._settings.firewall)
         ]
@@ -331,7 +331,7 @@ class Bridge(NetworkDriver):
             self._lock = None
 
 
-def _rules(subnet: Subnet, network: Network, options: BridgeOptions, *, direct: bool) -> Rules:
+def _rules(subnet: Subnet, network: Network, options: BridgeOptions, settings: BridgeSettings) -> Rules:
     version = 6 if ":" in subnet.subnet else 4
     return Rules(
         options.name,
@@ -340,9 +340,10 @@ def _rules(subnet: Subnet, network: Network, options: BridgeOptions, *, direct: 
         options.masquerade,
         network.internal,
         options.mode(version),
-        direct,
+        settings.direct_routing,
         options.host_address(version),
         options.trusted,
+        settings.accepted_mark,
     )
 
 
