@@ -67,11 +67,12 @@ class Server:
 
     def drop(self) -> None:
         """Close every connection, and go on listening."""
-        for connection in self._connections:
+        # Those there are now: a client may come back before all are closed.
+        found, self._connections = self._connections, []
+        for connection in found:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
             connection.close()
-        self._connections.clear()
 
     def wait(self, enough: Callable[[Server], bool]) -> None:
         """Until what came is enough."""

@@ -6,17 +6,22 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import random
+import signal
+import subprocess
 import tarfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import zstandard
 
+from tests.clients.conftest import KIND
 from tests.clients.door import door, visits
-from tests.clients.engine import Engine
+from tests.clients.engine import Engine, Network
 from tests.clients.registry import PASSWORD, USER, registry
 
 OCI = "application/vnd.oci.image"
@@ -203,6 +208,58 @@ def test_a_killed_pull_is_gone_on_with(make_engine: Callable[..., Engine], tmp_p
         assert sent < (20 << 20) * 1.1
         engine.ok("rmi", name)
         # Snapshots that were begun before the crash are gone as well.
+        assert on_disk(engine) == before
+
+
+def test_a_full_disk_is_told_and_does_no_harm(place: Path, archive: Path, tmp_path: Path) -> None:
+    """A layer that unpacks to more than there is room for is refused, and all works again."""
+    with Network(f"mobyt-{uuid.uuid4().hex[:8]}") as network:
+        engine = Engine(place / uuid.uuid4().hex[:8], network, KIND)
+        (engine.root / "data").mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", engine.root / "data"], check=True)
+        try:
+            engine.start()
+            engine.ok("load", "--input", archive)
+            before = on_disk(engine)
+            layout = Layout(engine, tmp_path)
+            layout.layer(tar({"large": bytes(300 << 20)}), "gzip")
+            layout.write(tmp_path / "layout.tar", "large:1")
+            result = engine.docker("load", "--input", tmp_path / "layout.tar", timeout=120)
+            assert "no space left on device" in result.out + result.err
+            engine.ok("rmi", "--force", "large:1")
+            assert on_disk(engine) == before
+            assert engine.ok("run", "--rm", "busybox", "echo", "works") == "works"
+        finally:
+            engine.remove()
+
+
+def test_a_pull_survives_the_end_of_containerd(make_engine: Callable[..., Engine], tmp_path: Path) -> None:
+    """It fails, or goes on; the next one works, and nothing is left of the first."""
+    engine = make_engine()
+    with (
+        registry(engine.network, tmp_path / "r", "127.0.0.1:5010"),
+        door(engine.network, "127.0.0.1:5005", tmp_path / "d", "127.0.0.1:5010") as directory,
+    ):
+        name = "127.0.0.1:5005/large:2"
+        layout = Layout(engine, tmp_path)
+        layout.layer(tar({"noise": random.Random(3).randbytes(8 << 20)}), "gzip")
+        layout.write(tmp_path / "layout.tar", name)
+        engine.ok("load", "--input", tmp_path / "layout.tar")
+        engine.ok("push", name)
+        engine.ok("rmi", name)
+        before = on_disk(engine)
+        (directory / "halfway").touch()
+        with engine.spawn("pull", name) as pulling:
+            deadline = time.monotonic() + 60
+            while not [v for v in visits(directory, "/blobs/") if v.get("cut")]:
+                assert time.monotonic() < deadline, engine.tail()
+                time.sleep(0.02)
+            os.kill(engine.containerd, signal.SIGKILL)
+            (directory / "halfway").unlink()
+            pulling.wait(60)
+        assert "Status: " in engine.ok("pull", name, timeout=120)
+        assert engine.ok("run", "--rm", name, "wc", "-c", "/noise").split()[0] == str(8 << 20)
+        engine.ok("rmi", name)
         assert on_disk(engine) == before
 
 

@@ -184,6 +184,25 @@ def test_a_published_port_is_there_on_the_loopback(engine: Engine, dual: str) ->
         engine.network.connect(18097, "::1")
 
 
+def test_a_container_without_ipv6_is_reached_by_it(engine: Engine, outside: Network) -> None:
+    run(engine, "one", "-p", "18110:80")
+    assert engine.ok("port", "one").splitlines() == ["80/tcp -> 0.0.0.0:18110", "80/tcp -> [::]:18110"]
+    assert "0.0.0.0:18110->80/tcp, [::]:18110->80/tcp" in engine.ok("ps", "--format", "{{.Ports}}")
+    for network, host in ((engine.network, "::1"), (outside, "2001:db8::1"), (engine.network, "127.0.0.1")):
+        assert "hello" in fetch(network, host, 18110)
+    for _ in range(3):
+        engine.ok("restart", "-t", "0", "one")
+        assert "hello" in fetch(engine.network, "::1", 18110)
+
+
+def test_without_the_proxy_it_is_not(make_engine: Callable[..., Engine]) -> None:
+    engine = make_engine("--userland-proxy=false")
+    run(engine, "one", "-p", "18111:80")
+    assert engine.ok("port", "one") == "80/tcp -> 0.0.0.0:18111"
+    with pytest.raises(OSError, match="refused"):
+        engine.network.connect(18111, "::1")
+
+
 def test_datagrams_are_passed_on_from_the_loopback(engine: Engine, dual: str) -> None:
     engine.ok(
         "run", "-d", "--name", "echo", "--network", dual, "-p", "18099:53/udp", "busybox", "sleep", "600"
@@ -289,8 +308,8 @@ def test_a_network_more_brings_the_way_out(engine: Engine, dual: str) -> None:
     assert "hello" in fetch(engine.network, "127.0.0.1", 18093)
     assert "hello" in fetch(engine.network, "fd00:88::1", 18093)
     engine.ok("network", "disconnect", dual, "one")
-    assert "[::]" not in engine.ok("port", "one")
-    assert "hello" in fetch(engine.network, "127.0.0.1", 18093)
+    for host in ("127.0.0.1", "::1"):
+        assert "hello" in fetch(engine.network, host, 18093)
 
 
 def test_the_default_network_and_a_crash(make_engine: Callable[..., Engine]) -> None:

@@ -122,7 +122,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     ip6tables: Annotated[bool, _meta("make IPv6 firewall rules", "ip6tables")] = True
     ipv6: Annotated[bool, _meta("IPv6 on the default network", "ipv6")] = False
     userland_proxy: Annotated[
-        bool, _meta("no effect needed: published ports work on loopback without it", "userland-proxy")
+        bool, _meta("reach containers without IPv6 by it, at published ports", "userland-proxy")
     ] = True
     userland_proxy_path: Annotated[str, _meta("the proxy's path", "userland-proxy-path", works=False)] = ""
     firewall_backend: Annotated[

@@ -118,6 +118,7 @@ def bridge(config: EngineConfig, addresses: Ipam, host_ports: Ports, filters: Nf
         firewall6=config.iptables and config.ip6tables,
         ip_forward_no_drop=config.ip_forward_no_drop,
         direct_routing=config.allow_direct_routing,
+        proxy=config.userland_proxy,
         through_host=config.firewall_backend == "iptables",
     )
     return Bridge(settings, addresses, host_ports, filters, LOCKS)

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -56,36 +56,59 @@ class Chosen(msgspec.Struct, frozen=True):
 
 
 class Assembly(msgspec.Struct, frozen=True):
-    """An assembly whose components were all found; `digest` is the SHA-256 of its text."""
+    """An assembly whose components were all found; `digest` is the SHA-256 of its text, or of its files'."""
 
     name: str
     chosen: tuple[Chosen, ...]
     machine: MachineSections = MachineSections()
-    lines: Mapping[str, int] = msgspec.field(default_factory=dict)
+    places: Mapping[str, str] = msgspec.field(default_factory=dict)
     digest: str = ""
 
     def wrong(self, key: str, message: str, *, hint: str | None = None) -> InvalidParameter:
         """The complaint about a key, with its line: `FILE:LINE: KEY: what is wrong`."""
-        return InvalidParameter(f"{self.name}:{_line(self.lines, key)}: {key}: {message}", hint=hint)
+        return InvalidParameter(f"{_place(self.name, self.places, key)}: {key}: {message}", hint=hint)
 
     def of(self, role: str) -> list[Chosen]:
         """The components of a role, in the order of the file."""
         return [one for one in self.chosen if one.component.role == role]
 
 
-def read(path: Path) -> Assembly:
-    """Read and check; `-` is standard input. Raises InvalidParameter: `FILE:LINE: KEY: what is wrong`."""
+class _Parsed(msgspec.Struct):
+    """The text of one file: what it says, and where each of its keys stands (`FILE:LINE`)."""
+
+    name: str
+    plain: dict[str, Any]
+    places: dict[str, str]
+    digest: str
+
+
+def read(*paths: Path) -> Assembly:
+    """Read and check; `-` is standard input. Raises InvalidParameter: `FILE:LINE: KEY: what is wrong`.
+
+    Of several files, what a later one says of the kernel or the engine counts, and what it lists comes
+    after what is listed before. Its relative paths are from where it is.
+    """
+    found = [_parsed(_text(path), path.name or "-") for path in paths]
+    for path, parsed in zip(paths[1:], found[1:], strict=True):
+        _settle_sources(parsed.plain, path.resolve().parent)
+    return _assembled(found)
+
+
+def _text(path: Path) -> str:
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text()
+        return sys.stdin.read() if str(path) == "-" else path.read_text()
     except OSError as error:
         raise InvalidParameter(f"cannot read assembly {path}: {(error.strerror or '').lower()}") from error
     except UnicodeDecodeError as error:
         raise InvalidParameter(f"cannot read assembly {path}: it is no text") from error
-    return parse(text, path.name or "-")
 
 
 def parse(text: str, name: str) -> Assembly:
     """As `read`, of the text itself."""
+    return _assembled([_parsed(text, name)])
+
+
+def _parsed(text: str, name: str) -> _Parsed:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         lines = _lines(name, root)
@@ -95,12 +118,53 @@ def parse(text: str, name: str) -> Assembly:
         line = f":{mark.line + 1}" if mark else ""
         words = " ".join(str(getattr(error, "problem", None) or error).split())
         raise InvalidParameter(f"{name}{line}: {words}") from error
+    if plain is not None and not isinstance(plain, dict):
+        raise InvalidParameter(f"{name}:1: document: Expected `object`, got `{type(plain).__name__}`")
+    places = {path: f"{name}:{line}" for path, line in lines.items()}
+    return _Parsed(name, plain or {}, places, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _assembled(found: Sequence[_Parsed]) -> Assembly:
+    merged = found[0]
+    for later in found[1:]:
+        merged = _merged(merged, later)
     try:
-        document = msgspec.convert(plain if plain is not None else {}, Document)
+        document = msgspec.convert(merged.plain, Document)
     except msgspec.ValidationError as error:
-        raise _complaint(name, lines, error) from error
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return Assembly(name, tuple(_choose(name, lines, document.engine)), document, lines, digest)
+        raise _complaint(merged, error) from error
+    chosen = tuple(_choose(merged, document.engine))
+    return Assembly(merged.name, chosen, document, merged.places, merged.digest)
+
+
+def _merged(first: _Parsed, later: _Parsed) -> _Parsed:
+    plain, places = dict(first.plain), dict(first.places)
+    for key, value in later.plain.items():
+        before, start = plain.get(key), 0
+        if isinstance(before, list) and isinstance(value, list):
+            plain[key], start = [*before, *value], len(before)
+        elif isinstance(before, dict) and isinstance(value, dict):
+            plain[key] = {**before, **value}
+        else:
+            plain[key] = value
+        for path, place in later.places.items():
+            if path == key or path.startswith((f"{key}.", f"{key}[")):
+                places[_shifted(path, key, start)] = place
+    digest = hashlib.sha256(f"{first.digest} {later.digest}".encode()).hexdigest()
+    return _Parsed(first.name, plain, places, digest)
+
+
+def _shifted(path: str, key: str, count: int) -> str:
+    """The path of what is in a list, when so many come before it."""
+    match = re.match(rf"{re.escape(key)}\[(\d+)\]", path)
+    return f"{key}[{int(match[1]) + count}]{path[match.end() :]}" if match else path
+
+
+def _settle_sources(plain: dict[str, Any], folder: Path) -> None:
+    files = plain.get("files")
+    for file in files if isinstance(files, list) else ():
+        source = file.get("source") if isinstance(file, dict) else None
+        if isinstance(source, str) and source and not source.startswith("~"):
+            file["source"] = str(folder / source)
 
 
 def _lines(name: str, root: Any) -> dict[str, int]:
@@ -127,11 +191,11 @@ def _lines(name: str, root: Any) -> dict[str, int]:
     return found
 
 
-def _line(lines: Mapping[str, int], path: str) -> int:
-    """The line of a key, or of the nearest one above it."""
-    while path and path not in lines:
+def _place(name: str, places: Mapping[str, str], path: str) -> str:
+    """File and line of a key, or of the nearest one above it."""
+    while path and path not in places:
         path = re.sub(r"(\.[^.\[\]]*|\[\d+\]|^[^.\[\]]+)$", "", path)
-    return lines.get(path, 1)
+    return places.get(path, f"{name}:1")
 
 
 def _known(path: str) -> list[str]:
@@ -151,7 +215,7 @@ def _structs(kind: Any) -> list[type[msgspec.Struct]]:
     return [found for part in get_args(kind) for found in _structs(part)]
 
 
-def _complaint(name: str, lines: Mapping[str, int], error: msgspec.ValidationError) -> InvalidParameter:
+def _complaint(parsed: _Parsed, error: msgspec.ValidationError) -> InvalidParameter:
     message, _, where = str(error).partition(" - at `$")
     path = re.sub(r"\[\.\.\.\]$", "", where.rstrip("`").lstrip("."))
     unknown = re.search(r"unknown field `([^`]+)`", message)
@@ -166,10 +230,11 @@ def _complaint(name: str, lines: Mapping[str, int], error: msgspec.ValidationErr
         hint = "YAML takes on, off, yes, no, true and false for a truth value: write the word in quotes"
     if path.rpartition(".")[2] == "mode" and "got `int`" in message:
         hint = 'write a mode in quotes: "0644"'
-    return InvalidParameter(f"{name}:{_line(lines, path)}: {path or 'document'}: {message}", hint=hint)
+    place = _place(parsed.name, parsed.places, path)
+    return InvalidParameter(f"{place}: {path or 'document'}: {message}", hint=hint)
 
 
-def _choose(name: str, lines: Mapping[str, int], section: EngineSection) -> list[Chosen]:
+def _choose(parsed: _Parsed, section: EngineSection) -> list[Chosen]:
     found: list[Chosen] = []
     for role in BUILTINS:
         value = getattr(section, role)
@@ -179,7 +244,7 @@ def _choose(name: str, lines: Mapping[str, int], section: EngineSection) -> list
         entries = enumerate(value) if role in MANY else [(None, value)]
         for index, entry in entries:
             path = f"engine.{role}" if index is None else f"engine.{role}[{index}]"
-            where = f"{name}:{lines.get(path) or lines.get('engine') or 1}: engine.{role}"
+            where = f"{_place(parsed.name, parsed.places, path)}: engine.{role}"
             found.append(_entry(role, entry, where))
     return found
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import IO, Any, Protocol, cast
 
 from moby.core.errors import InvalidParameter
 from moby.host.threads import blocking
@@ -16,10 +16,17 @@ MAGIC = 10
 
 
 class Decoder(Protocol):
-    """Takes compressed bytes and gives plain ones, at most about a megabyte at a time."""
+    """Takes compressed bytes and gives plain ones, at most about a megabyte at a time.
+
+    One is used by `feed` alone, or by `push` alone.
+    """
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What `data` decompresses to."""
+        ...
+
+    def push(self, data: bytes, take: Callable[[bytes], object]) -> None:
+        """Give `take` what `data` decompresses to; what it raises goes through."""
         ...
 
     def finish(self) -> None:
@@ -64,7 +71,18 @@ def zlib_decoder() -> Any:
     return isal_zlib.decompressobj(31)
 
 
-class _Plain:
+class _Pieces:
+    """Pushes what it feeds."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        raise NotImplementedError
+
+    def push(self, data: bytes, take: Callable[[bytes], object]) -> None:
+        for piece in self.feed(data):
+            take(piece)
+
+
+class _Plain(_Pieces):
     def feed(self, data: bytes) -> Iterator[bytes]:
         yield data
 
@@ -72,7 +90,7 @@ class _Plain:
         return
 
 
-class _Members:
+class _Members(_Pieces):
     """Compressed members one after another, as gzip, xz and bzip2 allow; zeros between them are padding."""
 
     def __init__(self, make: Any, errors: tuple[type[Exception], ...]) -> None:
@@ -115,11 +133,35 @@ class _Members:
             raise InvalidParameter("cannot decompress archive: unexpected EOF")
 
 
+class _Sink:
+    """What a decompressor writes to; that it ended in the middle of a frame is for the reader to see."""
+
+    take: Callable[[bytes], object]
+
+    def write(self, data: bytes) -> int:
+        self.take(data)
+        return len(data)
+
+
 class _Zstd:
     _SLICE = 4096
 
     def __init__(self) -> None:
         self._current: Any = None
+        self._writer: Any = None
+        self._sink = _Sink()
+
+    def push(self, data: bytes, take: Callable[[bytes], object]) -> None:
+        import zstandard
+
+        if self._writer is None:
+            decompressor = zstandard.ZstdDecompressor(max_window_size=128 << 20)
+            self._writer = decompressor.stream_writer(cast("IO[bytes]", self._sink), write_size=STEP // 4)
+        self._sink.take = take
+        try:
+            self._writer.write(data)
+        except zstandard.ZstdError as error:
+            raise InvalidParameter(f"cannot decompress archive: {error}") from error
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         import zstandard

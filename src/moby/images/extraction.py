@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from moby.core.descriptor import Descriptor
@@ -27,6 +27,10 @@ SNAPSHOT_REF = "containerd.io/snapshot.ref"
 _THREADS = Threads("layers", 16)
 # So much stays in a processor's cache while it is decompressed, hashed and written.
 _SLICE = 1 << 18
+
+
+class _Stopped(Exception):
+    """Nobody wants the rest."""
 
 
 class Extraction:
@@ -109,12 +113,15 @@ class Extraction:
 
     def _decode(self, data: bytes) -> None:
         assert self._decoder is not None
-        for begin in range(0, len(data), _SLICE):
-            for piece in self._decoder.feed(data[begin : begin + _SLICE]):
-                if self._stopped:
-                    return
-                self._hash.update(piece)
-                self._members.feed(piece)
+        with suppress(_Stopped):
+            for begin in range(0, len(data), _SLICE):
+                self._decoder.push(data[begin : begin + _SLICE], self._plain)
+
+    def _plain(self, piece: bytes) -> None:
+        if self._stopped:
+            raise _Stopped
+        self._hash.update(piece)
+        self._members.feed(piece)
 
     def _end(self) -> None:
         try:

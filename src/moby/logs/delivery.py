@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
 from moby.core.logs import LogWriter, Stream
-from moby.logs.lines import LINE_LIMIT, LineWriter, character_end
+from moby.logs.lines import LINE_LIMIT, LineWriter, character_end, slices
 from moby.logs.options import parse_size
 
 _WAITING = 1 << 20
@@ -71,7 +71,7 @@ class Delivery(LogWriter):
     def write(self, stream: Stream, data: bytes, time_ns: int) -> None:
         """See `LogWriter.write`; never waits."""
         self._latest = time_ns
-        pieces = [data] if self._pieces is None else self._pieces.feed(stream, data)
+        pieces = slices(data) if self._pieces is None else self._pieces.feed(stream, data)
         with self._changed:
             for piece in pieces:
                 self._put(stream, piece, time_ns)

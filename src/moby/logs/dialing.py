@@ -43,6 +43,11 @@ def parse_url(text: str) -> Url:
             raise InvalidParameter(f'parse "{text}": first path segment in URL cannot contain colon')
         return Url("", "", text)
     authority, slash, path = rest.partition("/")
+    port = authority.rpartition("]")[2].partition(":")[2]
+    if authority.startswith("[") and "]" not in authority:
+        raise InvalidParameter(f"parse \"{text}\": missing ']' in host")
+    if port and not port.isdigit():
+        raise InvalidParameter(f'parse "{text}": invalid port ":{port}" after host')
     return Url(scheme.lower(), authority, slash + path)
 
 
@@ -63,8 +68,10 @@ def host_port(authority: str, default: int | None = None) -> tuple[str, int]:
         if default is None:
             raise InvalidParameter(f"address {authority}: missing port in address")
         return host, default
-    if not port.isdigit() or int(port) > 65535:
+    if not port.isdigit():
         raise InvalidParameter(f"address {port}: invalid port")
+    if int(port) > 65535:
+        raise InvalidParameter(f'invalid port: strconv.ParseUint: parsing "{port}": value out of range')
     return host, int(port)
 
 
@@ -113,12 +120,6 @@ def gone(connection: socket.socket) -> bool:
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP)
     return bool(poll.poll(0))
-
-
-def local_address(connection: socket.socket) -> str:
-    """Our end, as Go shows it."""
-    host, port = connection.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def close(connection: socket.socket | None) -> None:

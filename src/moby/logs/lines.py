@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from moby.core.logs import LogWriter, Stream
 
 LINE_LIMIT = 16 << 10
+_TOGETHER = 32 << 10
+_SLICE = 64 << 10
 
 
 class Partial(NamedTuple):
@@ -133,6 +136,27 @@ class LineWriter(LogWriter):
 
     def release(self) -> None:
         """Free what is held; nothing more is sent."""
+
+
+def joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Pieces for a stream, together as far as it pays."""
+    held: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= _TOGETHER:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
+
+
+def slices(data: bytes) -> list[bytes]:
+    """A chunk in pieces: many objects are made of each, and not of a megabyte at once."""
+    if len(data) <= _SLICE:
+        return [data]
+    return [data[start : start + _SLICE] for start in range(0, len(data), _SLICE)]
 
 
 def character_end(data: bytes, limit: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from moby.core.errors import InvalidParameter
 from moby.core.logs import LogInfo, Stream
 from moby.logs.entries import Torn, attributes_field, boundaries, cut, encode, encode_lines
-from moby.logs.lines import LineWriter, Message
+from moby.logs.lines import LineWriter, Message, slices
 from moby.logs.options import ATTRIBUTE_OPTIONS, attributes, parse_bool, parse_human_size, parse_int
 from moby.logs.rotation import RotatedFile, Rotation
 
@@ -54,13 +54,13 @@ class LocalLog(LineWriter):
 
     def write(self, stream: Stream, data: bytes, time_ns: int) -> None:
         """See `LogWriter.write`; nearly all output is short lines, which need not become messages first."""
-        lines = self._lines.plain(stream, data)
-        if lines is None:
-            super().write(stream, data, time_ns)
-            return
         self._latest = time_ns
-        if lines:
-            self._file.put(encode_lines(lines, stream, time_ns, self._attributes), cut)
+        for piece in slices(data):
+            lines = self._lines.plain(stream, piece)
+            if lines is None:
+                super().write(stream, piece, time_ns)
+            elif lines:
+                self._file.put(encode_lines(lines, stream, time_ns, self._attributes), cut)
 
     def send(self, messages: list[Message]) -> None:
         """See `LineWriter.send`."""

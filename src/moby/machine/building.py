@@ -49,9 +49,9 @@ class Settings:
     """A folder of components beside those that ship; of two with one name, this one."""
 
 
-def read_machine(path: Path) -> Assembly:
+def read_machine(*paths: Path) -> Assembly:
     """An assembly whose machine is right. Raises InvalidParameter, naming file, line and key."""
-    assembly = read(path)
+    assembly = read(*paths)
     check_machine(assembly)
     for index, output in enumerate(assembly.machine.outputs):
         try:
@@ -99,7 +99,10 @@ async def find_images(
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to build: `formats` instead of the assembly's outputs; `papers` tell what is in the machine."""
+    """What to build: `formats` instead of the assembly's outputs; `papers` tell what is in the machine.
+
+    `more` are files that are merged into the assembly, one after the other.
+    """
 
     path: Path
     name: str
@@ -107,6 +110,7 @@ class Order:
     formats: Sequence[str] = ()
     papers: bool = True
     size: str = ""
+    more: Sequence[Path] = ()
 
 
 async def build(order: Order, settings: Settings, tell: Tell = lambda _step: None) -> list[Path]:
@@ -115,7 +119,7 @@ async def build(order: Order, settings: Settings, tell: Tell = lambda _step: Non
     Raises MobyError. What fails or is cancelled leaves no half-written file.
     """
     path = order.path
-    assembly = read_machine(path)
+    assembly = read_machine(path, *order.more)
     when = moment()
     outputs = [Output(each) for each in order.formats] or list(assembly.machine.outputs) or [Output(DEFAULT)]
     if order.size:

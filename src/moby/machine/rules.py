@@ -71,8 +71,8 @@ def _check_names(assembly: Assembly, section: str, containers: Sequence[Containe
                 key, f"{container.name!r} is no name: letters, digits, and _ . - after the first"
             )
         if unique and container.name in first:
-            line = assembly.lines.get(f"{section}[{first[container.name]}].name", 1)
-            raise assembly.wrong(key, f"{container.name!r} is there already, in line {line}")
+            where = assembly.places.get(f"{section}[{first[container.name]}].name", assembly.name)
+            raise assembly.wrong(key, f"{container.name!r} is there already, at {where}")
         first.setdefault(container.name, index)
 
 

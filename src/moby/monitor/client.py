@@ -15,6 +15,7 @@ from typing import Self
 
 from moby.core.errors import Conflict, MobyError, System, Unavailable
 from moby.core.runtime import Stdio
+from moby.monitor.editions import is_server, socket_name
 from moby.monitor.protocol import (
     Attach,
     AttachEnded,
@@ -195,13 +196,18 @@ class Monitors:
     def __init__(self, directory: Path, drivers: Mapping[str, str]) -> None:
         self._directory = directory
         self._drivers = drivers
+        self._name = socket_name(drivers)
         self._connection: socket.socket | None = None
         self._lock = asyncio.Lock()
         self._known: set[Monitor] = set()
+        self._inherited: dict[str, socket.socket] = {}
 
     async def __aenter__(self) -> Self:
         """Raises Conflict if another daemon uses the directory."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in self._directory.glob("*.sock"):
+            if is_server(path) and path.name != self._name:
+                await self._succeed(path)
         await self._connect()
         return self
 
@@ -209,30 +215,54 @@ class Monitors:
         for monitor in self._known:
             monitor.close()
         self._known.clear()
+        for inherited in self._inherited.values():
+            inherited.close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
+    async def _succeed(self, path: Path) -> None:
+        """Take over from a fork server of another edition; it ends with the last of its monitors."""
+        connection = self._dial(path.name)
+        if connection is None:
+            path.unlink(missing_ok=True)
+            return
+        log.info("a fork server of another edition is left to its monitors", extra={"socket": str(path)})
+        with connection:
+            try:
+                await self._greeted(connection)
+                for message in (Held(), Release(), Stop()):
+                    send(connection, message)
+                    answer, beside = await self._receive(connection)
+                    if isinstance(answer, Names):
+                        sockets = [socket.socket(fileno=number) for number in beside]
+                        self._inherited |= dict(zip(answer.names, sockets, strict=True))
+            except (OSError, Unavailable) as error:
+                log.warning("a fork server went away", extra={"socket": str(path), "error": str(error)})
+
+    async def _greeted(self, connection: socket.socket) -> None:
+        greeting, _ = await self._receive(connection)
+        if isinstance(greeting, Failed):
+            raise Conflict(f"{self._directory}: {greeting.message}")
+
     async def _connect(self) -> None:
-        connection = self._dial()
+        connection = self._dial(self._name)
         if connection is None:
             self._start()
             deadline = asyncio.get_running_loop().time() + _START_LIMIT_S
-            while (connection := self._dial()) is None:
+            while (connection := self._dial(self._name)) is None:
                 if asyncio.get_running_loop().time() > deadline:
                     raise Unavailable(
                         "the fork server does not come up", hint=f"see {self._directory}/server.log"
                     )
                 await asyncio.sleep(0.003)
         self._connection = connection
-        greeting, _ = await self._receive(connection)
-        if isinstance(greeting, Failed):
-            raise Conflict(f"{self._directory}: {greeting.message}")
+        await self._greeted(connection)
 
-    def _dial(self) -> socket.socket | None:
+    def _dial(self, name: str) -> socket.socket | None:
         connection = packet_socket()
         try:
-            with short_path(str(self._directory), "server.sock") as path:
+            with short_path(str(self._directory), name) as path:
                 connection.connect(path)
         except OSError:
             connection.close()
@@ -249,7 +279,7 @@ class Monitors:
         try:
             os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-P", "-c", code, str(self._directory), *drivers],
+                [sys.executable, "-P", "-c", code, str(self._directory / self._name), *drivers],
                 {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, null, 0),
@@ -345,7 +375,7 @@ class Monitors:
         assert isinstance(answer, Names)
         found = {}
         for path in self._directory.glob("*.sock"):
-            if path.stem == "server":
+            if is_server(path):
                 continue
             connection = packet_socket()
             try:
@@ -367,9 +397,10 @@ class Monitors:
         """The sockets that an earlier daemon left."""
         answer, descriptors = await self._ask(Held())
         assert isinstance(answer, Names)
-        return {
-            name: socket.socket(fileno=number) for name, number in zip(answer.names, descriptors, strict=True)
-        }
+        sockets = [socket.socket(fileno=number) for number in descriptors]
+        found = self._inherited | dict(zip(answer.names, sockets, strict=True))
+        self._inherited = {}
+        return found
 
     async def release(self) -> None:
         """Have the sockets closed."""

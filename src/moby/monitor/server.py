@@ -1,6 +1,6 @@
 """This file is about the fork server: it forks a monitor in a millisecond, because it has imported all of it.
 
-Run as `python -m moby.monitor.server DIRECTORY NAME=MODULE:ATTRIBUTE...`, the latter the log drivers. It
+Run as `python -m moby.monitor.server SOCKET NAME=MODULE:ATTRIBUTE...`, the latter the log drivers. It
 outlives the daemon, whose listening sockets it can hold meanwhile, and ends when it is of no more use.
 """
 
@@ -50,10 +50,11 @@ _LONELY_S = 5.0
 class ForkServer:
     """Serves one daemon at a time; a second one is told so and sent away."""
 
-    def __init__(self, directory: str, drivers: Mapping[str, LogDriver]) -> None:
-        self._directory = directory
+    def __init__(self, path: str, drivers: Mapping[str, LogDriver]) -> None:
+        self._path = path
+        self._directory = os.path.dirname(path)
         self._drivers = drivers
-        self._listener = self._listen(os.path.join(directory, "server.sock"))
+        self._listener = self._listen(path)
         self._daemon: socket.socket | None = None
         self._monitors: dict[int, str] = {}
         self._held: dict[str, int] = {}
@@ -90,7 +91,7 @@ class ForkServer:
                 elif self._daemon is not None and descriptor == self._daemon.fileno():
                     self._serve(self._daemon)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(self._directory, "server.sock"))
+            os.unlink(self._path)
 
     def _useless(self) -> bool:
         if self._daemon is not None:
@@ -242,11 +243,11 @@ def load_drivers(targets: Sequence[str]) -> dict[str, LogDriver]:
 
 def main(arguments: Sequence[str]) -> None:
     """Serve in the foreground."""
-    directory, *targets = arguments
+    path, *targets = arguments
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o077)
-    server = ForkServer(directory, load_drivers(targets))
+    server = ForkServer(path, load_drivers(targets))
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -36,6 +37,16 @@ class Ports:
         self._latest: dict[tuple[Transport, range], int] = {}
         self._holders: dict[_Key, set[str]] = {}
         self._held: dict[str, list[_Held]] = {}
+
+    @cached_property
+    def ipv6(self) -> bool:
+        """Does this host speak IPv6, at least with itself?"""
+        try:
+            with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+                probe.bind(("::1", 0))
+        except OSError:
+            return False
+        return True
 
     def reserve(self, owner: str, mappings: Sequence[PortMapping]) -> tuple[PortMapping, ...]:
         """Every mapping with its port and address settled, or nothing.

@@ -1,7 +1,7 @@
-"""This file is about published ports that the kernel cannot translate: packets for ::1 never leave the host.
+"""This file is about what comes to published ports and the kernel cannot translate.
 
-A reserved port's socket listens, and what comes is passed on. Nothing else comes there, as all other packets
-are redirected before.
+That is what is for ::1, whose packets never leave the host, and what comes by IPv6 for a container that has
+none. A reserved port's socket listens, and what comes is passed on; all other packets are redirected before.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _CHUNK = 1 << 16
 _CONNECT_S, _IDLE_S = 10.0, 90.0
 _CLIENTS = 1024
 Target = tuple[str, int]
+Served = tuple[Transport, socket.socket, Target]
 
 
 class Proxies:
@@ -29,7 +30,7 @@ class Proxies:
     def __init__(self) -> None:
         self._open: dict[str, list[_Streams | _Datagrams]] = {}
 
-    async def serve(self, owner: str, sockets: Sequence[tuple[Transport, socket.socket, Target]]) -> None:
+    async def serve(self, owner: str, sockets: Sequence[Served]) -> None:
         """Pass on what comes to these bound sockets, of which copies are made."""
         self.close(owner)
         for protocol, bound, target in sockets:
@@ -43,7 +44,7 @@ class Proxies:
                     await proxy.open(bound.dup())
                     self._open.setdefault(owner, []).append(proxy)
             except OSError as error:
-                log.warning("a published port is not served on ::1: %s", error, extra={"endpoint": owner})
+                log.warning("a published port is not served by IPv6: %s", error, extra={"endpoint": owner})
 
     def close(self, owner: str) -> None:
         """End an owner's proxies; no error if it has none."""
@@ -62,13 +63,21 @@ class _Streams:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._server: asyncio.Server | None = None
+        self._bound: socket.socket | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def open(self, bound: socket.socket) -> None:
         bound.setblocking(False)
+        # For its connections, which outlast it by minutes: the port's next owner must not mind them.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._bound = bound
         self._server = await asyncio.start_server(self._serve, sock=bound)
 
     def close(self) -> None:
+        if self._bound is not None:
+            # The loop closes it some time later; the port may be wanted at once.
+            with contextlib.suppress(OSError):
+                self._bound.shutdown(socket.SHUT_RDWR)
         if self._server is not None:
             self._server.close()
         for task in self._tasks:

@@ -13,12 +13,15 @@ from moby.networks.bridge_options import BridgeOptions
 from moby.networks.ports import ANY4, ANY6
 
 
-def places(endpoint: Endpoint, options: BridgeOptions, default: str) -> tuple[list[PortMapping], bool]:
+def places(
+    endpoint: Endpoint, options: BridgeOptions, default: str, *, proxy: bool = False
+) -> tuple[list[PortMapping], bool]:
     """The mappings, one for each address of the host; and whether any of them was left out.
 
     Those without an address are on `default`, and on every address of IPv6 as well if that is every one of
     IPv4. A family is published if the endpoint has it and gives the sandbox its way out. Where a family's
-    packets are not translated the port is the container's own: `host_port` is 0.
+    packets are not translated the port is the container's own: `host_port` is 0. With a `proxy` a sandbox
+    that has IPv4 alone is reached by IPv6 as well.
     """
     versions = [
         version
@@ -28,11 +31,14 @@ def places(endpoint: Endpoint, options: BridgeOptions, default: str) -> tuple[li
         )
         if address and way
     ]
+    passed_on = proxy and versions == [4] and not endpoint.ipv6 and options.mode(4) != "routed"
     found: list[PortMapping] = []
     for mapping in endpoint.ports:
         for address in _addresses(mapping.host_ip, default):
             version = 6 if ":" in address else 4
             if version not in versions:
+                if passed_on and version == 6 and mapping.protocol != "sctp":
+                    found.append(msgspec.structs.replace(mapping, host_ip=address))
                 continue
             if options.mode(version) == "routed":
                 host_ip = ANY6 if version == 6 else ANY4

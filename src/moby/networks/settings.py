@@ -28,7 +28,7 @@ class BridgeSettings:
     `bridge` "none" means that there is no default bridge network. `ip` is where ports are published that name
     no address. `firewall` is dockerd's `iptables`, `firewall6` its `ip6tables`; `ip_forward_no_drop` leaves
     out the rule against routing for others. With `through_host` the host's own filter lets containers
-    through.
+    through, with `proxy` those without IPv6 are reached by it all the same.
     """
 
     bridge: str = ""
@@ -49,6 +49,7 @@ class BridgeSettings:
     ipv6: bool = False
     direct_routing: bool = False
     through_host: bool = False
+    proxy: bool = True
 
     def check(self) -> None:
         """Raises InvalidParameter for what is wrong."""

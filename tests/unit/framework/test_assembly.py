@@ -73,3 +73,43 @@ def test_what_is_no_assembly_is_one_line(text: str) -> None:
 def test_a_key_that_is_there_twice_is_told() -> None:
     with pytest.raises(InvalidParameter, match=r"a\.yml:3: services\[0\]\.image: this key is there twice"):
         parse("services:\n - {name: a, image: b,\n    image: c}\n", "a.yml")
+
+
+def test_files_are_merged_one_after_the_other(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    first, later = tmp_path / "a.yml", tmp_path / "more/b.yml"
+    first.write_text(
+        "kernel: {image: k, cmdline: a}\nservices:\n - {name: one, image: x}\nfiles:\n - {path: p, source: s}\n"
+    )
+    later.write_text(
+        "kernel: {cmdline: b}\nservices:\n - {name: two, image: y}\nfiles:\n - {path: q, source: s}\n"
+        "engine: {logs: [none]}\n"
+    )
+    found = read(first, later)
+    machine = found.machine
+    assert machine.kernel is not None
+    assert (machine.kernel.image, machine.kernel.cmdline) == ("k", "b")
+    assert [service.name for service in machine.services] == ["one", "two"]
+    assert [file.source for file in machine.files] == ["s", str(later.parent / "s")]
+    assert [one.component.name for one in found.of("logs")] == ["none"]
+    assert found.digest != read(first).digest
+    assert found.wrong("services[1].name", "no").message == "b.yml:3: services[1].name: no"
+    assert found.wrong("services[0].name", "no").message == "a.yml:3: services[0].name: no"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("services:\n - {name: two}\n", "b.yml:2: services[1]: "),
+        ("services:\n - {name: two, image: y, odd: 1}\n", "b.yml:2: services[1].odd: unknown key"),
+        ("services: 5\n", "b.yml:1: services: "),
+        ("- list\n", "b.yml:1: document: "),
+    ],
+)
+def test_what_is_wrong_in_a_later_file_is_found_there(tmp_path: Path, text: str, said: str) -> None:
+    first, later = tmp_path / "a.yml", tmp_path / "b.yml"
+    first.write_text("kernel: {image: k}\nservices:\n - {name: one, image: x}\n")
+    later.write_text(text)
+    with pytest.raises(InvalidParameter) as failure:
+        read(first, later)
+    assert failure.value.message.startswith(said)

@@ -64,3 +64,30 @@ async def test_peek_keeps_everything() -> None:
     start, whole = await peek(pieces(b"abcdefghijklmnop", 3))
     assert start == b"abcdefghij"
     assert b"".join([chunk async for chunk in whole]) == b"abcdefghijklmnop"
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_content_is_pushed_in_bounded_pieces(kind: str) -> None:
+    zeros = bytes(50 << 20)
+    bomb = {
+        "gzip": lambda: gzip.compress(zeros, 1),
+        "zstd": lambda: zstandard.compress(zeros) * 2,
+        "xz": lambda: lzma.compress(zeros, preset=0),
+        "bzip2": lambda: bz2.compress(zeros),
+        "": lambda: zeros[:STEP],
+    }[kind]()
+    sizes: list[int] = []
+    decoder(kind).push(bomb, lambda piece: sizes.append(len(piece)))
+    assert max(sizes) <= STEP
+    assert sum(sizes) == {"zstd": 2 * len(zeros), "": STEP}.get(kind, len(zeros))
+
+
+def test_what_takes_may_refuse() -> None:
+    def refuse(_: bytes) -> None:
+        raise LookupError
+
+    for kind in ("gzip", "zstd"):
+        with pytest.raises(LookupError):
+            decoder(kind).push(PACKED[kind], refuse)
+    with pytest.raises(InvalidParameter, match="cannot decompress"):
+        decoder("zstd").push(PACKED["zstd"][:4] + b"\xff" * 5000, len)

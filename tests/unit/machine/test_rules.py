@@ -11,7 +11,7 @@ from moby.machine.rules import check_machine, identity, numbered
 
 @pytest.mark.parametrize(("text", "said"), [
     pytest.param("services:\n - {name: a, image: b}\n - name: a\n   image: b\n",
-                 "a.yml:3: services[1].name: 'a' is there already, in line 2", id="duplicate service"),
+                 "a.yml:3: services[1].name: 'a' is there already, at a.yml:2", id="duplicate service"),
     pytest.param("onboot:\n - {name: ../a, image: b}\n", "a.yml:2: onboot[0].name: '../a' is no name", id="name"),
     pytest.param("init:\n - moby/init\n - Bad\n", "a.yml:3: init[1]: 'Bad': invalid reference format", id="image"),
     pytest.param("init: ['@pkg:./x']\n", "a.yml:1: init[0]: '@pkg:./x': ", id="package template"),

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from moby.core.networks import Transport
+from moby.core.networks import PortMapping, Transport
+from moby.networks.ports import Ports
 from moby.networks.proxy import Proxies
 
 
@@ -84,3 +85,23 @@ async def test_after_its_end_nobody_listens(proxies: Proxies) -> None:
         await asyncio.sleep(0)
         with pytest.raises(ConnectionRefusedError):
             await ask(port, b"x")
+
+
+async def test_the_port_is_free_at_once(proxies: Proxies) -> None:
+    async with await asyncio.start_server(upper, "127.0.0.1", 0) as server:
+        target = server.sockets[0].getsockname()[1]
+        ports = Ports()
+        (granted,) = ports.reserve("owner", [PortMapping("tcp", 80, "127.0.0.1")])
+        for _ in range(3):
+            served = [
+                (protocol, held, ("127.0.0.1", target)) for protocol, _, _, held in ports.sockets("owner")
+            ]
+            await proxies.serve("owner", served)
+            reader, writer = await asyncio.open_connection("127.0.0.1", granted.host_port)
+            assert await ask(granted.host_port, b"hello") == b"HELLO"
+            proxies.close("owner")
+            ports.release("owner")
+            (granted,) = ports.reserve("owner", [granted])
+            writer.close()
+            await reader.read()
+        ports.close()

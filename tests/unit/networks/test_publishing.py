@@ -40,6 +40,13 @@ def test_a_family_that_is_not_there_is_left_out() -> None:
     assert places(endpoint("::1", six=False), OPTIONS, "") == ([], True)
 
 
+def test_a_proxy_reaches_who_has_no_ipv6() -> None:
+    found, _ = places(endpoint("", "::1", six=False), OPTIONS, "0.0.0.0", proxy=True)
+    assert [one.host_ip for one in found] == ["0.0.0.0", "::", "::1"]
+    routed = BridgeOptions("br0", mode4="routed")
+    assert [one.host_ip for one in places(endpoint("", six=False), routed, "", proxy=True)[0]] == ["0.0.0.0"]
+
+
 def test_a_routed_family_has_no_port_of_the_hosts() -> None:
     assert at(endpoint(""), BridgeOptions("br0", mode6="routed")) == ["0.0.0.0 8080", ":: 0"]
 

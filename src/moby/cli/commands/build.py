@@ -16,6 +16,7 @@ def add(verbs: Any) -> None:
     """The command and its flags."""
     parser = verbs.add_parser("build", help="build the machine of an assembly")
     parser.add_argument("file", type=Path, metavar="FILE", help="the assembly; - is standard input")
+    parser.add_argument("more", type=Path, nargs="*", metavar="FILE", help="what is merged into it")
     parser.add_argument(
         "-f", "--format", action="append", default=[], help="instead of the assembly's outputs"
     )
@@ -44,6 +45,12 @@ def do(chosen: argparse.Namespace) -> str:
         chosen.platform = f"linux/{chosen.arch}"
     name = chosen.name or (chosen.file.stem if str(chosen.file) != "-" else "machine")
     order = Order(
-        chosen.file, name, chosen.dir, chosen.format, papers=not chosen.no_sbom, size=chosen.size or ""
+        chosen.file,
+        name,
+        chosen.dir,
+        chosen.format,
+        papers=not chosen.no_sbom,
+        size=chosen.size or "",
+        more=chosen.more,
     )
     return "\n".join(str(path) for path in asyncio.run(build(order, settings(chosen), tell)))

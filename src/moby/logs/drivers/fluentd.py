@@ -16,7 +16,7 @@ from moby.core.errors import InvalidParameter, Unavailable
 from moby.core.logs import LogDriver, LogInfo, LogReader, LogWriter
 from moby.logs.delivery import Delivery, delivered
 from moby.logs.dialing import Tls, Unreachable, close, dial, dial_unix, gone, host_port, parse_url
-from moby.logs.lines import LineWriter, Message
+from moby.logs.lines import LineWriter, Message, joined
 from moby.logs.options import (
     ATTRIBUTE_OPTIONS,
     extra_attributes,
@@ -184,11 +184,17 @@ class FluentdWriter(LineWriter):
 
     def send(self, messages: list[Message]) -> None:
         """See `LineWriter.send`."""
-        for message in messages:
-            self._deliver(message)
+        if self._settings.acknowledged:
+            for message in messages:
+                token = base64.b64encode(
+                    struct.pack("<q", message.time_ns // 1_000_000_000) + os.urandom(8)
+                ).decode()
+                self._deliver(self._encoded(message, {"chunk": token}), token)
+            return
+        for data in joined(self._encoded(message, {}) for message in messages):
+            self._deliver(data, "")
 
-    def _encoded(self, message: Message) -> tuple[bytes, str]:
-        """A message, and what acknowledges it."""
+    def _encoded(self, message: Message, option: Mapping[str, str]) -> bytes:
         record = {
             **self._record,
             "source": message.stream,
@@ -204,14 +210,10 @@ class FluentdWriter(LineWriter):
         moment: object = seconds
         if self._settings.precise:
             moment = msgspec.msgpack.Ext(0, struct.pack(">II", seconds & 0xFFFFFFFF, nanoseconds))
-        token = ""
-        if self._settings.acknowledged:
-            token = base64.b64encode(struct.pack("<q", seconds) + os.urandom(8)).decode()
-        option = {"chunk": token} if token else {}
-        return self._encoder.encode([self._tag, moment, record, option]), token
+        return self._encoder.encode([self._tag, moment, record, option])
 
-    def _deliver(self, message: Message) -> None:
-        data, token = self._encoded(message)
+    def _deliver(self, data: bytes, token: str) -> None:
+        """One that is acknowledged by a token, or any number."""
         for attempt in range(self._settings.retries):
             if attempt and self._hurried.is_set():
                 break

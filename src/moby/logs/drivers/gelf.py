@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -13,7 +13,7 @@ from moby.core.errors import InvalidParameter, Unavailable
 from moby.core.logs import LogDriver, LogInfo, LogReader, LogWriter
 from moby.logs.delivery import delivered
 from moby.logs.dialing import Unreachable, Url, close, dial, gone, host_port, parse_url
-from moby.logs.lines import LineWriter, Message
+from moby.logs.lines import LineWriter, Message, joined
 from moby.logs.options import ATTRIBUTE_OPTIONS, extra_attributes, parse_int
 from moby.logs.tags import tag_of
 
@@ -103,6 +103,7 @@ class _GelfWriter(LineWriter):
         extra.update(extra_attributes(info, lambda name: name if name.startswith("_") else f"_{name}"))
         self._extra = dict(sorted(extra.items()))
         self._name = os.uname().nodename
+        self._encoder = msgspec.json.Encoder()
 
     def _dial(self, network: str) -> socket.socket:
         try:
@@ -115,11 +116,10 @@ class _GelfWriter(LineWriter):
     def send(self, messages: list[Message]) -> None:
         """See `LineWriter.send`."""
         failure: OSError | Unavailable | None = None
-        for message in messages:
-            if not message.line:
-                continue
+        found = (self._encoder.encode(self._fields(message)) for message in messages if message.line)
+        for data in self._packed(found):
             try:
-                self._post(msgspec.json.encode(self._fields(message)))
+                self._post(data)
             except (OSError, Unavailable) as error:
                 failure = error
         if failure is not None:
@@ -134,6 +134,10 @@ class _GelfWriter(LineWriter):
             "level": _ERROR if message.stream == "stderr" else _INFO,
             **self._extra,
         }
+
+    def _packed(self, found: Iterable[bytes]) -> Iterable[bytes]:
+        """Messages as they are posted."""
+        return found
 
     def _post(self, data: bytes) -> None:
         raise NotImplementedError
@@ -200,11 +204,14 @@ class TcpGelf(_GelfWriter):
         """See `LineWriter.hurry`."""
         self._hurried.set()
 
+    def _packed(self, found: Iterable[bytes]) -> Iterable[bytes]:
+        return joined(data + b"\0" for data in found)
+
     def _post(self, data: bytes) -> None:
         for attempt in range(self._tries + 1):
             if self._connection is not None and not gone(self._connection):
                 try:
-                    self._connection.sendall(data + b"\0")
+                    self._connection.sendall(data)
                 except OSError:
                     pass
                 else:

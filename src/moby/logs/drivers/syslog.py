@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from moby.core.errors import InvalidParameter
-from moby.core.logs import LogDriver, LogInfo, LogReader, LogWriter
+from moby.core.logs import LogDriver, LogInfo, LogReader, LogWriter, Stream
 from moby.logs.delivery import delivered
 from moby.logs.dialing import (
     Tls,
@@ -19,10 +19,9 @@ from moby.logs.dialing import (
     dial_unix,
     gone,
     host_port,
-    local_address,
     parse_url,
 )
-from moby.logs.lines import LineWriter, Message
+from moby.logs.lines import LineWriter, Message, joined
 from moby.logs.options import ATTRIBUTE_OPTIONS
 from moby.logs.tags import tag_of
 
@@ -48,9 +47,9 @@ class Syslog(LogDriver):
         for option in options:
             if option not in _OPTIONS:
                 raise InvalidParameter(f"unknown log opt '{option}' for syslog log driver")
-        scheme, *_ = _address(options.get("syslog-address", ""))
+        _address(options.get("syslog-address", ""))
         _facility(options.get("syslog-facility", ""))
-        _form(options.get("syslog-format", ""), scheme)
+        _form(options.get("syslog-format", ""))
 
     def writer(self, info: LogInfo) -> LogWriter:
         """See `LogDriver.writer`."""
@@ -90,47 +89,37 @@ def _facility(text: str) -> int:
     raise InvalidParameter("invalid syslog facility")
 
 
-Form = Callable[[int, str, str, Message], bytes]
+Head = Callable[[int, str, str, int], str]
 
 
-def _form(name: str, scheme: str) -> Form:
-    """Makes a message of a priority, a host, a tag and a line. Raises InvalidParameter."""
+def _form(name: str) -> Head:
+    """Makes what stands before a line of a priority, a host, a tag and a time. Raises InvalidParameter."""
     match name:
         case "":
             return _unix
         case "rfc3164":
             return _rfc3164
         case "rfc5424" | "rfc5424micro":
-            form = partial(_rfc5424, micro=name == "rfc5424micro")
-            return partial(_counted, form) if scheme == _SECURE else form
+            return partial(_rfc5424, micro=name == "rfc5424micro")
         case _:
             raise InvalidParameter("Invalid syslog format")
 
 
-def _unix(priority: int, host: str, tag: str, message: Message) -> bytes:
-    head = f"<{priority}>{_stamp(message.time_ns)} {tag}[{os.getpid()}]: "
-    return head.encode() + message.line + b"\n"
+def _unix(priority: int, host: str, tag: str, time_ns: int) -> str:
+    return f"<{priority}>{_stamp(time_ns)} {tag}[{os.getpid()}]: "
 
 
-def _rfc3164(priority: int, host: str, tag: str, message: Message) -> bytes:
-    head = f"<{priority}>{_stamp(message.time_ns)} {host} {tag}[{os.getpid()}]: "
-    return head.encode() + message.line + b"\n"
+def _rfc3164(priority: int, host: str, tag: str, time_ns: int) -> str:
+    return f"<{priority}>{_stamp(time_ns)} {host} {tag}[{os.getpid()}]: "
 
 
-def _rfc5424(priority: int, host: str, tag: str, message: Message, *, micro: bool) -> bytes:
-    moment = time.localtime(message.time_ns // 1_000_000_000)
-    fraction = f".{message.time_ns // 1000 % 1_000_000:06d}" if micro else ""
+def _rfc5424(priority: int, host: str, tag: str, time_ns: int, *, micro: bool) -> str:
+    moment = time.localtime(time_ns // 1_000_000_000)
+    fraction = f".{time_ns // 1000 % 1_000_000:06d}" if micro else ""
     zone = time.strftime("%z", moment)
     zone = "Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}"
     stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', moment)}{fraction}{zone}"
-    head = f"<{priority}>1 {stamp} {host} {tag} {os.getpid()} {tag} - "
-    return head.encode() + message.line + b"\n"
-
-
-def _counted(form: Form, priority: int, host: str, tag: str, message: Message) -> bytes:
-    """Over TLS, a message comes after its length (RFC 5425)."""
-    data = form(priority, host, tag, message)
-    return b"%d %b" % (len(data), data)
+    return f"<{priority}>1 {stamp} {host} {tag} {os.getpid()} {tag} - "
 
 
 def _stamp(time_ns: int) -> str:
@@ -146,7 +135,9 @@ class SyslogWriter(LineWriter):
         self._scheme, self._host, self._port = _address(options.get("syslog-address", ""))
         self._tag = tag_of(info)
         self._facility = _facility(options.get("syslog-facility", ""))
-        self._form = _form(options.get("syslog-format", ""), self._scheme)
+        self._form = _form(options.get("syslog-format", ""))
+        # Over TLS, such a message comes after its length (RFC 5425).
+        self._counted = self._scheme == _SECURE and options.get("syslog-format", "").startswith("rfc5424")
         self._tls = None
         if self._scheme == _SECURE:
             self._tls = Tls(
@@ -175,36 +166,41 @@ class SyslogWriter(LineWriter):
                 return dial_unix(self._host, stream=self._scheme == "unix")
             case scheme:
                 network = "udp" if scheme == "udp" else "tcp"
-                connection = dial(network, self._host, self._port, self._tls)
-                self._ours = local_address(connection)
-                return connection
+                return dial(network, self._host, self._port, self._tls)
 
     def send(self, messages: list[Message]) -> None:
-        """See `LineWriter.send`."""
+        """See `LineWriter.send`: datagrams one by one, of a stream as many as there are at once."""
+        found = self._formatted([message for message in messages if message.line])
         failure: OSError | Unreachable | None = None
-        for message in messages:
-            if not message.line:
-                continue
+        for data in found if self._scheme in ("", "udp", "unixgram") else joined(found):
             try:
-                self._send(message)
+                self._send(data)
             except (OSError, Unreachable) as error:
                 failure = error
         if failure is not None:
             raise failure
 
-    def _send(self, message: Message) -> None:
-        severity = _ERROR if message.stream == "stderr" else _INFO
-        priority = self._facility | severity
-        connection = self._connection
-        if connection is not None and not gone(connection):
+    def _formatted(self, messages: list[Message]) -> Iterator[bytes]:
+        known: tuple[Stream, int] | None = None
+        head = b""
+        for message in messages:
+            if known != (message.stream, message.time_ns):
+                known = (message.stream, message.time_ns)
+                priority = self._facility | (_ERROR if message.stream == "stderr" else _INFO)
+                head = self._form(priority, self._ours, self._tag, message.time_ns).encode()
+            data = b"%b%b\n" % (head, message.line)
+            yield b"%d %b" % (len(data), data) if self._counted else data
+
+    def _send(self, data: bytes) -> None:
+        if self._connection is not None and not gone(self._connection):
             try:
-                connection.sendall(self._form(priority, self._ours, self._tag, message))
+                self._connection.sendall(data)
             except OSError:
-                connection = None
+                close(self._connection)
+                self._connection = None
             else:
                 return
-        connection = self._connect()
-        connection.sendall(self._form(priority, self._ours, self._tag, message))
+        self._connect().sendall(data)
 
     def release(self) -> None:
         """See `LineWriter.release`."""

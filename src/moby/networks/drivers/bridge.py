@@ -29,7 +29,7 @@ from moby.networks.guarding import Guard
 from moby.networks.host_filter import HostFilter
 from moby.networks.ipam import Ipam
 from moby.networks.ports import Ports
-from moby.networks.proxy import Proxies
+from moby.networks.proxy import Proxies, Served
 from moby.networks.publishing import places
 from moby.networks.settings import BridgeSettings
 from moby.networks.work import to_its_end
@@ -56,7 +56,8 @@ class Bridge(NetworkDriver):
     """Networks on bridges. The bridges and their packet filters outlive us, as the containers on them do.
 
     The address of the host's end, a bridge's own, is the sandboxes' gateway. Ports are published by address
-    translation in the kernel; no process of ours touches a packet, other than those for ::1.
+    translation in the kernel; no process of ours touches a packet, other than those that come by IPv6 for
+    ::1, or for a sandbox without IPv6.
     """
 
     name = "bridge"
@@ -215,19 +216,25 @@ class Bridge(NetworkDriver):
         return joined
 
     async def _proxy(self, endpoint: Endpoint) -> None:
-        """Serve on ::1 what is published there: that the kernel cannot translate."""
-        served = []
+        """Serve what the kernel cannot translate: what comes to ::1, or by IPv6 to who has none."""
+        served: list[Served] = []
+        inside = (endpoint.ipv6 or endpoint.ipv4).partition("/")[0]
         for protocol, address, port, bound in self._ports.sockets(endpoint.id):
-            for mapping in endpoint.ports if address in _WITH_LOOPBACK and endpoint.ipv6 else ():
-                if (mapping.protocol, mapping.host_ip, mapping.host_port) == (protocol, address, port):
-                    target = endpoint.ipv6.partition("/")[0], mapping.container_port
-                    served.append((protocol, bound, target))
+            if address not in _WITH_LOOPBACK and (endpoint.ipv6 or ":" not in address):
+                continue
+            served += [
+                (protocol, bound, (inside, mapping.container_port))
+                for mapping in endpoint.ports
+                if (mapping.protocol, mapping.host_ip, mapping.host_port) == (protocol, address, port)
+            ]
         await self._proxies.serve(endpoint.id, served)
 
     def _reserved(self, state: _State, endpoint: Endpoint) -> Endpoint:
         """The endpoint with its ports granted. Raises Conflict, NotImplemented."""
-        wanted, less = places(endpoint, state.options, state.options.binding or self._settings.ip)
-        families = {one.family for one in state.firewall.rules}
+        proxy = self._settings.proxy and self._ports.ipv6
+        default = state.options.binding or self._settings.ip
+        wanted, less = places(endpoint, state.options, default, proxy=proxy)
+        families = {one.family for one in state.firewall.rules} | ({"ip6"} if not endpoint.ipv6 else set())
         if closed := [port for port in wanted if ("ip6" if ":" in port.host_ip else "ip") not in families]:
             if any(":" not in port.host_ip for port in closed):
                 raise NotImplemented(

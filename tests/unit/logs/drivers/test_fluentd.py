@@ -192,7 +192,7 @@ def test_a_server_that_is_not_there_is_said_in_dockerd_s_words() -> None:
     ({"address": "http://x"}, "invalid fluentd-address (http://x): unsupported scheme: 'http'"),
     ({"address": "unix://"}, "invalid fluentd-address (unix://): path is empty"),
     ({"address": "tcp://x:1/y"}, "invalid fluentd-address (tcp://x:1/y): should not contain a path element"),
-    ({"address": "x:99999"}, "invalid fluentd-address (x:99999): address 99999: invalid port"),
+    ({"address": "x:99999"}, 'invalid fluentd-address (x:99999): invalid port: strconv.ParseUint: parsing "99999": value out of range'),
     ({"async": "maybe"}, 'strconv.ParseBool: parsing "maybe": invalid syntax'),
     ({"buffer-limit": "x"}, "invalid size: 'x'"),
     ({"max-retries": "x"}, 'strconv.ParseUint: parsing "x": invalid syntax'),

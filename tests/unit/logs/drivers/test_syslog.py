@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from pathlib import Path
@@ -64,9 +65,9 @@ def test_lines_are_messages_in_the_usual_form(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("form", "expected"), [
-    ("rfc3164", rb"<134>" + STAMP + rb" 127\.0\.0\.1:\d+ web/busybox\[\d+\]: hello\n"),
-    ("rfc5424", rb"<134>1 2023-11-1\dT\d\d:\d\d:20(Z|[+-]\d\d:\d\d) 127\.0\.0\.1:\d+ web/busybox \d+ web/busybox - hello\n"),
-    ("rfc5424micro", rb"<134>1 2023-11-1\dT\d\d:\d\d:20\.123456\S+ 127\.0\.0\.1:\d+ web/busybox \d+ web/busybox - hello\n"),
+    ("rfc3164", rb"<134>" + STAMP + rb" HOST web/busybox\[\d+\]: hello\n"),
+    ("rfc5424", rb"<134>1 2023-11-1\dT\d\d:\d\d:20(Z|[+-]\d\d:\d\d) HOST web/busybox \d+ web/busybox - hello\n"),
+    ("rfc5424micro", rb"<134>1 2023-11-1\dT\d\d:\d\d:20\.123456\S+ HOST web/busybox \d+ web/busybox - hello\n"),
 ])  # fmt: skip
 def test_formats(form: str, expected: bytes) -> None:
     with Server(udp()) as server:
@@ -75,6 +76,7 @@ def test_formats(form: str, expected: bytes) -> None:
         log.write("stdout", b"hello\n", NOW)
         log.close()
         server.wait(lambda found: bool(found.packets))
+    expected = expected.replace(b"HOST", re.escape(os.uname().nodename).encode())
     assert re.fullmatch(expected, server.packets[0])
 
 
@@ -143,7 +145,7 @@ def test_without_an_address_it_goes_to_this_host(tmp_path: Path, monkeypatch: py
     ({"syslog_address": "http://x"}, "unsupported scheme: 'http'"),
     ({"syslog_address": "unix:///nowhere/log"}, "stat /nowhere/log: no such file or directory"),
     ({"syslog_address": "127.0.0.1:514"}, 'parse "127.0.0.1:514": first path segment in URL cannot contain colon'),
-    ({"syslog_address": "udp://a:b"}, "address b: invalid port"),
+    ({"syslog_address": "udp://a:b"}, 'parse "udp://a:b": invalid port ":b" after host'),
     ({"syslog_facility": "local8"}, "invalid syslog facility"),
     ({"syslog_facility": "24"}, "invalid syslog facility"),
     ({"syslog_format": "rfc1"}, "Invalid syslog format"),
