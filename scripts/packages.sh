@@ -41,6 +41,7 @@ need xorriso xorriso
 need sfdisk fdisk
 need depmod kmod
 need fakeroot fakeroot
+need faketime faketime
 need grub-mkimage grub-common
 if [ "$(dpkg --print-architecture)" = amd64 ]; then
     need_package grub-pc-bin

@@ -107,6 +107,6 @@ def build(target: Path, name: str = NAME) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         raise SystemExit("usage: build.py ARCHIVE.tar")
     build(Path(sys.argv[1]))

@@ -283,11 +283,20 @@ class HttpCheck(Section, frozen=True):
     contains: str = ""
 
 
+class TcpCheck(Section, frozen=True):
+    """A server that the machine has to have: after `send` it says something with `contains` in it."""
+
+    port: int
+    send: str = ""
+    contains: str = ""
+
+
 class Check(Section, frozen=True):
     """Something that has to come true after the start, `within` so many seconds."""
 
     console: str | None = None
     http: HttpCheck | None = None
+    tcp: TcpCheck | None = None
     powers_off: bool = False
     within: int = 120
 

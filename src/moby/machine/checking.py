@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from moby.core.errors import MobyError, System
-from moby.framework.machine import Check, HttpCheck
+from moby.framework.machine import Check, HttpCheck, TcpCheck
 from moby.host.process import Running, running
 from moby.machine.runners.qemu import Boot, Hardware, Port, command
 
@@ -29,7 +29,8 @@ async def run_checks(
 ) -> None:
     """Start the machine and wait for every check. Raises CheckFailed with the console's last words."""
     for attempt in range(1, _STARTS + 1):
-        ports = {check.http.port: _free_port() for check in checks if check.http is not None}
+        servers = [server for check in checks if (server := check.http or check.tcp) is not None]
+        ports = {server.port: _free_port() for server in servers}
         forwarded = tuple(Port(here, there) for there, here in ports.items())
         argv = command(boot, replace(hardware, ports=hardware.ports + forwarded), terminal=False)
         async with running(argv, output=log) as machine:
@@ -54,6 +55,8 @@ def described(check: Check) -> str:
     """A check in words."""
     if check.http is not None:
         return f"http on port {check.http.port}{check.http.path}"
+    if check.tcp is not None:
+        return f"tcp on port {check.tcp.port}"
     return "power off" if check.powers_off else f"console: {check.console}"
 
 
@@ -74,6 +77,8 @@ async def _check(
 async def _true(check: Check, machine: Running, log: Path, ports: dict[int, int]) -> bool:
     if check.http is not None:
         return await _answers(check.http, ports[check.http.port])
+    if check.tcp is not None:
+        return await _says(check.tcp, ports[check.tcp.port])
     if check.console is not None:
         return re.search(check.console, _console(log), re.MULTILINE) is not None
     return machine.code == 0
@@ -92,6 +97,25 @@ async def _answers(wanted: HttpCheck, port: int) -> bool:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
             body = await response.text(errors="replace")
             return response.status == wanted.status and wanted.contains in body
+    return False
+
+
+async def _says(wanted: TcpCheck, port: int) -> bool:
+    """Does the server say what it should? qemu takes the connection whether or not there is one."""
+    said = b""
+    with contextlib.suppress(TimeoutError, OSError):
+        async with asyncio.timeout(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(wanted.send.encode())
+                while wanted.contains.encode() not in said or not said:
+                    chunk = await reader.read(4096)
+                    if not chunk:
+                        return False
+                    said += chunk
+                return True
+            finally:
+                writer.close()
     return False
 
 

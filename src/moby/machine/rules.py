@@ -149,13 +149,14 @@ def _kind(assembly: Assembly, key: str, file: File) -> str:
 
 
 def _check_check(assembly: Assembly, key: str, check: Check) -> None:
-    asked = [check.console is not None, check.http is not None, check.powers_off]
+    asked = [check.console is not None, check.http is not None, check.tcp is not None, check.powers_off]
     if sum(asked) != 1:
-        raise assembly.wrong(key, "a check is one of console, http, powers_off")
+        raise assembly.wrong(key, "a check is one of console, http, tcp, powers_off")
     if check.within <= 0:
         raise assembly.wrong(f"{key}.within", "has to be a number of seconds")
-    if check.http is not None and not 0 < check.http.port < 65536:
-        raise assembly.wrong(f"{key}.http.port", f"{check.http.port} is no port")
+    for name, server in (("http", check.http), ("tcp", check.tcp)):
+        if server is not None and not 0 < server.port < 65536:
+            raise assembly.wrong(f"{key}.{name}.port", f"{server.port} is no port")
     if check.console is not None:
         try:
             re.compile(check.console)

@@ -53,6 +53,28 @@ def test_a_near_name_is_suggested() -> None:
         parse("engine:\n  runtime: containred\n", "a.yml")
 
 
+def test_a_few_lines_that_stand_for_millions_are_refused() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 10) + "]" for n in range(1, 9)]
+    with pytest.raises(InvalidParameter, match=r"a\.yml: more than 100000 keys"):
+        parse("\n".join(lines), "a.yml")
+
+
+@pytest.mark.parametrize(
+    "text", ["a: &a [*a]\n", "[" * 5000, "x: !!python/object:os.system [a]\n", "\x00", "a: b: c\n"]
+)
+def test_what_is_no_assembly_is_one_line(text: str) -> None:
+    with pytest.raises(InvalidParameter) as error:
+        parse(text, "a.yml")
+    assert error.value.message.startswith("a.yml")
+    assert "\n" not in error.value.message
+
+
+def test_a_key_that_is_there_twice_is_told() -> None:
+    with pytest.raises(InvalidParameter, match=r"a\.yml:3: services\[0\]\.image: this key is there twice"):
+        parse("services:\n - {name: a, image: b,\n    image: c}\n", "a.yml")
+
+
 def test_files_are_merged_one_after_the_other(tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     first, later = tmp_path / "a.yml", tmp_path / "more/b.yml"

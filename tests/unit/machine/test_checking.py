@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from moby.framework.machine import Check, HttpCheck
+from moby.framework.machine import Check, HttpCheck, TcpCheck
 from moby.machine import checking
 from moby.machine.checking import CheckFailed, run_checks
 from moby.machine.runners.qemu import Boot, Hardware
@@ -51,6 +51,22 @@ async def test_a_port_that_was_taken_meanwhile_is_another_the_next_time(
     if [ -e {tmp_path}/second ]; then echo up; exec sleep 60; fi
     : > {tmp_path}/second; echo 'Could not set up host forwarding rule'; exit 1"""
     assert await checked(script, [Check(console="up")], tmp_path, monkeypatch) == ["ok: console: up"]
+
+
+async def test_a_server_that_says_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = checking._free_port()
+    monkeypatch.setattr(checking, "_free_port", lambda: number)
+    program = (
+        "import socketserver as s\n"
+        "class H(s.StreamRequestHandler):\n"
+        " def handle(self): self.wfile.write(b'got ' + self.rfile.readline())\n"
+        "s.TCPServer.allow_reuse_address = True\n"
+        f"s.TCPServer(('127.0.0.1', {number}), H).serve_forever()"
+    )
+    (tmp_path / "server.py").write_text(program)
+    checks = [Check(tcp=TcpCheck(22, send="PING\n", contains="got PING"))]
+    told = await checked(f"exec python3 {tmp_path}/server.py", checks, tmp_path, monkeypatch)
+    assert told == ["ok: tcp on port 22"]
 
 
 async def test_an_answer_over_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,12 +27,17 @@ async def write(job: Job) -> list[Path]:
     with made.open("r+b") as file:
         offset, size = _DESCRIPTOR.unpack_from(file.read(_SECTOR), _DESCRIPTOR_AT)
         file.seek(offset * _SECTOR)
-        text = file.read(size * _SECTOR).rstrip(b"\0")
-        fixed, count = _CID.subn(b"6d6f6279", text)
-        if count != 1:
-            raise System("qemu-img wrote a VMDK without a CID")
+        fixed = fixed_descriptor(file.read(size * _SECTOR))
         file.seek(offset * _SECTOR)
-        file.write(fixed.ljust(size * _SECTOR, b"\0"))
+        file.write(fixed)
     with written(target) as path:
         made.rename(path)
     return [target]
+
+
+def fixed_descriptor(region: bytes) -> bytes:
+    """The descriptor with a number that is always the same, as long as before. Raises System."""
+    text, count = _CID.subn(b"6d6f6279", region.rstrip(b"\0"))
+    if count != 1 or len(text) > len(region):
+        raise System("qemu-img wrote a VMDK without a CID")
+    return text.ljust(len(region), b"\0")
