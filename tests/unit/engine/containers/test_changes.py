@@ -2,6 +2,7 @@
 
 import os
 import resource
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -84,22 +85,25 @@ def test_whiteouts_are_deletions(upper: Path, image: Path) -> None:
     assert compared(upper, image) == {"/gone": DELETED}
 
 
-def test_a_tree_deeper_than_the_stack(tmp_path: Path, upper: Path, image: Path) -> None:
+def test_a_tree_deeper_than_the_stack(image: Path) -> None:
     depth = 1500
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
-    descriptor = os.open(upper, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir("d", dir_fd=descriptor)
-        below = os.open("d", os.O_RDONLY, dir_fd=descriptor)
-        os.close(descriptor)
-        descriptor = below
-    os.close(descriptor)
+    # Not in the folder of the test: what removes that cannot go so deep.
+    folder = Path(tempfile.mkdtemp(prefix="moby-deep-"))
+    above = os.open(folder, os.O_RDONLY)
     try:
-        assert len(compared(upper, image)) == depth
-        # What removes the folder of a test cannot go that deep.
-        above = os.open(tmp_path, os.O_RDONLY)
+        (folder / "upper").mkdir()
+        descriptor = os.open(folder / "upper", os.O_RDONLY)
+        for _ in range(depth):
+            os.mkdir("d", dir_fd=descriptor)
+            below = os.open("d", os.O_RDONLY, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        os.close(descriptor)
+        assert len(compared(folder / "upper", image)) == depth
+    finally:
         remove_tree(above, "upper")
         os.close(above)
-    finally:
+        folder.rmdir()
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
