@@ -211,3 +211,15 @@ def test_what_keeps_no_log_has_none_to_empty(engine: Engine) -> None:
     answer = engine.raw(b"DELETE /containers/mute/logs HTTP/1.0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.0 501")
     assert b"does not support emptying" in answer
+
+
+def test_another_log_driver_counts_from_the_next_start(engine: Engine) -> None:
+    engine.ok("run", "-d", "--name", "moved", "busybox", "sh", "-c", "cat /proc/uptime; sleep 600")
+    until(lambda: engine.ok("logs", "moved") != "")
+    first = engine.ok("logs", "moved")
+    moby(engine, "container", "update", "moved", "--log-driver", "local", "--log-opt", "max-size=1m")
+    assert engine.ok("logs", "moved") == first
+    assert engine.ok("inspect", "-f", "{{.HostConfig.LogConfig.Type}}", "moved") == "local"
+    engine.ok("restart", "-t", "0", "moved")
+    until(lambda: engine.ok("logs", "moved") not in ("", first))
+    assert engine.ok("inspect", "-f", "{{.LogPath}}", "moved") == ""

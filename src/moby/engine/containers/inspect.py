@@ -60,7 +60,7 @@ class Inspector:
         host = record.host_config
         links = Links(self._shelf.index, self._directory).shown(record) if record.links else None
         asked = parse_security_options(host.security_opt).apparmor
-        log_path = own / f"{record.id}-json.log" if record.host_config.log_config.type == "json-file" else ""
+        log_path = own / f"{record.id}-json.log" if record.log_config.type == "json-file" else ""
         return ContainerInspectResponse(
             id=record.id,
             created=record.created,

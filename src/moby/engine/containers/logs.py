@@ -62,12 +62,12 @@ class LogDrivers:
             created=record.created,
             labels=config.labels or {},
             env=config.env or (),
-            options=record.host_config.log_config.config or {},
+            options=record.log_config.config or {},
         )
 
     def cached(self, record: Record) -> bool:
         """Is a local log kept beside what the driver does, since it cannot read back?"""
-        settings = record.host_config.log_config
+        settings = record.log_config
         if settings.type == _NONE or not chain.cache_wanted(settings.config or {}):
             return False
         return self.find(settings.type).reader(self.info(record)) is None
@@ -75,7 +75,7 @@ class LogDrivers:
     def reader(self, record: Record) -> LogReader:
         """Raises NotImplemented if nothing can be read back."""
         info = self.info(record)
-        if (reader := self.find(record.host_config.log_config.type).reader(info)) is not None:
+        if (reader := self.find(record.log_config.type).reader(info)) is not None:
             return reader
         if self.cached(record):
             return cache_reader(info)
@@ -84,7 +84,7 @@ class LogDrivers:
     def empty(self, record: Record) -> None:
         """Forget what is kept. Raises NotImplemented if the driver cannot, OSError."""
         info = self.info(record)
-        emptied = self.find(record.host_config.log_config.type).empty(info)
+        emptied = self.find(record.log_config.type).empty(info)
         if self.cached(record):
             remove_files(chain.cache_path(info))
         elif not emptied:

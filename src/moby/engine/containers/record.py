@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 import msgspec
 
 from moby.core.descriptor import Descriptor
-from moby.core.types.containers import ContainerConfig, EndpointSettings, HostConfig, MountPoint, PortBinding
+from moby.core.types.containers import (
+    ContainerConfig,
+    EndpointSettings,
+    HostConfig,
+    LogConfig,
+    MountPoint,
+    PortBinding,
+)
 
 NEVER = "0001-01-01T00:00:00Z"
 
@@ -90,3 +97,10 @@ class Record(msgspec.Struct):
     started_before: bool = False
     links: dict[str, str] = msgspec.field(default_factory=dict)
     macs: dict[str, str] = msgspec.field(default_factory=dict)
+    # Where its log is since its last start; the settings may have been changed after that.
+    kept_log: LogConfig | None = None
+
+    @property
+    def log_config(self) -> LogConfig:
+        """How its log is kept."""
+        return self.kept_log or self.host_config.log_config

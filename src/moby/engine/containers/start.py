@@ -157,6 +157,7 @@ class Starter:
 
     async def _spawn_monitor(self, container: Container) -> Monitor:
         record = container.record
+        record.kept_log = record.host_config.log_config
         monitor = await self._monitors.spawn(
             MonitorRequest(
                 id=record.id,
@@ -164,7 +165,7 @@ class Starter:
                 tty=bool(record.config.tty),
                 stdin=bool(record.config.open_stdin),
                 stdin_once=bool(record.config.stdin_once),
-                log_driver=record.host_config.log_config.type,
+                log_driver=record.log_config.type,
                 log_info=self._logs.info(record),
                 log_cache=self._logs.cached(record),
             )
