@@ -19,6 +19,12 @@ def mounts(below: str = "/") -> frozenset[str]:
     return frozenset(point for point in points if point.startswith(below))
 
 
+def mounts_of(root: str) -> frozenset[str]:
+    """Mount points elsewhere of what lies below a path, which a killed daemon may leave for its next start."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return frozenset(line.split()[4] for line in lines if f"{root}/" in line.partition(" - ")[2])
+
+
 def links(enter: tuple[str, ...] = ()) -> frozenset[str]:
     """Network devices other than the loopback; `enter` is a command prefix that enters a namespace."""
     names = re.findall(r"^\d+: ([^:@]+)", _run(*enter, "ip", "-o", "link"), re.MULTILINE)

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from docker import DockerClient
 
-from tests.leftovers import Leftovers, in_namespace, links, mounts, processes, tables
+from tests.leftovers import Leftovers, in_namespace, links, mounts, mounts_of, processes, tables
 
 ROOT = Path(__file__).resolve().parents[2]
 # Debian's own docker command may lie beside a newer one; the first on the path is used, as a user would.
@@ -175,7 +175,7 @@ class Engine:
         for line in processes(str(self.root)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(line.partition(":")[0]), signal.SIGKILL)
-        for point in sorted(mounts(str(self.root)), reverse=True):
+        for point in sorted(mounts(str(self.root)) | mounts_of(str(self.root)), reverse=True):
             subprocess.run(["umount", "--lazy", point], check=False)
         shutil.rmtree(self.root, ignore_errors=True)
 

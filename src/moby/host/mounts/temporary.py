@@ -16,7 +16,7 @@ from moby.host.mounts.syscalls import make_private, mount, unmount
 from moby.host.mounts.table import mount_table
 from moby.host.threads import finishing
 
-_PLACE = re.compile(r"moby-mount-(?P<pid>\d+)-\w+")
+_PLACE = re.compile(r"moby-mount-(?P<process>\d+-\d+)-\w+")
 
 
 @asynccontextmanager
@@ -25,7 +25,7 @@ async def mounted(mounts: Sequence[Mount]) -> AsyncIterator[Path]:
 
     Raises what the errno says, with nothing mounted. What a crash leaves, `free_abandoned` frees.
     """
-    place = Path(tempfile.gettempdir(), f"moby-mount-{os.getpid()}-{os.urandom(6).hex()}")
+    place = Path(tempfile.gettempdir(), f"moby-mount-{_process(os.getpid())}-{os.urandom(6).hex()}")
     try:
         await finishing(_mount_all, mounts, place)
         yield place
@@ -58,5 +58,18 @@ def free_abandoned() -> None:
         counts[entry.target] = counts.get(entry.target, 0) + 1
     for place in Path(tempfile.gettempdir()).iterdir():
         match = _PLACE.fullmatch(place.name)
-        if match and not Path("/proc", match["pid"]).exists() and not place.is_symlink():
+        if match and not _lives(match["process"]) and not place.is_symlink():
             _free(place, counts.get(str(place), 0))
+
+
+def _process(pid: int) -> str:
+    """A process by its number and when it was started (proc(5), stat), since numbers are used again."""
+    words = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    return f"{pid}-{words[19]}"
+
+
+def _lives(process: str) -> bool:
+    try:
+        return _process(int(process.partition("-")[0])) == process
+    except OSError:
+        return False
