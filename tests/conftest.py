@@ -40,12 +40,17 @@ def _boots() -> str:
     return _commands("qemu-system-x86_64", "apt-get", "dpkg-deb", "depmod")
 
 
+def _peers() -> str:
+    return _registry() or _commands("skopeo", "umoci", "setpriv")
+
+
 NEEDS: Mapping[str, Callable[[], str]] = {
     "containerd": _containerd,
     "kernel": _kernel,
     "registry": _registry,
     "clients": _clients,
     "boots": _boots,
+    "peers": _peers,
 }
 
 

@@ -15,6 +15,8 @@ from moby.machine.cache import ImageCache
 from moby.machine.layout_store import LayoutContent
 from tests.integration.registry.conftest import Made, digest, upload
 
+pytestmark = pytest.mark.peers
+
 POWERLESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
 INDEX = "application/vnd.oci.image.index.v1+json"
 AMD, ARM = Made({"bin/x": b"amd" * 5000}, {"etc/y": b"2"}), Made({"bin/x": b"arm"}, architecture="arm64")
