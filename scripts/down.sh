@@ -26,7 +26,8 @@ fi
 
 # What a crash may have left: processes that name our directories, then the mounts below them.
 for process in /proc/[0-9]*; do
-    case "$(tr '\0' ' ' < "$process/cmdline" 2> /dev/null || true)" in
+    # It may have ended meanwhile; that the shell cannot open the file is told before tr is even begun.
+    case "$({ tr '\0' ' ' < "$process/cmdline"; } 2> /dev/null || true)" in
         *"$run/exec"* | *"$run/data"*) $sudo kill -KILL "${process#/proc/}" 2> /dev/null || true ;;
     esac
 done
