@@ -33,6 +33,11 @@ def test_volumes_tell_of_being_mounted(engine: Engine) -> None:
     assert mounts[2]["Actor"]["Attributes"] == {"driver": "local", "container": box}
     actions = [f"{event['Type']} {event['Action']}" for event in events]
     assert actions.index("volume mount") < actions.index("container start") < actions.index("volume unmount")
+    # What never ran had nothing mounted.
+    since = time.time()
+    engine.ok("create", "--name", "still", "-v", "told:/data", "busybox", "true")
+    engine.ok("rm", "still")
+    assert past(engine, since, "type=volume") == []
     engine.ok("volume", "rm", "told")
 
 

@@ -149,6 +149,7 @@ class Exits:
         attributes = {"exitCode": str(exit_status), "execDuration": str(_seconds(started, state.finished_at))}
         self._shelf.publish(container, "die", attributes)
         await self.free(container)
+        self._shelf.publish_unmounted(container)
         await self._quietly(container, self._execs.container_ended(container))
 
     async def removed(self, container: Container) -> None:
@@ -166,7 +167,6 @@ class Exits:
         for mount in record.mounts:
             if mount.point.type == "volume":
                 await self._quietly(container, self._volumes.unmount(mount.volume, container.id))
-        self._shelf.publish_unmounted(container)
         await self._quietly(container, self._places.free(container.id))
         left = standing(record)
         disconnected(record)

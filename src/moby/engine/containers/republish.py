@@ -36,24 +36,28 @@ class Republisher:
         """Publish; what stays published keeps its port of the host. Raises Conflict for a taken port."""
         before = {key: list(found or ()) for key, found in record.ports.items()}
         undo.push(self._publish, record, _granted(before))
-        await self._publish(record, tuple(_kept(one, before) for one in _wanted(record)))
+        await self._publish(record, _kept(port_mappings(record.config, record.host_config), before))
 
     async def _publish(self, record: Record, ports: tuple[PortMapping, ...]) -> None:
         connected(record, await self._networks.publish(record.sandbox_id, ports))
 
 
-def _wanted(record: Record) -> tuple[PortMapping, ...]:
-    return port_mappings(record.config, record.host_config)
-
-
-def _kept(wanted: PortMapping, before: dict[str, list[PortBinding]]) -> PortMapping:
-    """With the port that it has been given already, if it asks for any."""
-    low, high = wanted.host_port, max(wanted.host_port, wanted.host_port_end)
-    for binding in before.get(f"{wanted.container_port}/{wanted.protocol}", ()):
-        port = int(binding.host_port or 0)
-        if wanted.host_ip in ("", binding.host_ip) and port and (not low or low <= port <= high):
-            return msgspec.structs.replace(wanted, host_port=port, host_port_end=port)
-    return wanted
+def _kept(wanted: tuple[PortMapping, ...], before: dict[str, list[PortBinding]]) -> tuple[PortMapping, ...]:
+    """Those that leave the choice keep the port that they were given, unless another asks for just that."""
+    taken = {one.host_port for one in wanted if one.host_port and one.host_port_end <= one.host_port}
+    found = []
+    for one in wanted:
+        low, high = one.host_port, one.host_port_end
+        if not low or high > low:
+            for binding in before.get(f"{one.container_port}/{one.protocol}", ()):
+                port = int(binding.host_port or 0)
+                fits = port and port not in taken and (not low or low <= port <= high)
+                if fits and one.host_ip in ("", binding.host_ip):
+                    taken.add(port)
+                    one = msgspec.structs.replace(one, host_port=port, host_port_end=port)
+                    break
+        found.append(one)
+    return tuple(found)
 
 
 def _granted(before: dict[str, list[PortBinding]]) -> tuple[PortMapping, ...]:
