@@ -15,6 +15,7 @@ from moby.engine.components import Components
 from moby.engine.config import EngineConfig
 from moby.engine.identity import engine_id
 from moby.engine.parts import ContainerdChild, snapshotter
+from moby.engine.programs import Edition
 from moby.engine.runtimes import default_runtime, oci_runtimes
 from moby.engine.system import Inventory
 from moby.engine.wiring import Engine, engine
@@ -64,7 +65,7 @@ async def assembled(
 
 async def _inventory(wired: Wiring, config: EngineConfig, client: Containerd) -> Inventory:
     shims = oci_runtimes(config)
-    version, _ = await client.version()
+    version, revision = await client.version()
     facts = cgroup_facts()
     warnings = [] if facts.memory_limit else ["WARNING: No memory limit support"]
     if facts.hybrid and "crun" in shims:
@@ -80,7 +81,7 @@ async def _inventory(wired: Wiring, config: EngineConfig, client: Containerd) ->
         default_runtime=default_runtime(config, shims),
         cgroups=facts,
         containerd=client.address,
-        versions={"containerd": version},
+        containerd_edition=Edition("containerd", version, revision or version),
         warnings=warnings,
     )
 
