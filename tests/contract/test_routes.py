@@ -9,6 +9,7 @@ import pytest
 from aiohttp import ClientSession
 
 from moby.api.operations import EXTENSIONS, OPERATIONS
+from moby.api.routes.swarm import SwarmRoutes
 from tests.contract.fakes import ID, FakeEngine
 from tests.contract.schema import answer_schema, operations, problems
 
@@ -175,8 +176,19 @@ def _values(text: bytes, case: Case, status: int) -> list[Any]:
     return [msgspec.json.decode(text)] if text[:1] in b"[{" else []
 
 
+SWARM = {route.operation for route in SwarmRoutes().routes()}
+
+
+@pytest.mark.parametrize("name", sorted(SWARM))
+async def test_without_a_swarm_that_is_said(client: ClientSession, name: str) -> None:
+    method, path, _ = OPERATIONS[name]
+    async with client.request(method, path.replace("{id}", ID)) as answer:
+        assert answer.status == 503
+        assert (await answer.json())["message"].startswith("This node is not ")
+
+
 @pytest.mark.parametrize(
-    "name", sorted(set(OPERATIONS) - {case.operation for case in CASES} - ELSEWHERE), ids=str
+    "name", sorted(set(OPERATIONS) - {case.operation for case in CASES} - ELSEWHERE - SWARM), ids=str
 )
 async def test_what_is_not_supported_says_so(client: ClientSession, name: str) -> None:
     method, path, _ = OPERATIONS[name]
