@@ -118,7 +118,8 @@ CASES = [
     Case("VolumeDelete", "/volumes/data", 204),
     Case("VolumePrune", "/volumes/prune"),
 ]
-ELSEWHERE = {"ContainerAttach", "ContainerAttachWebsocket"}
+SWARM = {route.operation for route in SwarmRoutes().routes()}
+ELSEWHERE = {"ContainerAttach", "ContainerAttachWebsocket", *SWARM}
 
 # What the definition leaves out, though dockerd sends it and clients read it.
 BESIDE_THE_DEFINITION = {
@@ -176,9 +177,6 @@ def _values(text: bytes, case: Case, status: int) -> list[Any]:
     return [msgspec.json.decode(text)] if text[:1] in b"[{" else []
 
 
-SWARM = {route.operation for route in SwarmRoutes().routes()}
-
-
 @pytest.mark.parametrize("name", sorted(SWARM))
 async def test_without_a_swarm_that_is_said(client: ClientSession, name: str) -> None:
     method, path, _ = OPERATIONS[name]
@@ -188,7 +186,7 @@ async def test_without_a_swarm_that_is_said(client: ClientSession, name: str) ->
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(OPERATIONS) - {case.operation for case in CASES} - ELSEWHERE - SWARM), ids=str
+    "name", sorted(set(OPERATIONS) - {case.operation for case in CASES} - ELSEWHERE), ids=str
 )
 async def test_what_is_not_supported_says_so(client: ClientSession, name: str) -> None:
     method, path, _ = OPERATIONS[name]

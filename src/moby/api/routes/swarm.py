@@ -1,4 +1,4 @@
-"""This file is about what an engine that is in no swarm says of swarms: that it is in none, as dockerd says it.
+"""This file is about what an engine that is in no swarm says of swarms, in the words of dockerd.
 
 Clients ask and expect to hear that; to begin a swarm or to join one is not supported.
 """
