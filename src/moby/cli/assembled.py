@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from moby.api.backends import Backends
 from moby.core.config import ConfigSource
 from moby.core.images import ImageStore
+from moby.core.plugins import Plugins
 from moby.core.runtime import Runtime
 from moby.core.store import Store
 from moby.engine.components import Components
@@ -48,6 +49,7 @@ async def assembled(
             volumes=wired.all("volumes"),
             logs=wired.all("logs"),
             monitors=monitors,
+            plugins=await wired.need(Plugins),
             inventory=await _inventory(wired, current, client),
         )
         async with asyncio.TaskGroup() as group:

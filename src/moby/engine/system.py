@@ -15,6 +15,7 @@ from moby.core.config import ConfigSource
 from moby.core.events import Event
 from moby.core.filters import Filters
 from moby.core.platform import host_platform
+from moby.core.plugins import Plugins
 from moby.core.types.registries import IndexInfo, RegistryConfig
 from moby.core.types.system import (
     Commit,
@@ -76,7 +77,9 @@ class SystemService:
         events: Events,
         images: Callable[[], Awaitable[int]],
         usage: DiskUsageService,
+        plugins: Plugins,
     ) -> None:
+        self._plugins = plugins
         self._config = config
         self._inventory = inventory
         self._index = index
@@ -100,9 +103,7 @@ class SystemService:
             images=await self._count_images(),
             driver=parts.snapshotter,
             driver_status=[("driver-type", "io.containerd.snapshotter.v1")],
-            plugins=PluginsInfo(
-                volume=sorted(parts.volumes), network=sorted(parts.networks), log=sorted(parts.logs)
-            ),
+            plugins=self._drivers(config),
             **_limits(cgroups),
             ipv4_forwarding=_forwarding(),
             debug=config.debug,
@@ -151,6 +152,16 @@ class SystemService:
         init = await self._programs.edition(found) if found else None
         # It is known by its file's name, whatever it calls itself.
         return runtime, replace(init, name=os.path.basename(found)) if found and init else None
+
+    def _drivers(self, config: EngineConfig) -> PluginsInfo:
+        """The drivers that are there, and the plugins that have been used."""
+        parts, active = self._inventory, self._plugins.active
+        return PluginsInfo(
+            volume=sorted({*parts.volumes, *active("VolumeDriver")}),
+            network=sorted({*parts.networks, *active("NetworkDriver")}),
+            authorization=list(dict.fromkeys(config.authorization_plugins)) or None,
+            log=sorted({*parts.logs, *active("LogDriver")}),
+        )
 
     def _counts(self) -> tuple[int, int]:
         """How many containers run, and how many are paused."""
