@@ -66,9 +66,10 @@ def containerd_client(child: ContainerdChild, config: EngineConfig) -> Container
     return Containerd(child.address, config.containerd_namespace)
 
 
-def containerd_images(client: Containerd, config: EngineConfig) -> ContainerdImages:
+def containerd_images(child: ContainerdChild, client: Containerd, config: EngineConfig) -> ContainerdImages:
     """Images in containerd."""
-    return ContainerdImages(client, snapshotter(config))
+    root = child.managed.root if child.managed is not None else None
+    return ContainerdImages(client, snapshotter(config), root)
 
 
 def snapshotter(config: EngineConfig) -> str:
