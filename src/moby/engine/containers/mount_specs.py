@@ -71,7 +71,7 @@ def parse_bind(raw: str, driver: str = "") -> Mounted:
         name=source if kind == "volume" else "",
         source=posixpath.normpath(source) if kind == "bind" else "",
         destination=posixpath.normpath(target),
-        driver=(driver or "local") if kind == "volume" else "",
+        driver=driver if kind == "volume" else "",
         mode=mode,
         rw="ro" not in words,
         propagation=(propagation or DEFAULT_PROPAGATION) if kind == "bind" else "",
@@ -143,7 +143,7 @@ def _bind(mount: Mount, point: MountPoint) -> Mounted:
 def _volume(mount: Mount, point: MountPoint) -> Mounted:
     options = mount.volume_options or None
     point.name = mount.source
-    point.driver = (options.driver_config.name if options and options.driver_config else "") or "local"
+    point.driver = options.driver_config.name if options and options.driver_config else ""
     point.mode = "z"
     return Mounted(
         point=point,

@@ -171,7 +171,7 @@ class MountPlanner:
         undo.push(self._volumes.release, volume.name, record.id, mount.anonymous)
         mount.volume = mount.point.name = volume.name
         mount.point.driver = volume.driver
-        mount.point.source = str(volume.mountpoint)
+        mount.point.source = volume.place
 
     async def _make_view(self, record: Record, mount: Mounted, undo: Undo) -> None:
         """A snapshot of an image for one mount alone, which keeps the image's layers."""

@@ -30,7 +30,7 @@ def test_host_path_is_a_bind() -> None:
 
 def test_name_is_a_volume() -> None:
     mount = parse_bind("data:/data:nocopy")
-    assert (mount.point.type, mount.point.name, mount.point.driver) == ("volume", "data", "local")
+    assert (mount.point.type, mount.point.name, mount.point.driver) == ("volume", "data", "")
     assert mount.no_copy
     assert not mount.anonymous
 
