@@ -12,6 +12,7 @@ from moby.core.store import Store
 from moby.engine.config import EngineConfig
 from moby.engine.containerd_child import managed_containerd
 from moby.engine.runtimes import check_runtimes, default_runtime, oci_runtimes
+from moby.engine.userns import id_map
 from moby.host.containerd.client import Containerd
 from moby.host.nftables import Nftables
 from moby.host.store import SqliteStore
@@ -143,5 +144,5 @@ def legacy_plugins(config: EngineConfig) -> LegacyPlugins:
 
 
 def local_volumes(config: EngineConfig) -> Local:
-    """Volumes below the data root."""
-    return Local(Path(config.data_root, "volumes"))
+    """Volumes below the data root, owned by whoever is root in containers."""
+    return Local(Path(config.data_root, "volumes"), id_map(config).root)
