@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
+import re
 import socket
 import socketserver
 import subprocess
@@ -218,7 +220,41 @@ def volumes(state: Path) -> Sample:
     )
 
 
-KINDS: dict[str, Callable[[Path], Sample]] = {"volumes": volumes}
+def authorization(state: Path) -> Sample:
+    """Denies what `policy.json` in the state has patterns for: `request`, `body`, `response`, `user`."""
+
+    def policy(key: str) -> str:
+        with contextlib.suppress(FileNotFoundError):
+            return str(json.loads((state / "policy.json").read_text()).get(key, ""))
+        return ""
+
+    def verdict(key: str, text: str) -> dict[str, Any]:
+        pattern = policy(key)
+        if pattern and re.search(pattern, text):
+            return {"Allow": False, "Msg": f"no {key} like that"}
+        return {"Allow": True}
+
+    def request(asked: dict[str, Any]) -> dict[str, Any]:
+        body = base64.b64decode(asked.get("RequestBody", "")).decode()
+        for key, text in (
+            ("request", f"{asked['RequestMethod']} {asked['RequestUri']}"),
+            ("body", body),
+            ("user", asked.get("User", "")),
+        ):
+            if not (found := verdict(key, text))["Allow"]:
+                return found
+        return {"Allow": True}
+
+    def response(asked: dict[str, Any]) -> dict[str, Any]:
+        body = base64.b64decode(asked.get("ResponseBody", "")).decode()
+        return verdict(
+            "response", f"{asked['RequestMethod']} {asked['RequestUri']} {asked['ResponseStatusCode']} {body}"
+        )
+
+    return Sample(state, ["authz"], {"AuthZPlugin.AuthZReq": request, "AuthZPlugin.AuthZRes": response})
+
+
+KINDS: dict[str, Callable[[Path], Sample]] = {"authorization": authorization, "volumes": volumes}
 
 
 class Process:

@@ -56,8 +56,9 @@ async def serve(config: ConfigSource[EngineConfig], assembly: Assembly, stop: as
             async with Server(f"Moby/{__version__} (linux)") as server:
                 for address, listener in listeners.items():
                     await server.listen(listener, tls if address.startswith("tcp://") else None)
-                async with assembled(config, assembly, monitors) as backends:
-                    server.serve(backends.routes())
+                async with assembled(config, assembly, monitors) as (backends, authorizer):
+                    await authorizer.check()
+                    server.serve(backends.routes(), authorizer)
                     for address in listeners:
                         log.info(f"API listen on {_shown(address)}")  # noqa: G004 - the words that tools wait for
                     # What was made until now stays: it need not be looked through again and again.
