@@ -24,6 +24,7 @@ from moby.engine.containers.launch import Launcher
 from moby.engine.containers.listing import Lister
 from moby.engine.containers.logs import LogDrivers, LogService
 from moby.engine.containers.places import Places
+from moby.engine.containers.plugin_logs import PluginLogs
 from moby.engine.containers.reconcile import Reconciler
 from moby.engine.containers.remove import Remover
 from moby.engine.containers.republish import Republisher
@@ -76,14 +77,15 @@ def container_services(
     directory = Path(config.current.data_root, "containers")
     directory.mkdir(mode=0o710, parents=True, exist_ok=True)
     run = Path(config.current.exec_root, "containers")
-    drivers = LogDrivers(parts.logs, directory)
+    plugged = PluginLogs(parts.plugins, Path(config.current.exec_root, "logging"))
+    drivers = LogDrivers(parts.logs, directory, plugged)
     drivers.check_usual(config.current)
     planner = MountPlanner(shelf.index, volumes, snapshotter, runnable)
     places = Places(Path(config.current.exec_root, "places"))
     execs = ExecShelf(shelf.index, run)
     exec_ends = ExecEnds(shelf, execs, runtime)
     trees = Trees(snapshotter, volumes)
-    exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config)
+    exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config, drivers)
     stopper = Stopper(shelf, runtime, config)
     inspector = Inspector(shelf, snapshotter, directory, execs, config)
     history = History(parts.store, inspector)
