@@ -15,6 +15,7 @@ from moby.core.networks import Networks
 from moby.core.runtime import Exited, OutOfMemory, Resync, Runtime
 from moby.engine.config import EngineConfig
 from moby.engine.containers.container import Container
+from moby.engine.containers.logs import LogDrivers
 from moby.engine.containers.network_events import NetworkEvents, standing
 from moby.engine.containers.networking import disconnected
 from moby.engine.containers.places import Places
@@ -47,7 +48,9 @@ class Exits:
         execs: ExecEnds,
         places: Places,
         config: ConfigSource[EngineConfig],
+        logs: LogDrivers,
     ) -> None:
+        self._logs = logs
         self._places = places
         self._config = config
         self._shelf = shelf
@@ -168,6 +171,7 @@ class Exits:
             if mount.point.type == "volume":
                 await self._quietly(container, self._volumes.unmount(mount.volume, container.id))
         await self._quietly(container, self._places.free(container.id))
+        await self._quietly(container, self._logs.end(record))
         left = standing(record)
         disconnected(record)
         container.freed = True

@@ -25,6 +25,7 @@ from moby.engine.containers.launch import Launcher
 from moby.engine.containers.listing import Lister
 from moby.engine.containers.logs import LogDrivers, LogService
 from moby.engine.containers.places import Places
+from moby.engine.containers.plugin_logs import PluginLogs
 from moby.engine.containers.reconcile import Reconciler
 from moby.engine.containers.remove import Remover
 from moby.engine.containers.republish import Republisher
@@ -80,14 +81,15 @@ def container_services(
     directory.mkdir(mode=0o710, parents=True, exist_ok=True)
     os.chown(directory, 0, id_map(config.current).root[1])
     run = Path(config.current.exec_root, "containers")
-    drivers = LogDrivers(parts.logs, directory)
+    plugged = PluginLogs(parts.plugins, Path(config.current.exec_root, "logging"))
+    drivers = LogDrivers(parts.logs, directory, plugged)
     drivers.check_usual(config.current)
     places, roots = Places(Path(config.current.exec_root, "places")), Roots(parts.images, config)
     planner = MountPlanner(shelf.index, volumes, snapshotter, runnable, roots)
     execs = ExecShelf(shelf.index, run)
     exec_ends = ExecEnds(shelf, execs, runtime)
     trees = Trees(snapshotter, volumes)
-    exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config)
+    exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config, drivers)
     stopper = Stopper(shelf, runtime, config)
     inspector = Inspector(shelf, snapshotter, directory, execs, config)
     history = History(parts.store, inspector)
