@@ -22,9 +22,11 @@ PACKAGES = {
     "mkfs.vfat": "dosfstools",
     "sqfstar": "squashfs-tools",
     "mmd": "mtools",
+    "qemu-aarch64-static": "qemu-user-static",
     "qemu-img": "qemu-utils",
     "qemu-system-aarch64": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-x86_64-static": "qemu-user-static",
     "sfdisk": "fdisk",
     "xorriso": "xorriso",
 }
