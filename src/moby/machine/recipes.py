@@ -66,6 +66,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Packages that are left out."""
     keep: list[str] = []
     """Patterns of the paths that are kept; everything but documentation, if there are none."""
+    programs: list[str] = []
+    """Patterns of programs and plug-ins that are kept with the libraries that they need, and no others."""
     drop: list[str] = []
     """Patterns of paths that are left out."""
     files: list[File] = []
