@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from moby.api.backends import Backends
 from moby.core.config import ConfigSource
 from moby.core.images import ImageStore
+from moby.core.plugins import Plugins
 from moby.core.runtime import Runtime
 from moby.core.store import Store
 from moby.engine.components import Components
 from moby.engine.config import EngineConfig
 from moby.engine.identity import engine_id
 from moby.engine.parts import ContainerdChild, snapshotter
+from moby.engine.programs import Edition
 from moby.engine.runtimes import default_runtime, oci_runtimes
 from moby.engine.system import Inventory
 from moby.engine.wiring import Engine, engine
@@ -47,6 +49,7 @@ async def assembled(
             volumes=wired.all("volumes"),
             logs=wired.all("logs"),
             monitors=monitors,
+            plugins=await wired.need(Plugins),
             inventory=await _inventory(wired, current, client),
         )
         async with asyncio.TaskGroup() as group:
@@ -64,7 +67,7 @@ async def assembled(
 
 async def _inventory(wired: Wiring, config: EngineConfig, client: Containerd) -> Inventory:
     shims = oci_runtimes(config)
-    version, _ = await client.version()
+    version, revision = await client.version()
     facts = cgroup_facts()
     warnings = [] if facts.memory_limit else ["WARNING: No memory limit support"]
     if facts.hybrid and "crun" in shims:
@@ -80,7 +83,7 @@ async def _inventory(wired: Wiring, config: EngineConfig, client: Containerd) ->
         default_runtime=default_runtime(config, shims),
         cgroups=facts,
         containerd=client.address,
-        versions={"containerd": version},
+        containerd_edition=Edition("containerd", version, revision or version),
         warnings=warnings,
     )
 

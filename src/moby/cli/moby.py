@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
         prog="moby", description="Assemblies: check them, build machines of them."
     )
+    found.add_argument("--version", action="version", version=f"moby {__version__}")
     verbs = found.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     verbs.add_parser("version", help="print the version")
     verbs.add_parser("schema", help="print the JSON schema of an assembly")

@@ -206,6 +206,16 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     oom_score_adjust: Annotated[int, _meta("the daemon's OOM score", "oom-score-adjust")] = 0
 
     # What others do with it
+    plugin_sockets: Annotated[str, _meta("where plugins have their sockets", "plugin-sockets")] = (
+        "/run/docker/plugins"
+    )
+    plugin_specs: Annotated[Strings, _meta("where files say where plugins are", "plugin-specs")] = (
+        "/etc/docker/plugins",
+        "/usr/lib/docker/plugins",
+    )
+    plugin_wait: Annotated[
+        int, _meta("seconds to wait for a plugin that is not there, or does not listen", "plugin-wait")
+    ] = 15
     authorization_plugins: Annotated[
         Strings, _meta("who may do what", "authorization-plugin", works=False)
     ] = ()

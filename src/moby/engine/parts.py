@@ -23,6 +23,8 @@ from moby.networks.drivers.bridge import Bridge
 from moby.networks.ipam import Ipam, host_seed, parse_pools
 from moby.networks.ports import Ports
 from moby.networks.settings import BridgeSettings
+from moby.plugins.discovery import Discovery
+from moby.plugins.host import LegacyPlugins
 from moby.runtime.containerd import ContainerdRuntime
 from moby.volumes.drivers.local import Local
 
@@ -64,9 +66,10 @@ def containerd_client(child: ContainerdChild, config: EngineConfig) -> Container
     return Containerd(child.address, config.containerd_namespace)
 
 
-def containerd_images(client: Containerd, config: EngineConfig) -> ContainerdImages:
+def containerd_images(child: ContainerdChild, client: Containerd, config: EngineConfig) -> ContainerdImages:
     """Images in containerd."""
-    return ContainerdImages(client, snapshotter(config))
+    root = child.managed.root if child.managed is not None else None
+    return ContainerdImages(client, snapshotter(config), root)
 
 
 def snapshotter(config: EngineConfig) -> str:
@@ -131,6 +134,12 @@ def network_controller(
     """Networks and sandboxes; by the driver's own name, which for `none` is `null`."""
     by_driver = {driver.name: driver for driver in drivers.values()}
     return Controller(store, by_driver, addresses, Path(config.exec_root, "netns"))
+
+
+def legacy_plugins(config: EngineConfig) -> LegacyPlugins:
+    """Plugins by their sockets, and by files that say where they are."""
+    discovery = Discovery(Path(config.plugin_sockets), [Path(path) for path in config.plugin_specs])
+    return LegacyPlugins(discovery, config.plugin_wait)
 
 
 def local_volumes(config: EngineConfig) -> Local:

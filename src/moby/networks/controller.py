@@ -343,7 +343,7 @@ class Controller(Networks):
         except MobyError as error:
             # It has left all the same; what the others lack, the next connection or start brings.
             log.warning("no way out after leaving a network: %s", error, extra={"sandbox": sandbox})
-        return await self._changed(found, rest)
+        return await self._changed(found, rest) if rest != found.endpoints else found
 
     def _open_sandbox(self, sandbox: str) -> Sandbox:
         found = self._sandboxes.get(sandbox)

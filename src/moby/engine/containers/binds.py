@@ -60,9 +60,9 @@ class Binder:
             return str(await self._inside(record, place, mount.subpath))
         if point.type == "volume":
             undo.push(self._volumes.unmount, mount.volume, record.id)
-            return str(
-                await self._inside(record, await self._volumes.mount(mount.volume, record.id), mount.subpath)
-            )
+            place = await self._volumes.mount(mount.volume, record.id)
+            point.source = str(place)
+            return str(await self._inside(record, place, mount.subpath))
         if mount.create_source:
             await blocking(make_mount_source, point.source)
         return point.source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Protocol
 
 from moby.core.config import ConfigSource
 from moby.core.descriptor import Descriptor
-from moby.core.errors import InvalidParameter, NotFound
+from moby.core.errors import Conflict, InvalidParameter, NotFound
 from moby.core.networks import Networks
 from moby.core.snapshots import Snapshotter
 from moby.core.types.containers import (
@@ -119,6 +120,8 @@ class Creator:
                 networks=dict(network_names(host, request.networking_config)),
                 links=Links(self._shelf.index, self._directory).resolve(host),
             )
+            if config.network_disabled:
+                record.networks = {}
             await self._find_networks(record)
             await self._snapshotter.prepare(container_id, image.chain, snapshot_labels(container_id))
             undo.push(self._snapshotter.remove, container_id)
@@ -131,6 +134,8 @@ class Creator:
                 undo.push(self._shelf.index.remove, container)
                 (self._directory / container_id).mkdir(mode=0o710)
                 undo.push(os.rmdir, self._directory / container_id)
+                # A write that is cancelled may be on disk all the same.
+                undo.push(self._shelf.forget, container)
                 await self._shelf.save(container)
                 undo.keep()
         self._shelf.publish(container, "create")
@@ -143,18 +148,19 @@ class Creator:
             return chosen
         for attempt in range(100):
             chosen = random_name(attempt)
-            if not self._shelf.index.has(chosen):
+            with contextlib.suppress(Conflict):
                 self._shelf.index.reserve(chosen, container)
                 return chosen
         self._shelf.index.reserve(container[:12], container)
         return container[:12]
 
     async def _find_networks(self, record: Record) -> None:
-        """A network that does not exist is an error at start, not here, as dockerd has it."""
+        """What does not exist, network or container, is an error at start and not here, as dockerd has it."""
         mode = record.host_config.network_mode
         if mode.startswith("container:"):
-            target = self._shelf.find(mode.partition(":")[2])
-            record.host_config.network_mode = f"container:{target.id}"
+            with contextlib.suppress(NotFound):
+                target = self._shelf.find(mode.partition(":")[2])
+                record.host_config.network_mode = f"container:{target.id}"
             return
         found = {}
         for name in record.networks:

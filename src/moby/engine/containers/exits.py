@@ -114,7 +114,7 @@ class Exits:
     async def _out_of_memory(self, container: Container) -> None:
         async with container.lock:
             state = container.record.state
-            if state.oom_killed and not state.running:
+            if container.removed or (state.oom_killed and not state.running):
                 return  # found out when it ended
             state.oom_killed = True
             await self._shelf.save(container)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from moby.engine.containers.links import Links
 from moby.engine.containers.name_files import NameFiles
 from moby.engine.containers.places import Places
 from moby.engine.containers.record import Record
+from moby.engine.programs import init_program
 from moby.host.mounts import mounted
 from moby.host.threads import blocking
 from moby.runtime.cdi import CDI_DIRECTORIES, inject_devices
@@ -173,9 +173,8 @@ def _init(record: Record, settings: EngineConfig) -> str | None:
     host = record.host_config
     if host.pid_mode or not (settings.init if host.init is None else host.init):
         return None
-    for name in (settings.init_path, "docker-init", "tini-static"):
-        if name and (found := shutil.which(name)):
-            return found
+    if found := init_program(settings):
+        return found
     raise NotFound("docker-init: executable file not found in $PATH", hint="install tini, or set init-path")
 
 

@@ -18,6 +18,7 @@ from moby.engine.containers.forgotten import snapshot_labels
 from moby.engine.containers.index import Index
 from moby.engine.containers.mount_specs import (
     in_daemon_root,
+    parse_anonymous,
     parse_bind,
     parse_mount,
     parse_volumes_from,
@@ -130,7 +131,7 @@ class MountPlanner:
     def _anonymous(self, config: ContainerConfig, host: HostConfig, taken: set[str]) -> dict[str, Mounted]:
         found = {}
         for target in config.volumes or {}:
-            mount = parse_bind(target, host.volume_driver)
+            mount = parse_anonymous(target, host.volume_driver)
             if mount.point.destination not in taken:
                 found[mount.point.destination] = mount
         return found
@@ -157,7 +158,7 @@ class MountPlanner:
         undo.push(self._volumes.release, volume.name, record.id, mount.anonymous)
         mount.volume = mount.point.name = volume.name
         mount.point.driver = volume.driver
-        mount.point.source = str(volume.mountpoint)
+        mount.point.source = volume.place
 
     async def _make_view(self, record: Record, mount: Mounted, undo: Undo) -> None:
         """A snapshot of an image for one mount alone, which keeps the image's layers."""

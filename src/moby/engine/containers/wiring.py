@@ -104,7 +104,7 @@ def container_services(
         lister=lister,
         history=history,
     )
-    reconciler = Reconciler(shelf, runtime, networks, monitors, exits, exec_ends, remover)
+    reconciler = Reconciler(shelf, runtime, networks, monitors, exits, exec_ends, remover, volumes)
     forgotten = Forgotten(shelf.index, snapshotter)
     restarts = Restarts(shelf, starter, remover)
     exits.starts_again = restarts.starts_again

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from moby.core.images import ImageStore, StoredImage
+from moby.host.containerd.blob_files import BlobFiles
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.content import ContainerdContent
 from moby.host.containerd.images import ContainerdImageNames
@@ -13,10 +15,10 @@ from moby.host.containerd.snapshots import ContainerdDiffer, ContainerdSnapshots
 
 
 class ContainerdImages(ImageStore):
-    """An image store that containerd keeps."""
+    """An image store that containerd keeps, if it is our own with its files below `root`."""
 
-    def __init__(self, client: Containerd, snapshotter: str = "overlayfs") -> None:
-        self._content = ContainerdContent(client)
+    def __init__(self, client: Containerd, snapshotter: str = "overlayfs", root: Path | None = None) -> None:
+        self._content = ContainerdContent(client, BlobFiles(root) if root is not None else None)
         self._leases = ContainerdLeases(client)
         self._snapshotter = ContainerdSnapshots(client, snapshotter)
         self._differ = ContainerdDiffer(client)

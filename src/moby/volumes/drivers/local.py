@@ -149,6 +149,11 @@ class Local(VolumeDriver):
                 del self._users[name]
                 await finishing(self._unmount, name)
 
+    async def restore(self, name: str, user: str) -> None:
+        """See `VolumeDriver.restore`."""
+        async with self._lock(name):
+            self._users.setdefault(name, set()).add(user)
+
     def _unmount(self, name: str) -> None:
         """Whatever was mounted on the data, once or more often: what lies below it is not ours to remove."""
         target = self._data(name)
