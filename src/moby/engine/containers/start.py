@@ -168,6 +168,7 @@ class Starter:
                 log_driver=record.log_config.type,
                 log_info=self._logs.info(record),
                 log_cache=self._logs.cached(record),
+                shim=self._runtime.monitored_at(record.id, record.host_config.runtime),
             )
         )
         container.monitor = monitor
