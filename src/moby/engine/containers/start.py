@@ -172,6 +172,7 @@ class Starter:
                 log_driver=self._logs.written_by(record),
                 log_info=self._logs.info(record),
                 log_cache=cached,
+                shim=self._runtime.monitored_at(record.id, record.host_config.runtime),
             )
         )
         container.monitor = monitor

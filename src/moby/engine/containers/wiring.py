@@ -133,6 +133,7 @@ def container_services(
         reconciler=reconciler,
         loops=[
             lambda group: exits.watch(group, reconciler.resynchronise, restarts.after_exit),
+            lambda group: exits.hear(group, monitors.ends, restarts.after_exit),
             lambda _: Boot(shelf, starter, restarts).at_start(),
             lambda _: forgotten.free(),
             lambda _: exec_ends.tidy(),
