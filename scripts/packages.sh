@@ -54,6 +54,7 @@ extra sfdisk fdisk
 extra depmod kmod
 extra fakeroot fakeroot
 extra faketime faketime
+extra iperf3 iperf3
 extra grub-mkimage grub-common
 if [ "$(dpkg --print-architecture)" = amd64 ]; then
     extra_package grub-pc-bin

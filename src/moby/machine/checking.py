@@ -16,7 +16,9 @@ from moby.host.process import running
 from moby.machine.guest_agent import agent_device
 from moby.machine.job import scratch_folder
 from moby.machine.probes import Subject, console, described, why_not
-from moby.machine.runners.qemu import Boot, Hardware, Port, command
+from moby.machine.runners.boot import Boot
+from moby.machine.runners.hardware import Hardware, Port
+from moby.machine.runners.qemu import command
 
 _PAUSE_S = 0.25
 _STARTS = 3
@@ -50,7 +52,8 @@ async def run_checks(
         forwarded = tuple(Port(here, there) for there, here in ports.items())
         # A socket's path is short.
         with scratch_folder(Path(tempfile.gettempdir())) as scratch:
-            argv = command(boot, replace(hardware, ports=hardware.ports + forwarded), terminal=False)
+            whole = replace(hardware, ports=hardware.ports + forwarded)
+            argv = command(boot, whole, console=("-serial", "stdio"))
             if any(check.command is not None for check in checks):
                 argv += agent_device(scratch / "agent")
             async with running(argv, output=log) as machine:

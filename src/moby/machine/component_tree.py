@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from moby.framework.machine import File
 from moby.host.files import translation
 from moby.machine.elf import with_needs
 from moby.machine.layers import apply_layer
-from moby.machine.recipes import Component, Recipe
+from moby.machine.recipes import Component, Recipe, matches
 from moby.machine.rules import identity, mode_of, place_of
 from moby.machine.tree import Node, Tree
 
@@ -43,13 +43,6 @@ def component_tree(component: Component, archives: Mapping[str, Path], controls:
     for file in recipe.files:
         _file(tree, component, file)
     return tree
-
-
-def matches(path: str, patterns: Iterable[str]) -> bool:
-    """Does a pattern match a path, or a directory above it?"""
-    parts = path.split("/")
-    above = ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
-    return any(fnmatchcase(each, pattern) for pattern in patterns for each in above)
 
 
 def _kept(tree: Tree, recipe: Recipe) -> Tree:

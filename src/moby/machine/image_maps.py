@@ -1,7 +1,7 @@
-"""This file is about other images than an assembly names: a map from names to names, so that it stays as it is.
+"""This file is about other images than an assembly names: a map of names, so that it stays as it is.
 
-A map is a YAML file: `linuxkit/sshd: moby/sshd`, or `{image: moby/dhcp, command: [...]}`. A name without a tag
-or digest stands for every version of that image.
+A map is a YAML file: `linuxkit/sshd: moby/sshd`, or `{image: moby/dhcp, command: [...]}`. A name without a
+tag or digest stands for every version of that image.
 """
 
 from __future__ import annotations

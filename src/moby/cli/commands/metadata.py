@@ -28,7 +28,7 @@ def add(verbs: Any) -> None:
 
 def do(chosen: argparse.Namespace) -> str:
     """Write it; its path. Raises MobyError."""
-    from moby.machine.data_cd import Data, write_cd
+    from moby.machine.data_disc import Data, write_data_disc
 
     if (chosen.data is None) == (chosen.file is None):
         raise InvalidParameter("the data is either DATA or what --file names")
@@ -39,5 +39,5 @@ def do(chosen: argparse.Namespace) -> str:
     else:
         with translation(f"cannot read {chosen.file}"):
             user = chosen.file.read_bytes()
-    asyncio.run(write_cd(chosen.target, Data(user, chosen.hostname, chosen.instance_id)))
+    asyncio.run(write_data_disc(chosen.target, Data(user, chosen.hostname, chosen.instance_id)))
     return str(chosen.target)

@@ -44,7 +44,9 @@ async def _test(chosen: argparse.Namespace) -> int:
     from moby.machine.guest_agent import agent_assembly
     from moby.machine.job import scratch_folder
     from moby.machine.probes import console
-    from moby.machine.runners.qemu import Hardware, boot_of, choose_accel, make_disks, parse_disk
+    from moby.machine.runners.accel import choose_accel
+    from moby.machine.runners.boot import boot_of
+    from moby.machine.runners.hardware import Hardware, make_disks, parse_disk
 
     def tell(step: str) -> None:
         print(f"moby: {step}", file=sys.stderr)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from moby.core.errors import InvalidParameter
-from moby.machine.data_cd import Data, write_cd
+from moby.machine.data_disc import Data, write_data_disc
 
 xorriso = pytest.mark.skipif(not shutil.which("xorriso"), reason="xorriso is not installed")
 
@@ -25,7 +25,7 @@ def test_files_are_those_that_clouds_and_linuxkit_know() -> None:
 @xorriso
 async def test_a_cd_is_the_same_bytes_and_holds_the_data(tmp_path: Path) -> None:
     for name in ("one.iso", "two.iso"):
-        await write_cd(tmp_path / name, Data(b'{"a": {"content": "b"}}', "web"))
+        await write_data_disc(tmp_path / name, Data(b'{"a": {"content": "b"}}', "web"))
     assert (tmp_path / "one.iso").read_bytes() == (tmp_path / "two.iso").read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {"one.iso", "two.iso"}
     out = tmp_path / "out"
@@ -40,5 +40,5 @@ async def test_a_cd_is_the_same_bytes_and_holds_the_data(tmp_path: Path) -> None
 @pytest.mark.parametrize("data", [Data(b""), Data(b"x", "a\nb"), Data(b"x", "", 'a"b')])
 async def test_what_cannot_be_told_is_refused(data: Data, tmp_path: Path) -> None:
     with pytest.raises(InvalidParameter):
-        await write_cd(tmp_path / "cd.iso", data)
+        await write_data_disc(tmp_path / "cd.iso", data)
     assert list(tmp_path.iterdir()) == []

@@ -30,7 +30,7 @@ class Data:
         return {"user-data": self.user, "meta-data": "".join(lines).encode(), "config": self.user}
 
 
-async def write_cd(target: Path, data: Data) -> None:
+async def write_data_disc(target: Path, data: Data) -> None:
     """Write the CD; the same data is the same bytes. Raises InvalidParameter, System, NotFound."""
     if not data.user:
         raise InvalidParameter("there is no data for the CD")
@@ -51,6 +51,8 @@ async def write_cd(target: Path, data: Data) -> None:
                 root,
                 env={"SOURCE_DATE_EPOCH": "0"},
             )  # fmt: skip
+    # What a machine is told may be secret.
+    target.chmod(0o600)
 
 
 def _lay_out(root: Path, data: Data) -> None:
