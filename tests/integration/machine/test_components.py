@@ -75,8 +75,8 @@ checks:
   - {command: {run: [cat, /proc/swaps], contains: /mapper/swapfile}}
   - {command: {run: [sh, -c, "grep -c swap /proc/swaps"], contains: "2"}}
   - {command: {run: [grep, /var/secret ext4, /proc/mounts], contains: /dev/mapper/secret}}
-  - {command: {run: [cat, /etc/hostname], service: kept, status: 1}}
-  - {command: {run: [cat, /www/index.html], service: kept, contains: built by moby}}
+  - {command: {run: [sh, -c, 'exit 1'], service: kept, status: 1}}
+  - {command: {run: [sh, -c, 'read -r line < /www/index.html; echo $line'], service: kept, contains: built by moby}}
   - {command: {run: [sh, -c, "grep -h . /var/log/ntpd.log*"], contains: "ntp engine ready"}}
   - {command: {run: [sh, -c, "ls /var/log"], contains: kmsg.log.1}}
   - {command: {run: [logread], contains: "onboot.007-loop: loopy: /dev/loop0"}}
