@@ -86,6 +86,7 @@ async def test_a_disk_becomes_an_image_and_what_is_empty_is_not_sent(
     assert snapshot in snapshots(ec2)
     ebs = boto3.client("ebs", region_name=REGION)
     sent = ebs.list_snapshot_blocks(SnapshotId=snapshot)["Blocks"]
+    sent.sort(key=lambda block: block["BlockIndex"])
     assert [block["BlockIndex"] for block in sent] == [0, 3, 5]
     last = ebs.get_snapshot_block(SnapshotId=snapshot, BlockIndex=5, BlockToken=sent[2]["BlockToken"])
     assert last["BlockData"].read() == b"end".ljust(aws.BLOCK, b"\0")
@@ -140,7 +141,7 @@ async def test_what_is_wrong_is_told(request_of: Request, monkeypatch: pytest.Mo
     with pytest.raises(NotFound, match="no image none"):
         await aws.run(Request("aws", "none", options={"region": REGION}), lambda _step: None)
     wrong = Request("aws", "ami-12345678", options={"region": REGION, "subnet": "subnet-0"})
-    with pytest.raises(NotFound, match="AWS: .*subnet-0"):
+    with pytest.raises(NotFound, match=r"AWS: .*subnet-0"):
         await aws.run(wrong, lambda _step: None)
     with pytest.raises(InvalidParameter, match="no machines for linux/s390x"):
         await aws.push(request_of, S390, lambda _step: None)
