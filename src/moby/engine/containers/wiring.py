@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from moby.engine.components import Components
+from moby.engine.config import EngineConfig
 from moby.engine.containers.archive import Archiver
 from moby.engine.containers.attach import Attacher
 from moby.engine.containers.binds import Binder
@@ -71,15 +72,21 @@ class ContainerServices:
     loops: Sequence[Loop]
 
 
+def _directory(config: EngineConfig) -> Path:
+    """Where the containers' files are; those who are root inside may pass through."""
+    found = Path(config.data_root, "containers")
+    found.mkdir(mode=0o710, parents=True, exist_ok=True)
+    os.chown(found, 0, id_map(config).root[1])
+    return found
+
+
 def container_services(
     parts: Components, shelf: Shelf, volumes: Volumes, runnable: RunnableImages, commits: Images
 ) -> ContainerServices:
     """The services; nothing runs yet."""
     config, runtime, networks = parts.config, parts.runtime, parts.networks
     snapshotter, monitors = parts.images.snapshotter, parts.monitors
-    directory = Path(config.current.data_root, "containers")
-    directory.mkdir(mode=0o710, parents=True, exist_ok=True)
-    os.chown(directory, 0, id_map(config.current).root[1])
+    directory = _directory(config.current)
     run = Path(config.current.exec_root, "containers")
     plugged = PluginLogs(parts.plugins, Path(config.current.exec_root, "logging"))
     drivers = LogDrivers(parts.logs, directory, plugged)
