@@ -298,6 +298,8 @@ def _security_options(config: EngineConfig, *, unified: bool) -> list[str]:
     found = [f"name=seccomp,profile={config.seccomp_profile or 'builtin'}"]
     if config.default_cgroupns_mode == "private" or (unified and not config.default_cgroupns_mode):
         found.append("name=cgroupns")
+    if config.userns_remap:
+        found.append("name=userns")
     if config.no_new_privileges:
         found.append("name=no-new-privileges")
     return found

@@ -12,7 +12,6 @@ from moby.core.config import ConfigSource
 from moby.core.descriptor import Descriptor
 from moby.core.errors import Conflict, InvalidParameter, NotFound
 from moby.core.networks import Networks
-from moby.core.snapshots import Snapshotter
 from moby.core.types.containers import (
     ContainerConfig,
     ContainerCreateRequest,
@@ -24,7 +23,6 @@ from moby.engine.config import EngineConfig
 from moby.engine.containers.checks import check_config, check_host_config
 from moby.engine.containers.conflicts import check_conflicts
 from moby.engine.containers.container import Container
-from moby.engine.containers.forgotten import snapshot_labels
 from moby.engine.containers.joining import name_joined
 from moby.engine.containers.links import Links
 from moby.engine.containers.logs import LogDrivers
@@ -32,6 +30,7 @@ from moby.engine.containers.merging import command_line, fill_defaults, merge_im
 from moby.engine.containers.names import check_name, random_name
 from moby.engine.containers.networking import named, network_names
 from moby.engine.containers.record import Record, timestamp
+from moby.engine.containers.roots import Roots
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.volumes import MountPlanner
 from moby.host.cgroups import cgroup_facts
@@ -70,7 +69,7 @@ class Creator:
         images: Images,
         mounts: MountPlanner,
         networks: Networks,
-        snapshotter: Snapshotter,
+        roots: Roots,
         logs: LogDrivers,
         config: ConfigSource[EngineConfig],
         directory: Path,
@@ -79,7 +78,7 @@ class Creator:
         self._images = images
         self._mounts = mounts
         self._networks = networks
-        self._snapshotter = snapshotter
+        self._roots = roots
         self._logs = logs
         self._config = config
         self._directory = directory
@@ -103,7 +102,7 @@ class Creator:
             path, args = command_line(config)
             fill_defaults(host, settings, unified_cgroups=cgroup_facts().version == 2)
             name_joined(host, self._shelf.index)
-            self._logs.check(host.log_config.type, host.log_config.config or {})
+            await self._logs.check(host.log_config.type, host.log_config.config or {})
             _fill_identity(config, host, container_id)
             record = Record(
                 id=container_id,
@@ -123,8 +122,8 @@ class Creator:
             if config.network_disabled:
                 record.networks = {}
             await self._find_networks(record)
-            await self._snapshotter.prepare(container_id, image.chain, snapshot_labels(container_id))
-            undo.push(self._snapshotter.remove, container_id)
+            await self._roots.prepare(container_id, host, image.chain, image.manifest)
+            undo.push(self._roots.remove, container_id)
             record.mounts = await self._mounts.plan(record, undo, settings.data_root)
             await self._mounts.fill(record)
             container = Container(record)

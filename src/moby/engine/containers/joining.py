@@ -36,11 +36,9 @@ def name_joined(host: HostConfig, index: Index) -> None:
                     raise InvalidParameter(error.message) from error
 
 
-def donors(record: Record) -> Iterator[str]:
-    """The containers whose namespaces it joins, or that it is linked to, as it names them."""
-    host = record.host_config
+def donors(host: HostConfig) -> Iterator[str]:
+    """The containers whose namespaces it joins, as it names them."""
     yield from filter(None, map(target, (host.network_mode, host.ipc_mode, host.pid_mode)))
-    yield from record.links.values()
 
 
 class Joiner:
