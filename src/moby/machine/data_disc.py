@@ -1,4 +1,4 @@
-"""This file is about what a machine is told at its start: a CD labelled `cidata`, as NoCloud reads it."""
+"""This file is about what a machine is told at its start: a disk labelled `cidata`, as NoCloud reads it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from moby.machine.native import native
 
 
 async def write_data_disc(target: Path, name: str, data: bytes) -> None:
-    """Write the CD: `user-data`, and `meta-data` with the machine's name. Raises MobyError."""
+    """Write the disk: `user-data`, and `meta-data` with the machine's name. Raises MobyError."""
     with scratch_folder(target.parent) as scratch:
         root = scratch / "cd"
         root.mkdir()

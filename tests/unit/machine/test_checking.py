@@ -9,7 +9,8 @@ import pytest
 from moby.framework.machine import Check, HttpCheck, TcpCheck
 from moby.machine import checking
 from moby.machine.checking import CheckFailed, run_checks
-from moby.machine.runners.qemu import Boot, Hardware
+from moby.machine.runners.boot import Boot
+from moby.machine.runners.hardware import Hardware
 
 
 async def checked(
