@@ -144,7 +144,8 @@ class SandboxRequest:
     """A sandbox to make: `id` is the container's ID; `sysctls` are set inside; the name is for errors.
 
     `ports` are published by the network that gives the default route, on none if there is no way out. `dns`
-    are the name servers that are asked for what is not on its networks; empty means the host's.
+    are the name servers that are asked for what is not on its networks; empty means the host's. `ndots` says
+    that its user decided how many dots make a name complete: nobody else is asked for one without any.
     """
 
     id: str
@@ -153,6 +154,7 @@ class SandboxRequest:
     container_name: str = ""
     dns: tuple[str, ...] = ()
     ports: tuple[PortMapping, ...] = ()
+    ndots: bool = False
 
 
 class Sandbox(msgspec.Struct, frozen=True):
@@ -163,6 +165,7 @@ class Sandbox(msgspec.Struct, frozen=True):
     endpoints: tuple[Endpoint, ...] = ()
     dns: tuple[str, ...] = ()
     ports: tuple[PortMapping, ...] = ()
+    ndots: bool = False
 
 
 @dataclass(frozen=True, slots=True)

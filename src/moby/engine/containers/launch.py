@@ -65,6 +65,10 @@ class Launcher:
         """The name servers of containers that name none themselves; none means the host's."""
         return self._config.current.dns
 
+    def has_ndots(self, record: Record) -> bool:
+        """See `NameFiles.has_ndots`."""
+        return self._files.has_ndots(record.host_config)
+
     def run_directory(self, container: str) -> Path:
         """Where a running container's FIFOs are."""
         return self._run_directory / container
