@@ -27,6 +27,7 @@ MODULES = (
     "memory",
     "logs",
     "pull",
+    "archives",
     "crowd",
     "flood",
     "networks",

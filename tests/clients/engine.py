@@ -111,6 +111,19 @@ class Engine:
         self._process: subprocess.Popen[bytes] | None = None
         (root / "client").mkdir(parents=True, exist_ok=True)
 
+    @property
+    def plugins(self) -> Path:
+        """Where plugins have their sockets."""
+        return self.root / "plugins" if self.kind == "mobyd" else Path("/run/docker/plugins")
+
+    @property
+    def _plugin_flags(self) -> Sequence[str]:
+        """dockerd's places are fixed; and it waits a quarter of a minute for a name that is none."""
+        if self.kind != "mobyd":
+            return ()
+        specs = str(self.root / "specs")
+        return "--plugin-sockets", str(self.plugins), "--plugin-specs", specs, "--plugin-wait", "1"
+
     # life
 
     def start(self, wait: bool = True) -> None:
@@ -129,6 +142,7 @@ class Engine:
                     "--exec-root", str(self.root / "exec"),
                     "--pidfile", str(self.root / "daemon.pid"),
                     "--insecure-registry", "127.0.0.1:5005",
+                    *self._plugin_flags,
                     *self.arguments,
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True,

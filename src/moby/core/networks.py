@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
+from moby.core.idmaps import NO_MAP, IdMap
+
 Transport = Literal["tcp", "udp", "sctp"]
 
 
@@ -146,6 +148,7 @@ class SandboxRequest:
     `ports` are published by the network that gives the default route, on none if there is no way out. `dns`
     are the name servers that are asked for what is not on its networks; empty means the host's. `ndots` says
     that its user decided how many dots make a name complete: nobody else is asked for one without any.
+    With `ids` it belongs to a user namespace of these users: the one at path `owner`, or a new one.
     """
 
     id: str
@@ -155,10 +158,15 @@ class SandboxRequest:
     dns: tuple[str, ...] = ()
     ports: tuple[PortMapping, ...] = ()
     ndots: bool = False
+    ids: IdMap = NO_MAP
+    owner: str = ""
 
 
 class Sandbox(msgspec.Struct, frozen=True):
-    """A sandbox as it stands: `path` is its namespace file, empty for the host's own; the rest as asked."""
+    """A sandbox as it stands: `path` is its namespace file, empty for the host's own; the rest as asked.
+
+    `users` is the file of the user namespace that it belongs to, empty for the host's own.
+    """
 
     id: str
     path: str
@@ -166,6 +174,7 @@ class Sandbox(msgspec.Struct, frozen=True):
     dns: tuple[str, ...] = ()
     ports: tuple[PortMapping, ...] = ()
     ndots: bool = False
+    users: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
     sync_directory(path.parent)
 
 
-def make_mount_source(path: str) -> None:
+def make_mount_source(path: str, owner: tuple[int, int] = (0, 0)) -> None:
     """A directory for a bind mount whose source is missing; whatever is there already is what is wanted.
 
     Raises as `translation` does, in dockerd's words.
@@ -82,7 +82,10 @@ def make_mount_source(path: str) -> None:
         translation(f"error while creating mount source path '{path}'"),
         contextlib.suppress(FileExistsError),
     ):
+        missing = [one for one in (Path(path), *Path(path).parents) if not one.exists()]
         os.makedirs(path, 0o755, exist_ok=True)
+        for one in missing:
+            os.chown(one, *owner)
 
 
 def sync_directory(path: Path) -> None:

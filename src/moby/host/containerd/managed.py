@@ -69,7 +69,7 @@ class ManagedContainerd:
     """
 
     def __init__(self, root: Path, state: Path, *, level: str = "warn", program: str = "containerd") -> None:
-        self._root = root
+        self.root = root
         self._state = state
         self._level = level
         self._program = program
@@ -120,11 +120,11 @@ class ManagedContainerd:
 
     def _prepare(self) -> bool:
         """Make the directories and the configuration; was it so already?"""
-        for directory in (self._root, self._state):
+        for directory in (self.root, self._state):
             directory.mkdir(parents=True, exist_ok=True)
             directory.chmod(0o711)
         config = _CONFIG.format(
-            root=self._root, state=self._state / "state", socket=self.address, level=self._level
+            root=self.root, state=self._state / "state", socket=self.address, level=self._level
         )
         if self._config.exists() and self._config.read_text() == config:
             return True
