@@ -82,7 +82,7 @@ def container_services(
     places = Places(Path(config.current.exec_root, "places"))
     execs = ExecShelf(shelf.index, run)
     exec_ends = ExecEnds(shelf, execs, runtime)
-    trees = Trees(snapshotter, volumes)
+    trees = Trees(parts.images, volumes, directory)
     exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config)
     stopper = Stopper(shelf, runtime, config)
     inspector = Inspector(shelf, snapshotter, directory, execs, config)
