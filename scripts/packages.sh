@@ -41,6 +41,7 @@ extra umoci umoci
 need ip iproute2
 need iptables iptables
 need mkfs.ext4 e2fsprogs
+extra mkfs.btrfs btrfs-progs
 need mount mount
 need openssl openssl
 need ps procps

@@ -95,7 +95,7 @@ def container_services(
     planner = MountPlanner(shelf.index, volumes, snapshotter, runnable, roots)
     execs = ExecShelf(shelf.index, run)
     exec_ends = ExecEnds(shelf, execs, runtime)
-    trees = Trees(snapshotter, volumes)
+    trees = Trees(parts.images, volumes, directory)
     exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config, drivers)
     stopper = Stopper(shelf, runtime, config)
     inspector = Inspector(shelf, snapshotter, directory, execs, config)
