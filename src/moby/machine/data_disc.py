@@ -1,4 +1,4 @@
-"""This file is about CDs that tell a machine what it is to know: NoCloud's, with the label `cidata`."""
+"""This file is about what a machine is told at its start: a disk labelled `cidata`, as NoCloud reads it."""
 
 from __future__ import annotations
 

@@ -44,6 +44,8 @@ class KernelRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The image is a kernel's: which modules are left out, by patterns of their paths."""
 
     without: list[str] = []
+    device_trees: list[str] = []
+    """Patterns of device trees that come with the modules."""
 
 
 class PythonRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +64,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     about: str
     packages: list[str] = []
-    """Debian packages, with all that they depend on."""
+    """Debian packages, with all that they depend on; `{arch}` is Debian's word for the platform."""
     only: list[str] = []
     """Of these packages only those whose names match."""
     without: list[str] = []

@@ -35,6 +35,7 @@ async def test_a_cd_is_the_same_bytes_and_holds_the_data(tmp_path: Path) -> None
     )  # fmt: skip
     assert out.read_bytes() == b'{"a": {"content": "b"}}'
     assert (tmp_path / "one.iso").read_bytes()[32808:32814] == b"cidata"
+    assert (tmp_path / "one.iso").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("data", [Data(b""), Data(b"x", "a\nb"), Data(b"x", "", 'a"b')])

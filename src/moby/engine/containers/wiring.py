@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +46,7 @@ from moby.engine.execs.probe import Probes
 from moby.engine.execs.record import ExecShelf
 from moby.engine.execs.service import Execs
 from moby.engine.images.runnable import RunnableImages
-from moby.engine.userns import id_map
+from moby.engine.userns import containers_directory
 from moby.volumes.service import Volumes
 
 Loop = Callable[[asyncio.TaskGroup], Coroutine[Any, Any, None]]
@@ -77,9 +76,7 @@ def container_services(
     """The services; nothing runs yet."""
     config, runtime, networks = parts.config, parts.runtime, parts.networks
     snapshotter, monitors = parts.images.snapshotter, parts.monitors
-    directory = Path(config.current.data_root, "containers")
-    directory.mkdir(mode=0o710, parents=True, exist_ok=True)
-    os.chown(directory, 0, id_map(config.current).root[1])
+    directory = containers_directory(config.current)
     run = Path(config.current.exec_root, "containers")
     plugged = PluginLogs(parts.plugins, Path(config.current.exec_root, "logging"))
     drivers = LogDrivers(parts.logs, directory, plugged)
@@ -88,7 +85,7 @@ def container_services(
     planner = MountPlanner(shelf.index, volumes, snapshotter, runnable, roots)
     execs = ExecShelf(shelf.index, run)
     exec_ends = ExecEnds(shelf, execs, runtime)
-    trees = Trees(snapshotter, volumes)
+    trees = Trees(parts.images, volumes, directory)
     exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config, drivers)
     stopper = Stopper(shelf, runtime, config)
     inspector = Inspector(shelf, snapshotter, directory, execs, config)
