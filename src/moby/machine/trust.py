@@ -1,4 +1,4 @@
-"""This file is about whose images are trusted: signatures by public keys, as cosign leaves them at registries.
+"""This file is about whose images are trusted: signatures by public keys, as cosign leaves them.
 
 A signature lies beside its image, under the tag `sha256-DIGEST.sig`: a manifest whose layers are small
 documents, which name the image's digest, each with a signature of it in an annotation. openssl verifies them.
