@@ -16,6 +16,7 @@ from moby.engine.containers.boot import Boot
 from moby.engine.containers.change import Changer
 from moby.engine.containers.commit import CommitService, Images
 from moby.engine.containers.create import Creator
+from moby.engine.containers.deletions import Deletions
 from moby.engine.containers.exits import Exits
 from moby.engine.containers.forgotten import Forgotten
 from moby.engine.containers.history import History
@@ -83,7 +84,8 @@ def container_services(
     execs = ExecShelf(shelf.index, run)
     exec_ends = ExecEnds(shelf, execs, runtime)
     trees = Trees(snapshotter, volumes)
-    exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config)
+    deletions = Deletions(runtime)
+    exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config, deletions)
     stopper = Stopper(shelf, runtime, config)
     inspector = Inspector(shelf, snapshotter, directory, execs, config)
     history = History(parts.store, inspector)
@@ -131,6 +133,7 @@ def container_services(
             lambda _: Boot(shelf, starter, restarts).at_start(),
             lambda _: forgotten.free(),
             lambda _: exec_ends.tidy(),
+            lambda _: deletions.run(),
             lambda _: health.run(),
             lambda _: unhealthy.run(),
             lambda _: stats.run(),
