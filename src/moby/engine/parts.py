@@ -12,6 +12,7 @@ from moby.core.store import Store
 from moby.engine.config import EngineConfig
 from moby.engine.containerd_child import managed_containerd
 from moby.engine.runtimes import check_runtimes, default_runtime, oci_runtimes, own_shim
+from moby.engine.userns import id_map
 from moby.host.containerd.client import Containerd
 from moby.host.nftables import Nftables
 from moby.host.store import SqliteStore
@@ -23,6 +24,8 @@ from moby.networks.drivers.bridge import Bridge
 from moby.networks.ipam import Ipam, host_seed, parse_pools
 from moby.networks.ports import Ports
 from moby.networks.settings import BridgeSettings
+from moby.plugins.discovery import Discovery
+from moby.plugins.host import LegacyPlugins
 from moby.runtime.containerd import ContainerdRuntime
 from moby.volumes.drivers.local import Local
 
@@ -64,9 +67,10 @@ def containerd_client(child: ContainerdChild, config: EngineConfig) -> Container
     return Containerd(child.address, config.containerd_namespace)
 
 
-def containerd_images(client: Containerd, config: EngineConfig) -> ContainerdImages:
+def containerd_images(child: ContainerdChild, client: Containerd, config: EngineConfig) -> ContainerdImages:
     """Images in containerd."""
-    return ContainerdImages(client, snapshotter(config))
+    root = child.managed.root if child.managed is not None else None
+    return ContainerdImages(client, snapshotter(config), root)
 
 
 def snapshotter(config: EngineConfig) -> str:
@@ -136,6 +140,12 @@ def network_controller(
     return Controller(store, by_driver, addresses, Path(config.exec_root, "netns"))
 
 
+def legacy_plugins(config: EngineConfig) -> LegacyPlugins:
+    """Plugins by their sockets, and by files that say where they are."""
+    discovery = Discovery(Path(config.plugin_sockets), [Path(path) for path in config.plugin_specs])
+    return LegacyPlugins(discovery, config.plugin_wait)
+
+
 def local_volumes(config: EngineConfig) -> Local:
-    """Volumes below the data root."""
-    return Local(Path(config.data_root, "volumes"))
+    """Volumes below the data root, owned by whoever is root in containers."""
+    return Local(Path(config.data_root, "volumes"), id_map(config).root)

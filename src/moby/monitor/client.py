@@ -54,7 +54,7 @@ from moby.monitor.protocol import (
 
 log = logging.getLogger(__name__)
 
-_START_LIMIT_S = 10.0
+_START_LIMIT_S = 60.0
 
 
 class AttachEnd(StrEnum):

@@ -17,6 +17,7 @@ from moby.core.runtime import Exited, OutOfMemory, Resync, Runtime
 from moby.engine.config import EngineConfig
 from moby.engine.containers.container import Container
 from moby.engine.containers.deletions import Deletions
+from moby.engine.containers.logs import LogDrivers
 from moby.engine.containers.network_events import NetworkEvents, standing
 from moby.engine.containers.networking import disconnected
 from moby.engine.containers.places import Places
@@ -50,9 +51,10 @@ class Exits:
         execs: ExecEnds,
         places: Places,
         config: ConfigSource[EngineConfig],
-        deletions: Deletions,
+        logs: LogDrivers,
     ) -> None:
-        self.deletions = deletions
+        self._logs = logs
+        self.deletions = Deletions(runtime)
         self._places = places
         self._config = config
         self._shelf = shelf
@@ -130,7 +132,7 @@ class Exits:
     async def _out_of_memory(self, container: Container) -> None:
         async with container.lock:
             state = container.record.state
-            if state.oom_killed and not state.running:
+            if container.removed or (state.oom_killed and not state.running):
                 return  # found out when it ended
             state.oom_killed = True
             await self._shelf.save(container)
@@ -187,6 +189,7 @@ class Exits:
             if mount.point.type == "volume":
                 await self._quietly(container, self._volumes.unmount(mount.volume, container.id))
         await self._quietly(container, self._places.free(container.id))
+        await self._quietly(container, self._logs.end(record))
         left = standing(record)
         disconnected(record)
         container.freed = True
