@@ -114,9 +114,10 @@ class OciRuntime:
         self, verb: str, arguments: Sequence[str], stdio: Sequence[int] = (), *, log: str = ""
     ) -> None:
         path = log or self._file("runtime", "log")
-        argv = [self.binary, "--root", self._root, verb, *arguments]
+        argv = [self.binary, "--root", self._root]
         if os.path.isdir(self._bundle):
-            argv[1:1] = ["--log", path, "--log-format", "json"]
+            argv += ["--log", path, "--log-format", "json"]
+        argv += [verb, *arguments]
         try:
             pid = self._spawn(argv, stdio)
         except OSError as error:
