@@ -38,14 +38,24 @@ class Deletions:
         """Delete until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(_AT_ONCE):
-                group.create_task(self._delete())
+                group.create_task(self._go_on())
 
-    async def _delete(self) -> None:
+    async def finish(self) -> None:
+        """Delete what is left when nobody runs it any more."""
+        async with asyncio.TaskGroup() as group:
+            while not self._waiting.empty():
+                group.create_task(self._delete(self._waiting.get_nowait()))
+
+    async def _go_on(self) -> None:
         while True:
-            task = await self._waiting.get()
-            try:
-                await self._runtime.delete(task)
-            except MobyError:
-                log.exception("cannot delete a task", extra={"container": task})
-            finally:
-                self._unfinished.pop(task).set()
+            await self._delete(await self._waiting.get())
+
+    async def _delete(self, task: str) -> None:
+        try:
+            await self._runtime.delete(task)
+        except MobyError:
+            log.exception("cannot delete a task", extra={"container": task})
+        except asyncio.CancelledError:
+            self._waiting.put_nowait(task)
+            raise
+        self._unfinished.pop(task).set()
