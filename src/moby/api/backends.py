@@ -16,6 +16,7 @@ from moby.api.routes.image_transfers import TransferRoutes, Transfers
 from moby.api.routes.images import ImageRoutes, Images
 from moby.api.routes.networks import NetworkRoutes, Networks
 from moby.api.routes.system import System, SystemRoutes
+from moby.api.routes.volume_transfers import VolumeTransferRoutes, VolumeTransfers
 from moby.api.routes.volumes import VolumeRoutes, Volumes
 from moby.api.routing import Route
 
@@ -35,6 +36,7 @@ class Backends:
     transfers: Transfers
     networks: Networks
     volumes: Volumes
+    volume_transfers: VolumeTransfers
     system: System
 
     def routes(self) -> Sequence[Route]:
@@ -51,5 +53,6 @@ class Backends:
             *TransferRoutes(self.transfers).routes(),
             *NetworkRoutes(self.networks).routes(),
             *VolumeRoutes(self.volumes).routes(),
+            *VolumeTransferRoutes(self.volume_transfers).routes(),
             *SystemRoutes(self.system).routes(),
         ]

@@ -13,7 +13,7 @@ from moby import __version__
 from moby.core.errors import MobyError
 
 # Each is a module of `moby.cli.commands`.
-COMMANDS = ("build", "run", "test", "lock", "component", "cache", "container", "image")
+COMMANDS = ("build", "run", "test", "lock", "component", "cache", "container", "image", "volume")
 
 
 def main() -> None:
