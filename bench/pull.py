@@ -1,120 +1,113 @@
-"""The pull of an image of 300 MB, seven layers and 30,000 files from a registry on the same machine."""
+"""Pull and push of 300 MB, seven layers and 30,000 files; of 60 tiny layers; the memory that 1 GB takes."""
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
-import json
-import random
-import tarfile
-from pathlib import Path
+import functools
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
 
+from bench.made_images import LARGE, compressed, large_layers, noise_layers, publish, tiny_layers
 from bench.measurement import Measurement, milliseconds
+from bench.memory import resident
 from bench.place import REGISTRY, Side
+from tests.clients.registry import registry
 
-LAYERS, FILES, COMPRESSED = 7, 30_000, 300 << 20
-NAME = f"{REGISTRY}/bench/large:1"
-
-
-def layer(number: int) -> bytes:
-    """A tar whose files are half noise and half text, which compresses as programs do; always the same."""
-    source = random.Random(number)
-    count = FILES // LAYERS
-    noise = COMPRESSED // LAYERS // count
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for directory in range(count // 100 + 1):
-            info = tarfile.TarInfo(f"l{number}/d{directory}")
-            info.type, info.mode = tarfile.DIRTYPE, 0o755
-            tar.addfile(info)
-        for index in range(count):
-            size = source.randrange(noise // 4, noise * 7 // 4)
-            data = source.randbytes(size) + b"text that packs well, " * (size // 12)
-            info = tarfile.TarInfo(f"l{number}/d{index // 100}/f{index}")
-            info.size, info.mode = len(data), 0o644
-            tar.addfile(info, io.BytesIO(data))
-    return out.getvalue()
+TINY, HUGE = "bench/tiny", "bench/huge"
+SECOND_REGISTRY = "127.0.0.1:5006"
 
 
-def digest(data: bytes) -> str:
-    """As registries name it."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+def publisher(repository: str, layers: Callable[[], Iterator[bytes]]) -> Callable[[Side], None]:
+    """Makes an image in a side's registry before the first turn."""
+    return lambda side: publish(side, repository, lambda: compressed(layers()))
 
 
-def store(root: Path, data: bytes, repository: Path | None = None) -> str:
-    """Puts a blob where docker-registry keeps it, and links it to a repository."""
-    name = digest(data)
-    value = name.removeprefix("sha256:")
-    blob = root / "blobs/sha256" / value[:2] / value / "data"
-    blob.parent.mkdir(parents=True, exist_ok=True)
-    blob.write_bytes(data)
-    if repository is not None:
-        link(repository / "_layers/sha256" / value, name)
-    return name
+def forget(repository: str, side: Side) -> None:
+    """Without the image."""
+    side.engine.docker("rmi", "--force", f"{REGISTRY}/{repository}:1", timeout=120)
 
 
-def link(directory: Path, name: str) -> None:
-    """A registry's link file."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "link").write_text(name)
-
-
-def publish(side: Side) -> None:
-    """Makes the image in the registry's own storage, once for both sides: to push it would take longer."""
-    root = side.files.parent / "registry/data/docker/registry/v2"
-    repository = root / "repositories/bench/large"
-    if repository.exists():
-        return
-    layers, diff_ids = [], []
-    for number in range(LAYERS):
-        plain = layer(number)
-        packed = gzip.compress(plain, compresslevel=1, mtime=0)
-        layers.append(
-            {
-                "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip",
-                "size": len(packed),
-                "digest": store(root, packed, repository),
-            }
-        )
-        diff_ids.append(digest(plain))
-    config = json.dumps(
-        {
-            "architecture": "amd64",
-            "os": "linux",
-            "config": {},
-            "rootfs": {"type": "layers", "diff_ids": diff_ids},
-        }
-    ).encode()
-    manifest = json.dumps(
-        {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-            "config": {
-                "mediaType": "application/vnd.docker.container.image.v1+json",
-                "size": len(config),
-                "digest": store(root, config, repository),
-            },
-            "layers": layers,
-        }
-    ).encode()
-    name = store(root, manifest)
-    link(repository / "_manifests/revisions/sha256" / name.removeprefix("sha256:"), name)
-    link(repository / "_manifests/tags/1/current", name)
-    link(repository / "_manifests/tags/1/index/sha256" / name.removeprefix("sha256:"), name)
-
-
-def pull(side: Side) -> float:
+def pull(repository: str, side: Side) -> float:
     """One pull into an engine without the image; the removal before is not counted."""
-    side.engine.docker("rmi", "--force", NAME, timeout=120)
-    return milliseconds(lambda: side.engine.ok("pull", "--quiet", NAME, timeout=300))
+    forget(repository, side)
+    name = f"{REGISTRY}/{repository}:1"
+    return milliseconds(lambda: side.engine.ok("pull", "--quiet", name, timeout=300))
 
 
-def end(side: Side) -> None:
-    """Without the image again."""
-    side.engine.docker("rmi", "--force", NAME, timeout=120)
+def pulled(side: Side) -> None:
+    """An image to push."""
+    publisher(LARGE, large_layers)(side)
+    side.engine.ok("pull", "--quiet", f"{REGISTRY}/{LARGE}:1", timeout=300)
+    side.engine.ok("tag", f"{REGISTRY}/{LARGE}:1", f"{SECOND_REGISTRY}/pushed:1")
+
+
+def push(side: Side) -> float:
+    """One push to a registry that has nothing."""
+    directory = side.files.parent / "second-registry"
+    try:
+        with registry(side.engine.network, directory, SECOND_REGISTRY):
+            name = f"{SECOND_REGISTRY}/pushed:1"
+            return milliseconds(lambda: side.engine.ok("push", "--quiet", name, timeout=300))
+    finally:
+        shutil.rmtree(directory)
+
+
+def pushed(side: Side) -> None:
+    """Without it again."""
+    side.engine.docker("rmi", "--force", f"{SECOND_REGISTRY}/pushed:1")
+    forget(LARGE, side)
+
+
+def memory(side: Side) -> float:
+    """How far the memory of the daemon's processes rises above what it was before a pull of 1 GB, in MiB."""
+    forget(HUGE, side)
+    before, highest, over = resident(side), 0.0, threading.Event()
+
+    def watch() -> None:
+        nonlocal highest
+        while not over.is_set():
+            highest = max(highest, resident(side))
+            time.sleep(0.05)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        side.engine.ok("pull", "--quiet", f"{REGISTRY}/{HUGE}:1", timeout=300)
+    finally:
+        over.set()
+        watcher.join()
+    return highest - before
 
 
 MEASUREMENTS = (
-    Measurement("pull-300MB", "ms", pull, rounds=3, goal=0.7, warm=False, prepare=publish, tidy=end),
+    Measurement(
+        "pull-300MB",
+        "ms",
+        functools.partial(pull, LARGE),
+        rounds=3,
+        goal=0.25,
+        warm=False,
+        prepare=publisher(LARGE, large_layers),
+        tidy=functools.partial(forget, LARGE),
+    ),
+    Measurement(
+        "pull-60-layers",
+        "ms",
+        functools.partial(pull, TINY),
+        rounds=5,
+        goal=0.6,
+        prepare=publisher(TINY, tiny_layers),
+        tidy=functools.partial(forget, TINY),
+    ),
+    Measurement("push-300MB", "ms", push, rounds=3, goal=0.7, warm=False, prepare=pulled, tidy=pushed),
+    Measurement(
+        "memory-pull-1GB",
+        "MiB",
+        memory,
+        rounds=1,
+        warm=False,
+        prepare=publisher(HUGE, noise_layers),
+        tidy=functools.partial(forget, HUGE),
+    ),
 )

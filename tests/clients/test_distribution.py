@@ -168,9 +168,9 @@ def test_a_bad_layer_is_loaded_and_told(images: Engine, tmp_path: Path) -> None:
 
 def on_disk(engine: Engine) -> tuple[int, int, int]:
     """How many blobs, snapshots and unfinished blobs there are."""
-    places = ("blobs/sha256/*", "snapshots/*", "ingest/*")
-    blobs, snapshots, unfinished = (len(list((engine.root / "data").rglob(place))) for place in places)
-    return blobs, snapshots, unfinished
+    places = ("blobs/sha256/*", "snapshots/*", "ingest/*", "incoming/*")
+    blobs, snapshots, *unfinished = (len(list((engine.root / "data").rglob(place))) for place in places)
+    return blobs, snapshots, sum(unfinished)
 
 
 def test_a_killed_pull_is_gone_on_with(make_engine: Callable[..., Engine], tmp_path: Path) -> None:
@@ -194,8 +194,8 @@ def test_a_killed_pull_is_gone_on_with(make_engine: Callable[..., Engine], tmp_p
             while not [v for v in visits(directory, "/blobs/") if v.get("cut")]:
                 assert time.monotonic() < deadline, engine.tail()
                 time.sleep(0.02)
-            ingests = engine.root / "data"
-            while not [f for f in ingests.rglob("ingest/*/data") if f.stat().st_size > 9 << 20]:
+            data = engine.root / "data"
+            while not [f for f in data.rglob("incoming/*") if f.stat().st_size > 9 << 20]:
                 assert time.monotonic() < deadline, engine.tail()
                 time.sleep(0.02)
             engine.kill()

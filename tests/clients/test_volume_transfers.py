@@ -15,7 +15,9 @@ from tests.clients.engine import ROOT, Engine
 pytestmark = pytest.mark.skipif(KIND != "mobyd", reason="dockerd does nothing of this")
 
 
-def moby(engine: Engine, *arguments: str | Path, data: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+def moby(
+    engine: Engine, *arguments: str | Path, data: bytes | None = None
+) -> subprocess.CompletedProcess[bytes]:
     """Runs `moby volume` against this engine."""
     command = [sys.executable, "-m", "moby.cli.moby", "volume", "-H", engine.address, *map(str, arguments)]
     return subprocess.run(command, input=data, capture_output=True, check=False, cwd=ROOT / "src", timeout=60)
@@ -74,7 +76,11 @@ def test_what_is_written_to_is_not_copied(engine: Engine, tmp_path: Path) -> Non
     engine.ok("run", "-d", "--name", "reader", "-v", "data:/data:ro", "busybox", "sleep", "600")
     done(engine, "clone", "data", "one")
     engine.ok("run", "-d", "--name", "writer", "-v", "data:/data", "busybox", "sleep", "600")
-    for command in (("clone", "data", "two"), ("snapshot", "data"), ("export", "data", "--output", tmp_path / "x")):
+    for command in (
+        ("clone", "data", "two"),
+        ("snapshot", "data"),
+        ("export", "data", "--output", tmp_path / "x"),
+    ):
         assert b"volume data would be torn: it is mounted by writer" in moby(engine, *command).stderr
     assert list(tmp_path.iterdir()) == []
     assert b"volume is in use" in moby(engine, "rename", "data", "two").stderr

@@ -44,13 +44,13 @@ class Server:
     way gets `close_limit_s` to end, then it is cancelled.
     """
 
-    def __init__(self, product: str, *, close_limit_s: float = CLOSE_LIMIT_S) -> None:
+    def __init__(self, version: str, *, close_limit_s: float = CLOSE_LIMIT_S) -> None:
         self._close_limit_s = close_limit_s
         self._common: Mapping[str, str] = {
             "Api-Version": versions.show(versions.MAXIMUM),
             "Docker-Experimental": "false",
             "Ostype": "linux",
-            "Server": f"Docker/{product} (linux)",
+            "Server": f"Docker/{version} (linux)",
         }
         self._table: Table | None = None
         self._authorizer: Authorizer | None = None

@@ -16,6 +16,7 @@ from moby.engine.components import Components
 from moby.engine.config import EngineConfig
 from moby.engine.identity import engine_id
 from moby.engine.parts import ContainerdChild, snapshotter
+from moby.engine.programs import Edition
 from moby.engine.runtimes import default_runtime, oci_runtimes
 from moby.engine.system import Inventory
 from moby.engine.wiring import Engine, engine
@@ -23,6 +24,7 @@ from moby.framework.assembly import Assembly
 from moby.framework.wiring import Wiring
 from moby.host.cgroups import cgroup_facts
 from moby.host.containerd.client import Containerd
+from moby.host.containerd.introspection import check_snapshotter
 from moby.host.containerd.leases import ContainerdLeases
 from moby.monitor.client import Monitors
 from moby.networks.controller import Controller
@@ -40,6 +42,7 @@ async def assembled(
         child = await wired.need(ContainerdChild)
         await client.ensure_namespace()
         await ContainerdLeases(client).drop_stale()
+        await check_snapshotter(client, snapshotter(current))
         parts = Components(
             config=config,
             store=await wired.need(Store),
@@ -68,7 +71,7 @@ async def assembled(
 
 async def _inventory(wired: Wiring, config: EngineConfig, client: Containerd) -> Inventory:
     shims = oci_runtimes(config)
-    version, _ = await client.version()
+    version, revision = await client.version()
     facts = cgroup_facts()
     warnings = [] if facts.memory_limit else ["WARNING: No memory limit support"]
     if facts.hybrid and "crun" in shims:
@@ -84,7 +87,7 @@ async def _inventory(wired: Wiring, config: EngineConfig, client: Containerd) ->
         default_runtime=default_runtime(config, shims),
         cgroups=facts,
         containerd=client.address,
-        versions={"containerd": version},
+        containerd_edition=Edition("containerd", version, revision or version),
         warnings=warnings,
     )
 

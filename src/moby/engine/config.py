@@ -97,7 +97,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     )
     exec_opts: Annotated[Strings, _meta("options of runtimes", "exec-opt")] = ()
     cgroup_parent: Annotated[str, _meta("the cgroup above all containers'", "cgroup-parent")] = ""
-    storage_driver: Annotated[str, _meta("the snapshotter", "storage-driver", "s")] = ""
+    storage_driver: Annotated[str, _meta("snapshotter: overlayfs, native, btrfs", "storage-driver", "s")] = ""
     storage_opts: Annotated[Strings, _meta("options of the snapshotter", "storage-opt", works=False)] = ()
 
     # The default network
@@ -197,7 +197,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     no_new_privileges: Annotated[bool, _meta("for every container", "no-new-privileges")] = False
     seccomp_profile: Annotated[str, _meta("a profile's path, builtin, unconfined", "seccomp-profile")] = ""
     selinux_enabled: Annotated[bool, _meta("SELinux", "selinux-enabled", works=False)] = False
-    userns_remap: Annotated[str, _meta("user namespaces", "userns-remap", works=False)] = ""
+    userns_remap: Annotated[str, _meta("whose numbers containers have", "userns-remap")] = ""
     init: Annotated[bool, _meta("an init in every container", "init")] = False
     init_path: Annotated[str, _meta("its path", "init-path")] = ""
     default_init: Annotated[str, _meta("its path, as it was called", works=False)] = ""
@@ -270,7 +270,7 @@ def check(config: EngineConfig) -> None:
         ("log_format", ("text", "json")),
         ("default_ipc_mode", ("private", "shareable")),
         ("default_cgroupns_mode", ("", "private", "host")),
-        ("storage_driver", ("", "overlay2", "overlayfs", "native")),
+        ("storage_driver", ("", "overlay2", "overlayfs", "native", "btrfs")),
         ("firewall_backend", ("", "nftables", "iptables")),
     ):
         if getattr(config, name) not in allowed:

@@ -12,7 +12,8 @@ from moby.core.plugins import Plugins
 from moby.core.store import Store
 from moby.engine.config import EngineConfig
 from moby.engine.containerd_child import managed_containerd
-from moby.engine.runtimes import check_runtimes, default_runtime, oci_runtimes
+from moby.engine.runtimes import check_runtimes, default_runtime, oci_runtimes, own_shim
+from moby.engine.userns import id_map
 from moby.host.containerd.client import Containerd
 from moby.host.nftables import Nftables
 from moby.host.store import SqliteStore
@@ -69,9 +70,10 @@ def containerd_client(child: ContainerdChild, config: EngineConfig) -> Container
     return Containerd(child.address, config.containerd_namespace)
 
 
-def containerd_images(client: Containerd, config: EngineConfig) -> ContainerdImages:
+def containerd_images(child: ContainerdChild, client: Containerd, config: EngineConfig) -> ContainerdImages:
     """Images in containerd."""
-    return ContainerdImages(client, snapshotter(config))
+    root = child.managed.root if child.managed is not None else None
+    return ContainerdImages(client, snapshotter(config), root)
 
 
 def snapshotter(config: EngineConfig) -> str:
@@ -82,8 +84,11 @@ def snapshotter(config: EngineConfig) -> str:
 def containerd_runtime(client: Containerd, config: EngineConfig) -> ContainerdRuntime:
     """Tasks in containerd. Raises InvalidParameter for a default runtime that is not there."""
     check_runtimes(config)
-    shims = oci_runtimes(config)
-    return ContainerdRuntime(client, shims, default_runtime(config, shims), snapshotter=snapshotter(config))
+    shims, own = oci_runtimes(config), own_shim(config)
+    if own is not None:
+        own.install()
+    default = default_runtime(config, shims)
+    return ContainerdRuntime(client, shims, default, snapshotter=snapshotter(config), own=own)
 
 
 def nftables() -> Nftables:
@@ -154,5 +159,5 @@ def legacy_plugins(config: EngineConfig) -> LegacyPlugins:
 
 
 def local_volumes(config: EngineConfig) -> Local:
-    """Volumes below the data root."""
-    return Local(Path(config.data_root, "volumes"))
+    """Volumes below the data root, owned by whoever is root in containers."""
+    return Local(Path(config.data_root, "volumes"), id_map(config).root)

@@ -8,11 +8,11 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from moby.core.errors import Conflict, InvalidParameter, NotFound
+from moby.core.errors import Conflict, InvalidParameter, NotFound, System
 from moby.core.undo import Undo
 from moby.host.archives import Packer, UnpackOptions, fed, piped, unpack
 from moby.host.files import translation
-from moby.host.threads import blocking
+from moby.host.threads import blocking, finishing
 from moby.volumes.copying import copy_tree
 from moby.volumes.service import StoredVolume, Volumes
 
@@ -39,7 +39,10 @@ class VolumeTransfers:
             self._source(name) as (volume, source),
             self._made(new, {**volume.labels, **labels}) as target,
         ):
-            await copy_tree(source, target)
+            try:
+                await finishing(copy_tree, source, target)
+            except OSError as error:
+                raise System(f"cannot copy volume {name}: {error}") from error
         return await self._volumes.get(new)
 
     async def rename(self, name: str, new: str) -> StoredVolume:

@@ -16,6 +16,7 @@ import tarfile
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -80,11 +81,12 @@ def containerd_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 
 
 @pytest.fixture
-async def store(containerd_address: str) -> AsyncIterator[ContainerdImages]:
-    """An empty image store."""
+async def store(request: pytest.FixtureRequest, containerd_address: str) -> AsyncIterator[ContainerdImages]:
+    """An empty image store in our own containerd, or (`sent` as the parameter) in one somewhere else."""
+    root = None if getattr(request, "param", "") == "sent" else Path(containerd_address).parent / "root"
     async with Containerd(containerd_address, f"test-{os.urandom(6).hex()}") as client:
         await client.ensure_namespace()
-        store = ContainerdImages(client)
+        store = ContainerdImages(client, root=root)
         yield store
         for image in await store.list():
             await store.delete(image.name, sync=True)

@@ -12,6 +12,7 @@ import pytest
 from moby.core.errors import NotFound
 from moby.core.images import StoredImage
 from moby.core.reference import parse_reference
+from moby.host.containerd.blob_files import BlobFile
 from moby.host.containerd.client import Containerd
 from moby.images.contents import Contents
 from moby.images.jobs import Report
@@ -19,7 +20,7 @@ from moby.images.pull import Puller, PullRequest
 from moby.images.registry.client import Registries
 from moby.images.registry.settings import RegistryConfig
 from moby.images.stores.containerd import ContainerdImages
-from tests.integration.registry.conftest import Made, upload
+from tests.integration.registry.conftest import Made, digest, upload
 
 pytestmark = [pytest.mark.containerd, pytest.mark.registry]
 CONFIG = RegistryConfig(certs_dir="/nonexistent", retry_delay_s=0.01)
@@ -128,3 +129,27 @@ async def test_what_a_crash_leaves_half_unpacked_is_freed(
     upload(f"http://{host}", "a", "1", Made(BASE))
     await store.delete((await pull(puller, f"{host}/a:1")).name, sync=True)
     assert not await everything(store)
+
+
+async def test_a_blob_that_is_collected_before_it_is_taken_in(
+    store: ContainerdImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, times = os.urandom(1 << 20), 0
+    place = BlobFile.place
+
+    async def too_late(self: BlobFile, name: str) -> None:
+        nonlocal times
+        times += 1
+        await place(self, name)
+        if times < 3:
+            (self._blobs / name.removeprefix("sha256:")).unlink()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield data
+
+    monkeypatch.setattr(BlobFile, "place", too_late)
+    async with store.leases.hold():
+        await store.content.write("x", chunks(), size=len(data), digest=digest(data))
+        assert await store.content.read(digest(data)) == data
+        assert b"".join([chunk async for chunk in store.content.stream(digest(data))]) == data
+    assert times == 3

@@ -106,6 +106,7 @@ async def whole(store: ImageStore) -> bool:
     return [await store.content.read(name, limit=1 << 30) for name in MADE.blobs] == list(MADE.blobs.values())
 
 
+@pytest.mark.parametrize("store", ["files", "sent"], indirect=True)
 async def test_a_registry_that_cuts_every_connection_and_asks_for_patience(store: ContainerdImages) -> None:
     async with unreliable(piece=1 << 20, patience=0.4) as registry:
         messages = await pull(registry, store)
@@ -114,7 +115,9 @@ async def test_a_registry_that_cuts_every_connection_and_asks_for_patience(store
     assert await whole(store)
 
 
-@pytest.mark.parametrize("memory", [True, False])
+@pytest.mark.parametrize(
+    ("store", "memory"), [("files", False), ("sent", False), ("", True)], indirect=["store"]
+)
 async def test_a_pull_that_was_cancelled_is_gone_on_with(store: ContainerdImages, memory: bool) -> None:
     place: ImageStore = MemoryImages() if memory else store
     async with unreliable() as registry:
@@ -134,6 +137,7 @@ async def test_a_pull_that_was_cancelled_is_gone_on_with(store: ContainerdImages
         assert await whole(place)
 
 
+@pytest.mark.parametrize("store", ["files", "sent"], indirect=True)
 async def test_a_pull_that_failed_is_gone_on_with(store: ContainerdImages) -> None:
     async with unreliable(piece=1 << 20) as registry:
 
@@ -151,6 +155,7 @@ async def test_a_pull_that_failed_is_gone_on_with(store: ContainerdImages) -> No
         assert await whole(store)
 
 
+@pytest.mark.parametrize("store", ["files", "sent"], indirect=True)
 async def test_what_was_left_and_is_bad_is_fetched_again(store: ContainerdImages) -> None:
     async with unreliable() as registry:
         for layer, name in zip(MADE.layers, list(MADE.blobs)[1:], strict=True):

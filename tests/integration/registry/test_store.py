@@ -9,5 +9,6 @@ from moby.testing.image_stores import ImageStoreSuite
 pytestmark = pytest.mark.containerd
 
 
+@pytest.mark.parametrize("store", ["files", "sent"], indirect=True)
 class TestContainerdImages(ImageStoreSuite):
     """The fixture `store` is the folder's own."""

@@ -87,6 +87,21 @@ def parse_bind(raw: str, driver: str = "") -> Mounted:
     )
 
 
+def parse_anonymous(target: str, driver: str = "") -> Mounted:
+    """A volume of a container's own, as an image's VOLUME has it: a path and nothing else.
+
+    Raises InvalidParameter.
+    """
+    try:
+        check_target(target)
+    except ValueError as error:
+        raise InvalidParameter(f"invalid volume specification: '{target}': {error}") from error
+    point = MountPoint(
+        type="volume", destination=posixpath.normpath(target), driver=driver or "local", rw=True
+    )
+    return Mounted(point=point, anonymous=True)
+
+
 def parse_mount(mount: Mount) -> Mounted:
     """One `--mount` object. Raises InvalidParameter."""
     try:

@@ -134,6 +134,9 @@ class Starter:
                 container_name=record.name,
                 dns=servers,
                 ports=port_mappings(record.config, record.host_config),
+                ndots=self._launcher.has_ndots(record),
+                ids=self._launcher.ids(record.host_config),
+                owner=self._launcher.joined_users(record),
             )
         )
         connected(record, sandbox)
@@ -170,6 +173,7 @@ class Starter:
                 log_driver=self._logs.written_by(record),
                 log_info=self._logs.info(record),
                 log_cache=cached,
+                shim=self._runtime.monitored_at(record.id, record.host_config.runtime),
             )
         )
         container.monitor = monitor

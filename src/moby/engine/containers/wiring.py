@@ -29,6 +29,7 @@ from moby.engine.containers.reconcile import Reconciler
 from moby.engine.containers.remove import Remover
 from moby.engine.containers.republish import Republisher
 from moby.engine.containers.restarts import Restarts
+from moby.engine.containers.roots import Roots
 from moby.engine.containers.service import ContainerChanges, Containers, ContainerStreams, Verbs
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.start import Starter
@@ -45,6 +46,7 @@ from moby.engine.execs.probe import Probes
 from moby.engine.execs.record import ExecShelf
 from moby.engine.execs.service import Execs
 from moby.engine.images.runnable import RunnableImages
+from moby.engine.userns import containers_directory
 from moby.volumes.service import Volumes
 
 Loop = Callable[[asyncio.TaskGroup], Coroutine[Any, Any, None]]
@@ -74,17 +76,16 @@ def container_services(
     """The services; nothing runs yet."""
     config, runtime, networks = parts.config, parts.runtime, parts.networks
     snapshotter, monitors = parts.images.snapshotter, parts.monitors
-    directory = Path(config.current.data_root, "containers")
-    directory.mkdir(mode=0o710, parents=True, exist_ok=True)
+    directory = containers_directory(config.current)
     run = Path(config.current.exec_root, "containers")
     plugged = PluginLogs(parts.plugins, Path(config.current.exec_root, "logging"))
     drivers = LogDrivers(parts.logs, directory, plugged)
     drivers.check_usual(config.current)
-    planner = MountPlanner(shelf.index, volumes, snapshotter, runnable)
-    places = Places(Path(config.current.exec_root, "places"))
+    places, roots = Places(Path(config.current.exec_root, "places")), Roots(parts.images, config)
+    planner = MountPlanner(shelf.index, volumes, snapshotter, runnable, roots)
     execs = ExecShelf(shelf.index, run)
     exec_ends = ExecEnds(shelf, execs, runtime)
-    trees = Trees(snapshotter, volumes)
+    trees = Trees(parts.images, volumes, directory)
     exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config, drivers)
     stopper = Stopper(shelf, runtime, config)
     inspector = Inspector(shelf, snapshotter, directory, execs, config)
@@ -92,12 +93,12 @@ def container_services(
     remover = Remover(shelf, stopper, exits, planner, snapshotter, directory, history)
     changer = Changer(shelf, runtime, networks)
     logs = LogService(shelf, drivers)
-    binder = Binder(volumes, snapshotter, places)
-    launcher = Launcher(shelf.index, binder, places, snapshotter, config, directory, run)
+    binder = Binder(volumes, snapshotter, places, roots)
+    launcher = Launcher(shelf.index, binder, places, config, directory, run)
     lister = Lister(shelf, runnable, snapshotter)
     starter = Starter(shelf, runtime, networks, snapshotter, monitors, launcher, drivers, remover.auto_remove)
     verbs = Verbs(
-        creator=Creator(shelf, runnable, planner, networks, snapshotter, drivers, config, directory),
+        creator=Creator(shelf, runnable, planner, networks, roots, drivers, config, directory),
         starter=starter,
         stopper=stopper,
         remover=remover,
@@ -121,14 +122,15 @@ def container_services(
         stats=stats,
         streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
         execs=services,
-        archives=Archiver(shelf, trees),
-        commits=CommitService(shelf, trees, changer, commits),
+        archives=Archiver(shelf, trees, roots),
+        commits=CommitService(shelf, trees, roots, changer, commits),
         lister=lister,
         stopper=stopper,
         restarts=restarts,
         reconciler=reconciler,
         loops=[
             lambda group: exits.watch(group, reconciler.resynchronise, restarts.after_exit),
+            lambda group: exits.hear(group, monitors.ends, restarts.after_exit),
             lambda _: Boot(shelf, starter, restarts).at_start(),
             lambda _: forgotten.free(),
             lambda _: exec_ends.tidy(),

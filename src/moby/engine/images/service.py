@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -57,6 +58,7 @@ class ImageService:
         self.contents = Contents(store)
         self.naming = Naming(store, self.lookup, self.contents, bus)
         self._overviews = Overviews(store, self.contents)
+        self._listed: tuple[tuple[Hashable, ...], Sequence[ImageSummary]] = ((), ())
         self._removal = Removal(store, self.lookup, self.naming, self.contents, users)
         self._pruning = Pruning(
             store, self.lookup, self.naming, self.contents, self._overviews, users, Prunes("image", bus)
@@ -206,17 +208,19 @@ class ImageService:
     ) -> Sequence[ImageSummary]:
         """Newest first. Raises InvalidParameter for bad filters."""
         filters.check(LIST_FILTERS)
+        users, version = [*self._users()], self._store.version()
+        asked = (version, shared_size, manifests, identity, *users)
+        repeatable = version is not None and not filters
+        if repeatable and asked == self._listed[0]:
+            return self._listed[1]
         passes = await matcher(filters, self._read, self.lookup.resolve)
         groups: dict[str, list[StoredImage]] = {}
         for image in await self._store.list():
             if await passes(image):
                 groups.setdefault(image.target.digest, []).append(image)
-        users, here = [*self._users()], await self._overviews.sizes()
+        here, wanted = await self._overviews.sizes(), host_platform()
         overviews = [
-            (
-                await self._overviews.look(images[0], host_platform(), users, here, strict=False),
-                images,
-            )
+            (await self._overviews.look(images[0], wanted, users, here, strict=False), images)
             for images in groups.values()
         ]
         summaries = [_summary(overview, images, manifests) for overview, images in overviews]
@@ -227,16 +231,16 @@ class ImageService:
                         manifest.image_data.identity = await identity_of(self._store, manifest.id)
         if shared_size:
             found = [overview for overview, _ in overviews]
+            blobs = Counter(blob for each in found for blob in each.blobs)
+            chains = Counter(chain for each in found for chain in each.chains)
             for summary, overview in zip(summaries, found, strict=True):
-                summary.shared_size = await self._shared(overview, found)
-        return sorted(summaries, key=lambda summary: summary.created, reverse=True)
-
-    async def _shared(self, overview: Overview, others: Sequence[Overview]) -> int:
-        """The bytes that other images of the list use as well."""
-        rest = [other for other in others if other is not overview]
-        blobs = sum(size for blob, size in overview.blobs.items() if any(blob in o.blobs for o in rest))
-        chains = [chain for chain in overview.chains if any(chain in o.chains for o in rest)]
-        return blobs + sum([await self._overviews.usage(chain) for chain in chains])
+                shared = [chain for chain in overview.chains if chains[chain] > 1]
+                summary.shared_size = sum([await self._overviews.usage(chain) for chain in shared])
+                summary.shared_size += sum(size for blob, size in overview.blobs.items() if blobs[blob] > 1)
+        summaries.sort(key=lambda summary: summary.created, reverse=True)
+        if repeatable:
+            self._listed = asked, summaries
+        return summaries
 
 
 _NEVER = "0001-01-01T00:00:00Z"

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from moby.core.content import ContentInfo, ContentStore
-from moby.core.errors import DataLoss, InvalidParameter, MobyError, NotFound
+from moby.core.errors import DataLoss, InvalidParameter, MobyError, NotFound, System
+from moby.host.containerd.blob_files import BlobFile, BlobFiles
 from moby.host.containerd.client import CALL_LIMIT_S, Containerd
 from moby.host.containerd.errors import is_held, translated, translation
 from moby.host.containerd.protos import content_pb2
 
+log = logging.getLogger(__name__)
+
 _SERVICE = "content.v1.Content"
 _ENOUGH, _CHUNK = 1 << 20, 2 << 20
 _RESUMED = "resumed-"
+_TRIES = 5
 _EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _Write = content_pb2.WriteContentRequest
 
@@ -37,8 +42,9 @@ class _Wanted:
 class ContainerdContent(ContentStore):
     """Blobs that containerd keeps."""
 
-    def __init__(self, client: Containerd) -> None:
+    def __init__(self, client: Containerd, files: BlobFiles | None = None) -> None:
         self._client = client
+        self._files = files
         self._resumed: dict[str, int] = {}
         self._abandoning = asyncio.Lock()
 
@@ -52,7 +58,7 @@ class ContainerdContent(ContentStore):
     async def read(self, digest: str, *, limit: int = 8 << 20) -> bytes:
         """See `ContentStore.read`."""
         data = bytearray()
-        async for chunk in self.stream(digest):
+        async for chunk in self._received(digest):
             data += chunk
             if len(data) > limit:
                 raise InvalidParameter(f"content {digest} is larger than {limit} bytes")
@@ -60,6 +66,19 @@ class ContainerdContent(ContentStore):
 
     async def stream(self, digest: str, *, offset: int = 0) -> AsyncIterator[bytes]:
         """See `ContentStore.stream`."""
+        if self._files is not None:
+            await self.info(digest)
+            try:
+                async for chunk in self._files.read(digest, offset):
+                    yield chunk
+            except NotFound:
+                log.warning("content is not where it is kept", extra={"digest": digest})
+            else:
+                return
+        async for chunk in self._received(digest, offset):
+            yield chunk
+
+    async def _received(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
         request = content_pb2.ReadContentRequest(digest=digest, offset=offset)
         answers = self._client.read_stream(f"{_SERVICE}/Read", request, content_pb2.ReadContentResponse)
         async for answer in answers:
@@ -80,6 +99,8 @@ class ContainerdContent(ContentStore):
         is taken from `chunks`.
         """
         wanted = _Wanted(ref, size or 0, digest or "", labels or {})
+        if self._files is not None and self._files.takes(wanted.size, wanted.digest):
+            return await self._filed(wanted, lambda _: chunks, self._files.blob())
         return await self._written(wanted, lambda _: _gathered(chunks), resumed=False)
 
     async def resume(
@@ -95,12 +116,68 @@ class ContainerdContent(ContentStore):
         ref = f"{_RESUMED}{ref}"
         async with self._abandoning:
             self._resumed[ref] = self._resumed.get(ref, 0) + 1
+        wanted = _Wanted(ref, size, digest, labels or {})
         try:
-            return await self._written(_Wanted(ref, size, digest, labels or {}), source, resumed=True)
+            if self._files is not None and self._files.takes(size, digest):
+                return await self._filed(wanted, source, self._files.blob(ref))
+            return await self._written(wanted, source, resumed=True)
         finally:
             self._resumed[ref] -= 1
             if not self._resumed[ref]:
                 del self._resumed[ref]
+
+    async def _filed(
+        self, wanted: _Wanted, source: Callable[[int], AsyncIterator[bytes]], blob: BlobFile
+    ) -> ContentInfo:
+        """Write a file, and have containerd take it in."""
+        if wanted.digest and await self._is_here(wanted):
+            return await self._present(wanted.digest, wanted.labels)
+        try:
+            await blob.open()
+            if wanted.size and blob.size > wanted.size:
+                await blob.restart()
+            async for chunk in source(blob.size):
+                await blob.write(chunk)
+            digest = await blob.finish()
+            if wanted.size and blob.size != wanted.size:
+                await blob.done()
+                raise DataLoss(
+                    f"content {wanted.digest or wanted.ref} has {blob.size} bytes instead of {wanted.size}"
+                )
+            if wanted.digest not in ("", digest):
+                await blob.done()
+                raise DataLoss(f"unexpected commit digest {digest}, expected {wanted.digest}")
+            found = await self._taken_in(replace(wanted, digest=digest, size=blob.size), blob)
+            await blob.done()
+            return found
+        finally:
+            await blob.close()
+
+    async def _is_here(self, wanted: _Wanted) -> bool:
+        """Is a blob here, and under this lease from now on?"""
+        try:
+            await self.info(wanted.digest)
+        except NotFound:
+            return False
+        call, _ = await self._begin(wanted, leased=True)
+        if call is not None:  # it has gone meanwhile
+            await self._abandon(call, wanted.ref)
+        return call is None
+
+    async def _taken_in(self, wanted: _Wanted, blob: BlobFile) -> ContentInfo:
+        for _ in range(_TRIES):
+            await blob.place(wanted.digest)
+            call, offset = await self._begin(wanted, leased=True)
+            if call is None:
+                return await self._present(wanted.digest, wanted.labels)
+            try:
+                if offset == wanted.size:
+                    return await self._commit(call, wanted, offset, wanted.digest)
+            finally:
+                call.cancel()
+            # Between the two containerd has collected what nobody refers to.
+            await self._abort(wanted.ref)
+        raise System(f"containerd does not take in {wanted.digest}")
 
     async def _written(
         self, wanted: _Wanted, source: Callable[[int], AsyncIterator[bytes]], *, resumed: bool
@@ -160,25 +237,29 @@ class ContainerdContent(ContentStore):
         if size and offset != size:
             await self._abandon(call, ref)
             raise DataLoss(f"content {digest or ref} has {offset} bytes instead of {size}")
+        return await self._commit(call, wanted, offset, answer.digest)
+
+    async def _commit(self, call: Any, wanted: _Wanted, offset: int, found: str) -> ContentInfo:
+        """Make a blob of what was written, which is `found` so far."""
         request = _Write(
             action=content_pb2.COMMIT,
-            ref=ref,
+            ref=wanted.ref,
             offset=offset,
-            total=size,
-            expected=digest,
+            total=wanted.size,
+            expected=wanted.digest,
             labels=wanted.labels,
         )
         try:
             committed = await _exchange(call, request)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.ALREADY_EXISTS:
-                return await self._present(digest or answer.digest or _EMPTY, wanted.labels)
-            found = translated(error)
-            if error.code() is grpc.StatusCode.FAILED_PRECONDITION and "unexpected commit" in found.message:
-                await self._abandon(call, ref)
-                raise DataLoss(found.message) from error
-            raise found from error
-        return ContentInfo(committed.digest or digest, offset, dict(wanted.labels))
+                return await self._present(wanted.digest or found or _EMPTY, wanted.labels)
+            told = translated(error)
+            if error.code() is grpc.StatusCode.FAILED_PRECONDITION and "unexpected commit" in told.message:
+                await self._abandon(call, wanted.ref)
+                raise DataLoss(told.message) from error
+            raise told from error
+        return ContentInfo(committed.digest or wanted.digest, offset, dict(wanted.labels))
 
     async def _present(self, digest: str, labels: Mapping[str, str]) -> ContentInfo:
         if labels:
@@ -191,7 +272,10 @@ class ContainerdContent(ContentStore):
 
     async def abandon(self, ref: str) -> None:
         """See `ContentStore.abandon`."""
-        await self._abort(f"{_RESUMED}{ref}")
+        ref = f"{_RESUMED}{ref}"
+        if self._files is not None:
+            await self._files.forget(ref)
+        await self._abort(ref)
 
     async def _abort(self, ref: str) -> None:
         try:
@@ -202,6 +286,8 @@ class ContainerdContent(ContentStore):
     async def abandon_all(self) -> None:
         """See `ContentStore.abandon_all`."""
         async with self._abandoning:
+            if self._files is not None:
+                await self._files.forget(but=frozenset(self._resumed))
             found = await self._client.look(
                 f"{_SERVICE}/ListStatuses",
                 content_pb2.ListStatusesRequest(),

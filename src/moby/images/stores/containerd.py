@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Hashable, Sequence
+from pathlib import Path
 
 from moby.core.images import ImageStore, StoredImage
+from moby.host.containerd.blob_files import BlobFiles
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.content import ContainerdContent
 from moby.host.containerd.images import ContainerdImageNames
 from moby.host.containerd.leases import ContainerdLeases
 from moby.host.containerd.snapshots import ContainerdDiffer, ContainerdSnapshots
 
+# Two writes within a tick of the kernel's clock have the same time.
+_TICK_NS = 50_000_000
+
 
 class ContainerdImages(ImageStore):
-    """An image store that containerd keeps."""
+    """An image store that containerd keeps, if it is our own with its files below `root`."""
 
-    def __init__(self, client: Containerd, snapshotter: str = "overlayfs") -> None:
-        self._content = ContainerdContent(client)
+    def __init__(self, client: Containerd, snapshotter: str = "overlayfs", root: Path | None = None) -> None:
+        self._content = ContainerdContent(client, BlobFiles(root) if root is not None else None)
         self._leases = ContainerdLeases(client)
         self._snapshotter = ContainerdSnapshots(client, snapshotter)
         self._differ = ContainerdDiffer(client)
         self._names = ContainerdImageNames(client)
+        self._database = root / "io.containerd.metadata.v1.bolt/meta.db" if root is not None else None
 
     @property
     def content(self) -> ContainerdContent:
@@ -57,3 +65,15 @@ class ContainerdImages(ImageStore):
     async def list(self) -> Sequence[StoredImage]:
         """See `ImageStore.list`."""
         return await self._names.list()
+
+    def version(self) -> Hashable:
+        """See `ImageStore.version`: when containerd's database was written last, if that is a while ago."""
+        if self._database is None:
+            return None
+        try:
+            found = os.stat(self._database)
+        except OSError:
+            return None
+        if time.time_ns() - found.st_mtime_ns < _TICK_NS:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
