@@ -48,7 +48,9 @@ class Sample:
             file.write(json.dumps({"method": method, "request": request}) + "\n")
 
 
-class _Handling(BaseHTTPRequestHandler):
+class Handling(BaseHTTPRequestHandler):
+    """One call."""
+
     protocol_version = "HTTP/1.1"
 
     def address_string(self) -> str:
@@ -120,7 +122,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.ended = threading.Event()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        super().__init__(str(path), _Handling)
+        super().__init__(str(path), Handling)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()

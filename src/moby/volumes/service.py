@@ -165,7 +165,7 @@ class Volumes:
         """A volume that some plugin has made of its own accord; from now on it is one of ours."""
         for driver in await self._drivers.plugged():
             try:
-                found = await driver.get(name)
+                found = await driver.look(name)
             except MobyError:
                 continue
             record = VolumeRecord(name, driver.name, _created(found))
@@ -424,7 +424,8 @@ class Volumes:
         found: list[StoredVolume] = []
         warnings: list[str] = []
         told: set[str] = set()
-        drivers = {driver.name: driver for driver in await self._drivers.plugged()} | dict(self._drivers.own)
+        drivers: dict[str, VolumeDriver] = {one.name: one for one in await self._drivers.plugged()}
+        drivers |= self._drivers.own
         answers = await asyncio.gather(*(_listed(driver) for driver in drivers.values()))
         for (name, driver), listed in zip(drivers.items(), answers, strict=True):
             if isinstance(listed, MobyError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,6 +44,7 @@ class VolumeTransfers:
                 await finishing(copy_tree, source, target)
             except OSError as error:
                 raise System(f"cannot copy volume {name}: {error}") from error
+            self._check(volume)
         return await self._volumes.get(new)
 
     async def rename(self, name: str, new: str) -> StoredVolume:
@@ -56,11 +58,12 @@ class VolumeTransfers:
         return chunks
 
     async def _export(self, name: str) -> AsyncGenerator[bytes, None]:
-        async with self._source(name) as (_, source):
+        async with self._source(name) as (volume, source):
             yield b""
             async with aclosing(piped(lambda file: _pack(file, source))) as chunks:
                 async for chunk in chunks:
                     yield chunk
+            self._check(volume)
 
     async def import_(self, name: str, archive: AsyncIterator[bytes]) -> StoredVolume:
         """A new local volume with what is in a tar. Raises Conflict if there is one, InvalidParameter."""
@@ -78,12 +81,17 @@ class VolumeTransfers:
         """A volume that nobody writes to, and where it is mounted."""
         volume = await self._volumes.get(name)
         async with self._volumes.still(name) as (users, place):
-            if writers := self._writers(name, users):
-                raise Conflict(
-                    f"volume {name} would be torn: it is mounted by {', '.join(writers)}",
-                    hint="stop or pause it, or mount the volume read-only",
-                )
+            volume = replace(volume, users=sorted(users))
+            self._check(volume)
             yield volume, place
+
+    def _check(self, volume: StoredVolume) -> None:
+        """Before a copy, and after it: a container that was paused may go on meanwhile. Raises Conflict."""
+        if writers := self._writers(volume.name, frozenset(volume.users)):
+            raise Conflict(
+                f"volume {volume.name} would be torn: it is mounted by {', '.join(writers)}",
+                hint="stop or pause it, or mount the volume read-only",
+            )
 
     @asynccontextmanager
     async def _made(self, name: str, labels: Mapping[str, str]) -> AsyncIterator[Path]:

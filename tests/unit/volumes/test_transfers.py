@@ -98,7 +98,7 @@ async def test_a_copy_that_fails_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("moby.volumes.copying._describe", full)
+    monkeypatch.setattr("moby.volumes.copying._copy_data", full)
     with pytest.raises(System, match="No space left on device"):
         await transfers.clone("data", "copy", {})
     assert await names(volumes) == ["data"]
@@ -114,6 +114,18 @@ async def test_what_is_written_to_would_be_torn(volumes: Volumes, transfers: Vol
             await doing
     await volumes.unmount("data", "writer")
     await transfers.clone("data", "other", {})
+
+
+async def test_who_goes_on_meanwhile_tears_it(volumes: Volumes) -> None:
+    await volumes.mount("data", "paused")
+    answers = iter([[], ["paused"], [], ["paused"]])
+    transfers = VolumeTransfers(volumes, lambda _, users: next(answers))
+    with pytest.raises(Conflict, match="would be torn"):
+        await transfers.clone("data", "copy", {})
+    assert await names(volumes) == ["data"]
+    with pytest.raises(Conflict, match="would be torn"):
+        async for _ in await transfers.export("data"):
+            pass
 
 
 async def test_nobody_begins_to_use_what_is_being_copied(
