@@ -28,6 +28,7 @@ COMMANDS = (
     "metadata",
     "container",
     "image",
+    "volume",
 )
 
 
