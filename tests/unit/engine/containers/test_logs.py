@@ -67,8 +67,8 @@ def test_options_are_checked_but_for_no_log(drivers: LogDrivers) -> None:
     drivers.check("none", {"nonsense": "1"})
     with pytest.raises(InvalidParameter, match="unknown log opt 'nonsense' for json-file log driver"):
         drivers.check("json-file", {"nonsense": "1"})
-    with pytest.raises(InvalidParameter, match="logger: no log driver named 'gcplogs' is registered"):
-        drivers.check("gcplogs", {})
+    with pytest.raises(InvalidParameter, match="logger: no log driver named 'logentries' is registered"):
+        drivers.check("logentries", {})
 
 
 def test_the_daemon_s_own_options_are_checked(drivers: LogDrivers) -> None:
