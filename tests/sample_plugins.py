@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
+import re
 import socket
 import socketserver
 import subprocess
@@ -218,7 +220,101 @@ def volumes(state: Path) -> Sample:
     )
 
 
-KINDS: dict[str, Callable[[Path], Sample]] = {"volumes": volumes}
+def authorization(state: Path) -> Sample:
+    """Denies what `policy.json` in the state has patterns for: `request`, `body`, `response`, `user`."""
+
+    def policy(key: str) -> str:
+        with contextlib.suppress(FileNotFoundError):
+            return str(json.loads((state / "policy.json").read_text()).get(key, ""))
+        return ""
+
+    def verdict(key: str, text: str) -> dict[str, Any]:
+        pattern = policy(key)
+        if pattern and re.search(pattern, text):
+            return {"Allow": False, "Msg": f"no {key} like that"}
+        return {"Allow": True}
+
+    def request(asked: dict[str, Any]) -> dict[str, Any]:
+        body = base64.b64decode(asked.get("RequestBody", "")).decode()
+        for key, text in (
+            ("request", f"{asked['RequestMethod']} {asked['RequestUri']}"),
+            ("body", body),
+            ("user", asked.get("User", "")),
+        ):
+            if not (found := verdict(key, text))["Allow"]:
+                return found
+        return {"Allow": True}
+
+    def response(asked: dict[str, Any]) -> dict[str, Any]:
+        body = base64.b64decode(asked.get("ResponseBody", "")).decode()
+        return verdict(
+            "response", f"{asked['RequestMethod']} {asked['RequestUri']} {asked['ResponseStatusCode']} {body}"
+        )
+
+    return Sample(state, ["authz"], {"AuthZPlugin.AuthZReq": request, "AuthZPlugin.AuthZRes": response})
+
+
+def logs(state: Path) -> Sample:
+    """Keeps each container's entries as they came, and gives them back with newlines; not if there is a file `mute`."""
+    reading: dict[str, threading.Thread] = {}
+    ended: set[str] = set()
+
+    def read(path: str, target: Path) -> None:
+        with open(path, "rb", buffering=0) as fifo, target.open("ab", buffering=0) as file:
+            while data := fifo.read(65536):
+                file.write(data)
+
+    def start(request: dict[str, Any]) -> Any:
+        if "wrong" in request["Info"]["Config"]:
+            return {"Err": "unknown option wrong"}
+        target = state / f"{request['Info']['ContainerID']}.log"
+        ended.discard(target.stem)
+        reading[request["File"]] = threading.Thread(target=read, args=(request["File"], target), daemon=True)
+        reading[request["File"]].start()
+        return {}
+
+    def stop(request: dict[str, Any]) -> Any:
+        ended.add(Path(request["File"]).name)
+        return {}
+
+    def frames(data: bytes) -> Iterator[bytes]:
+        while data:
+            size = int.from_bytes(data[:4], "big")
+            yield data[4 : 4 + size]
+            data = data[4 + size :]
+
+    def give(request: dict[str, Any]) -> Iterator[bytes]:
+        target, sent = state / f"{request['Info']['ContainerID']}.log", 0
+        while True:
+            over = target.stem in ended
+            data = target.read_bytes() if target.exists() else b""
+            for number, entry in enumerate(frames(data)):
+                if number >= sent:
+                    # A field of a message may come twice, the last one counts: the line once more, with a newline.
+                    line = re.search(rb"\x1a([\x00-\x7f])", entry)
+                    assert line is not None
+                    text = entry[line.end() : line.end() + line[1][0]] + b"\n"
+                    whole = entry + b"\x1a%c%b" % (len(text), text)
+                    yield len(whole).to_bytes(4, "big") + whole
+                    sent += 1
+            if over or not request["Config"]["Follow"]:
+                return
+            time.sleep(0.01)
+
+    methods: dict[str, Handler] = {
+        "LogDriver.StartLogging": start,
+        "LogDriver.StopLogging": stop,
+        "LogDriver.Capabilities": lambda _: {"Cap": {"ReadLogs": not (state / "mute").exists()}},
+        "LogDriver.ReadLogs": give,
+    }
+    return Sample(state, ["LogDriver"], methods)
+
+
+KINDS: dict[str, Callable[[Path], Sample]] = {
+    "authorization": authorization,
+    "logs": logs,
+    "volumes": volumes,
+}
 
 
 class Process:

@@ -27,13 +27,14 @@ from moby.host.containerd.client import Containerd
 from moby.host.containerd.leases import ContainerdLeases
 from moby.monitor.client import Monitors
 from moby.networks.controller import Controller
+from moby.plugins.authorization import AuthorizationPlugins
 
 
 @asynccontextmanager
 async def assembled(
     config: ConfigSource[EngineConfig], assembly: Assembly, monitors: Monitors
-) -> AsyncIterator[Backends]:
-    """The engine that an assembly says, running while the block does."""
+) -> AsyncIterator[tuple[Backends, AuthorizationPlugins]]:
+    """The engine that an assembly says, running while the block does, and who says what is allowed."""
     current = config.current
     async with Wiring(assembly, {EngineConfig: current}) as wired:
         client = await wired.need(Containerd)
@@ -52,11 +53,12 @@ async def assembled(
             plugins=await wired.need(Plugins),
             inventory=await _inventory(wired, current, client),
         )
+        authorizer = AuthorizationPlugins(parts.plugins, lambda: config.current.authorization_plugins)
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(child.managed.keep()) if child.managed is not None else None
             try:
                 async with engine(parts) as running:
-                    yield _backends(running)
+                    yield _backends(running), authorizer
                     if not config.current.live_restore:
                         running.restarts.stopping = True
                         await running.stopper.end_all()

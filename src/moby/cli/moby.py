@@ -12,8 +12,8 @@ import msgspec
 from moby import __version__
 from moby.core.errors import MobyError
 
-# Each is a module of `moby.cli.commands`.
-COMMANDS = ("build", "run", "test", "lock", "component", "cache", "container", "image")
+# Each is a module of `moby.cli.commands`; one that has several commands says so by `module`.
+COMMANDS = ("build", "run", "machines", "certs", "test", "lock", "component", "cache", "container", "image")
 
 
 def main() -> None:
@@ -91,7 +91,8 @@ def _do(chosen: argparse.Namespace) -> str:
             images = len(assembly.machine.images())
             return f"{chosen.file}: {len(assembly.chosen)} components, {images} images"
         case verb:
-            said: str = import_module(f"moby.cli.commands.{verb}").do(chosen)
+            module = getattr(chosen, "module", verb)
+            said: str = import_module(f"moby.cli.commands.{module}").do(chosen)
             return said
 
 

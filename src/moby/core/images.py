@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -66,3 +66,7 @@ class ImageStore(Protocol):
     async def list(self) -> Sequence[StoredImage]:
         """Every image by name."""
         ...
+
+    def version(self) -> Hashable:
+        """The same as before only if nothing in the store has changed since; None if it cannot be told."""
+        return None

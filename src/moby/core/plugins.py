@@ -56,6 +56,10 @@ class Plugins(Protocol):
         """Every plugin that can do that and answers at once."""
         ...
 
+    def present(self, name: str) -> bool:
+        """Is there a plugin of that name, whatever it can do, and whether it answers or not?"""
+        ...
+
     def active(self, subsystem: Subsystem) -> Sequence[str]:
         """The names of those that have been used for that."""
         ...

@@ -217,7 +217,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
         int, _meta("seconds to wait for a plugin that is not there, or does not listen", "plugin-wait")
     ] = 15
     authorization_plugins: Annotated[
-        Strings, _meta("who may do what", "authorization-plugin", works=False)
+        Strings, _meta("plugins that say who may do what", "authorization-plugin", reloads=True)
     ] = ()
     metrics_addr: Annotated[str, _meta("where metrics are served", "metrics-addr", works=False)] = ""
     builder: Annotated[Mapping[str, Any], _meta("the builder", works=False)] = msgspec.field(

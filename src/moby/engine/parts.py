@@ -11,7 +11,7 @@ from moby.core.networks import NetworkDriver
 from moby.core.store import Store
 from moby.engine.config import EngineConfig
 from moby.engine.containerd_child import managed_containerd
-from moby.engine.runtimes import check_runtimes, default_runtime, oci_runtimes
+from moby.engine.runtimes import check_runtimes, default_runtime, oci_runtimes, own_shim
 from moby.engine.userns import id_map
 from moby.host.containerd.client import Containerd
 from moby.host.nftables import Nftables
@@ -81,8 +81,11 @@ def snapshotter(config: EngineConfig) -> str:
 def containerd_runtime(client: Containerd, config: EngineConfig) -> ContainerdRuntime:
     """Tasks in containerd. Raises InvalidParameter for a default runtime that is not there."""
     check_runtimes(config)
-    shims = oci_runtimes(config)
-    return ContainerdRuntime(client, shims, default_runtime(config, shims), snapshotter=snapshotter(config))
+    shims, own = oci_runtimes(config), own_shim(config)
+    if own is not None:
+        own.install()
+    default = default_runtime(config, shims)
+    return ContainerdRuntime(client, shims, default, snapshotter=snapshotter(config), own=own)
 
 
 def nftables() -> Nftables:

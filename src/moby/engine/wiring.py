@@ -71,7 +71,7 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
 @asynccontextmanager
 async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
     config = parts.config
-    announce_reloads(config, events, parts.inventory)
+    announce_reloads(config, events, parts.inventory, parts.plugins)
     shelf = Shelf(parts.store, events)
     volumes = Volumes(parts.volumes, parts.store, events, parts.plugins)
     images = ImageService(parts.images, events, lambda: image_users(shelf.index))

@@ -7,6 +7,7 @@ need is collected.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,8 @@ from moby.core.descriptor import (
 from moby.core.digest import digest_of, is_digest
 from moby.core.errors import DataLoss, InvalidParameter, NotFound
 from moby.core.images import ImageStore
-from moby.images.compression import detect, plain
+from moby.images.ahead import LOOK, Ahead, looks_like_layer
+from moby.images.compression import detect, peek, plain
 from moby.images.contents import Contents
 from moby.images.documents import (
     CONFIG_LIMIT,
@@ -40,12 +42,14 @@ from moby.images.documents import (
     read_document,
     read_image,
 )
+from moby.images.jobs import first_error
 from moby.images.tars import Entry, TarReader, inside
 from moby.images.unpack import UNCOMPRESSED
 
 _SMALL = {"index.json", "manifest.json", "oci-layout", "repositories"}
 _SMALL_LIMIT = 4 << 20
 _LINKS = 40
+_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,15 @@ class Loader:
     def __init__(self, store: ImageStore) -> None:
         self._store = store
 
-    async def load(self, chunks: AsyncIterator[bytes]) -> Sequence[Loaded]:
-        """The images of an archive, their content in the store. Raises InvalidParameter, NotFound."""
-        archive = await self._read(plain(chunks))
+    async def load(self, chunks: AsyncIterator[bytes], ahead: Ahead | None = None) -> Sequence[Loaded]:
+        """The images of an archive, their content in the store. Raises InvalidParameter, NotFound.
+
+        What looks like a layer is unpacked `ahead` meanwhile.
+        """
+        try:
+            archive = await self._read(plain(chunks), ahead)
+        except ExceptionGroup as errors:
+            raise first_error(errors) from errors
         if "index.json" in archive.small:
             loaded = await self._layout(archive)
         elif "manifest.json" in archive.small:
@@ -102,34 +112,43 @@ class Loader:
             raise InvalidParameter("archive holds no image")
         return loaded
 
-    async def _read(self, chunks: AsyncIterator[bytes]) -> _Archive:
+    async def _read(self, chunks: AsyncIterator[bytes], ahead: Ahead | None) -> _Archive:
         archive = _Archive()
         stream = _Stream(chunks)
-        while (entry := await stream.entry()) is not None:
-            if entry.kind in ("link", "symlink"):
-                archive.links[entry.name] = entry.target
-            elif entry.kind == "file":
-                await self._file(archive, entry, stream)
+        writing = asyncio.Semaphore(_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            while (entry := await stream.entry()) is not None:
+                if entry.kind in ("link", "symlink"):
+                    archive.links[entry.name] = entry.target
+                elif entry.kind == "file" and entry.name in _SMALL:
+                    archive.small[entry.name] = await _small(entry, stream)
+                elif entry.kind == "file":
+                    # What comes last, that a file is on disk, is waited for while the next one is read.
+                    await writing.acquire()
+                    pipe = _Pipe()
+                    task = group.create_task(self._file(archive, entry, pipe, ahead))
+                    task.add_done_callback(lambda _: writing.release())
+                    async for chunk in stream.content():
+                        await pipe.put(chunk)
+                    await pipe.put(b"")
         return archive
 
-    async def _file(self, archive: _Archive, entry: Entry, stream: _Stream) -> None:
-        if entry.name in _SMALL:
-            if entry.size > _SMALL_LIMIT:
-                raise InvalidParameter(f"invalid archive: {entry.name} is larger than {_SMALL_LIMIT} bytes")
-            archive.small[entry.name] = b"".join([chunk async for chunk in stream.content()])
-            return
+    async def _file(self, archive: _Archive, entry: Entry, pipe: _Pipe, ahead: Ahead | None) -> None:
         parts = entry.name.split("/")
         expected = ":".join(parts[1:]) if len(parts) == 3 and parts[0] == "blobs" else ""
         if expected and not is_digest(expected):
             raise InvalidParameter(f"invalid archive: {entry.name[:200]!r} is no blob")
         ref = f"load-{os.urandom(8).hex()}"
+        start, chunks = await peek(pipe.chunks(), LOOK)
         try:
-            info = await self._store.content.write(
-                ref, stream.content(), size=entry.size, digest=expected or None
-            )
+            info = await self._store.content.write(ref, chunks, size=entry.size, digest=expected or None)
         except DataLoss as error:
             raise InvalidParameter(f"invalid archive: {entry.name}: {error.message}") from error
-        archive.blobs[entry.name] = Descriptor("", info.digest, entry.size)
+        finally:
+            pipe.close()
+        blob = archive.blobs[entry.name] = Descriptor("", info.digest, entry.size)
+        if ahead is not None and looks_like_layer(start) and UNCOMPRESSED not in info.labels:
+            ahead.begin(blob)
 
     async def _layout(self, archive: _Archive) -> Sequence[Loaded]:
         index = read_document(archive.small["index.json"], OCI_INDEX)
@@ -242,6 +261,36 @@ class _Stream:
                 return None
             self._events = list(self._reader.feed(data))[::-1]
         return self._events.pop()
+
+
+class _Pipe:
+    """Chunks from whoever reads an archive to whoever writes a file of it; an empty one is the end."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[bytes] = asyncio.Queue(2)
+        self._over = False
+
+    async def put(self, chunk: bytes) -> None:
+        """Wait until there is room."""
+        if not self._over:
+            await self._queue.put(chunk)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Chunks until the end."""
+        while chunk := await self._queue.get():
+            yield chunk
+
+    def close(self) -> None:
+        """Nobody wants the rest."""
+        self._over = True
+        while not self._queue.empty():
+            self._queue.get_nowait()
+
+
+async def _small(entry: Entry, stream: _Stream) -> bytes:
+    if entry.size > _SMALL_LIMIT:
+        raise InvalidParameter(f"invalid archive: {entry.name} is larger than {_SMALL_LIMIT} bytes")
+    return b"".join([chunk async for chunk in stream.content()])
 
 
 def _nameless(descriptor: Descriptor) -> Descriptor:

@@ -25,7 +25,7 @@ _DEPTH = 4
 class Contents:
     """Reads what a store keeps of images. Documents never change, so the last ones are remembered."""
 
-    def __init__(self, store: ImageStore, *, remembered: int = 256) -> None:
+    def __init__(self, store: ImageStore, *, remembered: int = 4096) -> None:
         self._store = store
         self._documents: dict[str, Document] = {}
         self._images: dict[str, ImageDocument] = {}

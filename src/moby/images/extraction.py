@@ -83,6 +83,11 @@ class Extraction:
         """Directories that the layer needs and does not describe."""
         return self._tree.implied
 
+    @property
+    def hides(self) -> bool:
+        """Is there anything that hides what lies below?"""
+        return self._tree.hides
+
     async def _settled(self) -> None:
         step = self._step
         if step is not None:
@@ -148,16 +153,28 @@ class Staged:
         self._overlay = overlay
         self._key = key
         self._parent = parent
+        self._found = ""
         self.committed = False
         self.extraction = Extraction(layer, overlay.upper, lowest=parent == "")
 
+    async def complete(self) -> None:
+        """All of it is unpacked. Raises InvalidParameter, System."""
+        if not self._found:
+            self._found = await self.extraction.finish()
+            await self.extraction.close()
+
     async def finish(self, diff_id: str) -> None:
         """All of it is unpacked, and what was expected. Raises DataLoss, InvalidParameter, System."""
-        found = await self.extraction.finish()
-        if found != diff_id:
+        await self.complete()
+        if self._found != diff_id:
             raise DataLoss(
-                f"wrong diff id calculated on extraction of {self._layer.digest}: {found} is not {diff_id}"
+                f"wrong diff id calculated on extraction of {self._layer.digest}: "
+                f"{self._found} is not {diff_id}"
             )
+
+    def fits(self, parent: str) -> bool:
+        """Can it be placed there? At the bottom nothing may be hidden: there whiteouts would be seen."""
+        return self._parent == parent or bool(parent) or not self.extraction.hides
 
     async def place(self, chain: str, parent: str) -> None:
         """Take the place above `parent`, as `chain`."""

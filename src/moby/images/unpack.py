@@ -18,6 +18,7 @@ from moby.core.digest import chain_id
 from moby.core.errors import Conflict, DataLoss, InvalidParameter, NotFound
 from moby.core.images import ImageStore
 from moby.core.undo import Undo
+from moby.images.ahead import Ahead
 from moby.images.extraction import SNAPSHOT_REF, Stager
 from moby.images.jobs import first_error
 
@@ -195,11 +196,13 @@ class Chains(Layers):
         diff_ids: Sequence[str],
         fetch: Fetch | None = None,
         watch: LayerWatch | None = None,
+        ahead: Ahead | None = None,
     ) -> str:
         """Unpack `layers`, each fetched by `fetch` if it is not here; the chain ID of all.
 
-        Raises InvalidParameter if the image's manifest and configuration do not fit each other, or a layer
-        is none; DataLoss if it is another one than announced; what `fetch` raises.
+        Those that were unpacked `ahead` need only be placed. Raises InvalidParameter if the image's manifest
+        and configuration do not fit each other, or a layer is none; DataLoss if it is another one than
+        announced; what `fetch` raises.
         """
         if len(layers) != len(diff_ids):
             raise InvalidParameter(
@@ -212,13 +215,19 @@ class Chains(Layers):
                 for layer, diff_id in zip(layers, diff_ids, strict=True):
                     chain = chain_id([parent, diff_id]) if parent else diff_id
                     place = _Place(layer, diff_id, chain, parent, below, asyncio.Event())
-                    group.create_task(self._unpack(place, fetch or _is_here, watch))
+                    group.create_task(self._unpack(place, fetch or _is_here, watch, ahead))
                     parent, below = chain, place.done
         except ExceptionGroup as errors:
             raise first_error(errors) from errors
         return parent
 
-    async def _unpack(self, place: _Place, fetch: Fetch, watch: LayerWatch | None) -> None:
+    def ahead(self) -> Ahead:
+        """Where layers can be unpacked that have no place yet."""
+        return Ahead(self._store, self._stager)
+
+    async def _unpack(
+        self, place: _Place, fetch: Fetch, watch: LayerWatch | None, ahead: Ahead | None
+    ) -> None:
         layer = place.layer
         # Whoever holds a chain's lock waits for nothing but chains below it, and for blobs.
         async with self._locks.hold(place.chain):
@@ -226,6 +235,8 @@ class Chains(Layers):
             await self._store.leases.hold_on(f"snapshots/{self._store.snapshotter.name}", place.chain)
             if await self.exists(place.chain):
                 await fetch(layer, None)
+            elif ahead is not None and await self._take(place, ahead):
+                pass
             elif not self._stager.able or not await self._extract(place, fetch, watch):
                 await fetch(layer, None)
                 await place.below.wait()
@@ -235,6 +246,17 @@ class Chains(Layers):
         place.done.set()
         if watch is not None:
             watch.unpacked(layer)
+
+    async def _take(self, place: _Place, ahead: Ahead) -> bool:
+        """Place a layer that is unpacked already; False if it is not."""
+        staged = await ahead.take(place.layer.digest)
+        if staged is None or not staged.fits(place.parent):
+            return False
+        await staged.finish(place.diff_id)
+        await place.below.wait()
+        await staged.place(place.chain, place.parent)
+        await self._store.content.label(place.layer.digest, {UNCOMPRESSED: place.diff_id})
+        return True
 
     async def _extract(self, place: _Place, fetch: Fetch, watch: LayerWatch | None) -> bool:
         """Unpack a layer while it comes, or else out of the store; False if its snapshots allow neither."""

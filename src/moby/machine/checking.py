@@ -13,7 +13,9 @@ from pathlib import Path
 from moby.core.errors import MobyError, System
 from moby.framework.machine import Check, HttpCheck, TcpCheck
 from moby.host.process import Running, running
-from moby.machine.runners.qemu import Boot, Hardware, Port, command
+from moby.machine.runners.boot import Boot
+from moby.machine.runners.hardware import Hardware, Port
+from moby.machine.runners.qemu import command
 
 _PAUSE_S = 0.25
 _STARTS = 3
@@ -32,7 +34,9 @@ async def run_checks(
         servers = [server for check in checks if (server := check.http or check.tcp) is not None]
         ports = {server.port: _free_port() for server in servers}
         forwarded = tuple(Port(here, there) for there, here in ports.items())
-        argv = command(boot, replace(hardware, ports=hardware.ports + forwarded), terminal=False)
+        argv = command(
+            boot, replace(hardware, ports=hardware.ports + forwarded), console=("-serial", "stdio")
+        )
         async with running(argv, output=log) as machine:
             try:
                 async with asyncio.TaskGroup() as group:

@@ -26,6 +26,7 @@ from moby.machine.job import scratch_folder
 from moby.machine.kernel_component import kernel_tree
 from moby.machine.lock import Locked
 from moby.machine.packages import Apt, Package, content, control, select
+from moby.machine.python_component import add_python
 from moby.machine.recipes import NAMESPACE, Component, library, read_component
 from moby.machine.resolving import PACKAGES_LABEL
 from moby.machine.streams import tar_stream
@@ -121,6 +122,8 @@ class Library:
         tree = await finishing(component_tree, component, archives, controls)
         if component.recipe.kernel is not None:
             tree = await kernel_tree(tree, component.recipe.kernel.without, scratch)
+        if component.recipe.python is not None:
+            await add_python(tree, component, self._cache.root, self._platform, scratch)
         return tree
 
     def _finish(self, component: Component, layer: Descriptor, packages: Sequence[Package]) -> Descriptor:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from moby.core.errors import InvalidParameter
 from moby.host.threads import blocking
-from moby.machine.component_tree import matches
 from moby.machine.job import write_chunks
 from moby.machine.native import native
+from moby.machine.recipes import matches
 from moby.machine.streams import tar_stream
 from moby.machine.tree import Node, Slice, Tree
 

@@ -74,6 +74,13 @@ class LegacyPlugins(Plugins):
                 group.create_task(look(name))
         return sorted(found, key=lambda plugin: plugin.name)
 
+    def present(self, name: str) -> bool:
+        """See `Plugins.present`."""
+        try:
+            return self._discovery.find(name) is not None
+        except MobyError:
+            return False
+
     def active(self, subsystem: Subsystem) -> Sequence[str]:
         """See `Plugins.active`."""
         return sorted(name for name, plugin in self._known.items() if subsystem in plugin.implements)

@@ -8,6 +8,7 @@ import pytest
 
 from moby.core.errors import InvalidParameter, NotFound
 from moby.core.platform import Platform
+from moby.machine.building import read_machine
 from moby.machine.recipes import library, read_component
 
 AMD64, ARM64 = Platform("amd64", "linux"), Platform("arm64", "linux")
@@ -67,3 +68,13 @@ def test_every_component_that_ships_can_be_read() -> None:
         component = read_component(folder)
         assert component.name == name
         assert component.recipe.about
+
+
+@pytest.mark.parametrize("name", sorted(library()))
+def test_every_component_has_a_page_whose_example_is_an_assembly(name: str, tmp_path: Path) -> None:
+    page = (library()[name] / "README.md").read_text()
+    assert page.startswith(f"# {name}\n")
+    example = tmp_path / "example.yml"
+    example.write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    assert read_machine(example).machine.images()
+    assert f"moby/{name}" in example.read_text()

@@ -33,7 +33,9 @@ async def _test(chosen: argparse.Namespace) -> int:
     from moby.machine.building import Order, build, read_machine
     from moby.machine.checking import run_checks
     from moby.machine.job import scratch_folder
-    from moby.machine.runners.qemu import Hardware, boot_of, choose_accel
+    from moby.machine.runners.accel import choose_accel
+    from moby.machine.runners.boot import boot_of
+    from moby.machine.runners.hardware import Hardware
 
     def tell(step: str) -> None:
         print(f"moby: {step}", file=sys.stderr)

@@ -102,7 +102,7 @@ class Creator:
             path, args = command_line(config)
             fill_defaults(host, settings, unified_cgroups=cgroup_facts().version == 2)
             name_joined(host, self._shelf.index)
-            self._logs.check(host.log_config.type, host.log_config.config or {})
+            await self._logs.check(host.log_config.type, host.log_config.config or {})
             _fill_identity(config, host, container_id)
             record = Record(
                 id=container_id,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from moby.engine.components import Components
+from moby.engine.config import EngineConfig
 from moby.engine.containers.archive import Archiver
 from moby.engine.containers.attach import Attacher
 from moby.engine.containers.binds import Binder
@@ -25,6 +26,7 @@ from moby.engine.containers.launch import Launcher
 from moby.engine.containers.listing import Lister
 from moby.engine.containers.logs import LogDrivers, LogService
 from moby.engine.containers.places import Places
+from moby.engine.containers.plugin_logs import PluginLogs
 from moby.engine.containers.reconcile import Reconciler
 from moby.engine.containers.remove import Remover
 from moby.engine.containers.republish import Republisher
@@ -70,24 +72,31 @@ class ContainerServices:
     loops: Sequence[Loop]
 
 
+def _directory(config: EngineConfig) -> Path:
+    """Where the containers' files are; those who are root inside may pass through."""
+    found = Path(config.data_root, "containers")
+    found.mkdir(mode=0o710, parents=True, exist_ok=True)
+    os.chown(found, 0, id_map(config).root[1])
+    return found
+
+
 def container_services(
     parts: Components, shelf: Shelf, volumes: Volumes, runnable: RunnableImages, commits: Images
 ) -> ContainerServices:
     """The services; nothing runs yet."""
     config, runtime, networks = parts.config, parts.runtime, parts.networks
     snapshotter, monitors = parts.images.snapshotter, parts.monitors
-    directory = Path(config.current.data_root, "containers")
-    directory.mkdir(mode=0o710, parents=True, exist_ok=True)
-    os.chown(directory, 0, id_map(config.current).root[1])
+    directory = _directory(config.current)
     run = Path(config.current.exec_root, "containers")
-    drivers = LogDrivers(parts.logs, directory)
+    plugged = PluginLogs(parts.plugins, Path(config.current.exec_root, "logging"))
+    drivers = LogDrivers(parts.logs, directory, plugged)
     drivers.check_usual(config.current)
     places, roots = Places(Path(config.current.exec_root, "places")), Roots(parts.images, config)
     planner = MountPlanner(shelf.index, volumes, snapshotter, runnable, roots)
     execs = ExecShelf(shelf.index, run)
     exec_ends = ExecEnds(shelf, execs, runtime)
     trees = Trees(snapshotter, volumes)
-    exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config)
+    exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config, drivers)
     stopper = Stopper(shelf, runtime, config)
     inspector = Inspector(shelf, snapshotter, directory, execs, config)
     history = History(parts.store, inspector)
@@ -131,6 +140,7 @@ def container_services(
         reconciler=reconciler,
         loops=[
             lambda group: exits.watch(group, reconciler.resynchronise, restarts.after_exit),
+            lambda group: exits.hear(group, monitors.ends, restarts.after_exit),
             lambda _: Boot(shelf, starter, restarts).at_start(),
             lambda _: forgotten.free(),
             lambda _: exec_ends.tidy(),

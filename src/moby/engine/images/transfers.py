@@ -20,6 +20,7 @@ from moby.engine.images.lookup import no_such_image, short_id, shown
 from moby.engine.images.matching import search_matcher
 from moby.engine.images.origins import PARENT
 from moby.engine.images.service import ImageService
+from moby.images.ahead import Ahead
 from moby.images.archive_commit import CommitRequest, Committer
 from moby.images.archive_import import Importer, ImportRequest
 from moby.images.archive_load import Loaded, Loader
@@ -143,9 +144,9 @@ class ImageTransfers:
     async def _load(
         self, archive: AsyncIterator[bytes], platforms: Sequence[Platform], report: Report
     ) -> None:
-        async with self._store.leases.hold():
+        async with self._store.leases.hold(), self._chains.ahead() as ahead:
             named: dict[str, StoredImage] = {}
-            for loaded in await self._loader.load(archive):
+            for loaded in await self._loader.load(archive, ahead):
                 image = _stored(loaded)
                 named[image.name] = image
             for image in named.values():
@@ -157,14 +158,16 @@ class ImageTransfers:
                             f"platform ([{platform}])"
                         )
             for image in named.values():
-                await self._take(image, platforms, report)
+                await self._take(image, platforms, report, ahead)
 
-    async def _take(self, image: StoredImage, platforms: Sequence[Platform], report: Report) -> None:
+    async def _take(
+        self, image: StoredImage, platforms: Sequence[Platform], report: Report, ahead: Ahead
+    ) -> None:
         """Name a loaded image, and unpack it as far as it fits this host."""
         naming = self._images.naming
         await naming.keep_previous(image)
         await self._store.put(image)
-        failure = await self._unpack(image, platforms)
+        failure = await self._unpack(image, platforms, ahead)
         digest = image.target.digest
         if image.name == dangling_name(digest):
             report.stream(f"Loaded image ID: {digest}\n")
@@ -175,19 +178,19 @@ class ImageTransfers:
         if failure:
             report.stream(f"Error unpacking image {shown(image)}: {failure}\n")
 
-    async def _unpack(self, image: StoredImage, platforms: Sequence[Platform]) -> str:
+    async def _unpack(self, image: StoredImage, platforms: Sequence[Platform], ahead: Ahead) -> str:
         """What went wrong, or nothing: an image that cannot be unpacked is loaded all the same."""
         for platform in platforms or (host_platform(),):
             try:
                 best = await self._images.contents.best(image.target, platform)
                 if best is not None and await self._images.contents.complete(best):
-                    await self.unpack(best)
+                    await self.unpack(best, ahead)
             except MobyError as error:
                 log.warning("image not unpacked", extra={"image": image.name, "error": error.message})
                 return error.message
         return ""
 
-    async def unpack(self, manifest: Descriptor) -> str:
+    async def unpack(self, manifest: Descriptor, ahead: Ahead | None = None) -> str:
         """Make sure that a manifest's layers are unpacked; their chain ID. Raises NotFound, DataLoss."""
         document = await self._images.contents.document(manifest)
         image = await self._images.contents.image(document)
@@ -198,7 +201,7 @@ class ImageTransfers:
             return image.chain  # it is, and its image keeps it: nothing is written for most containers
         await self._store.content.label(document.config.digest, label)
         async with self._store.leases.hold():
-            return await self._chains.unpack(document.layers, image.rootfs.diff_ids)
+            return await self._chains.unpack(document.layers, image.rootfs.diff_ids, ahead=ahead)
 
     def import_(
         self,

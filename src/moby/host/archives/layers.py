@@ -49,6 +49,8 @@ class LayerTree:
         self._file = -1
         self._member = Member("", "0", 0, 0, 0, 0, 0, 0)
         self._bytes = self._members = 0
+        self.hides = False
+        """Has it whiteouts, or opaque directories?"""
 
     @property
     def implied(self) -> dict[int, str]:
@@ -209,6 +211,7 @@ class LayerTree:
             raise InvalidParameter(f"invalid whiteout name: {last!r}")
         found = self._status(parent, hidden)
         if found is None:
+            self.hides = True
             os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=parent)
             os.chown(hidden, member.uid, member.gid, dir_fd=parent)
         elif stat.S_ISDIR(found.st_mode):
@@ -216,6 +219,7 @@ class LayerTree:
             self._make_opaque(parent, hidden)
 
     def _make_opaque(self, parent: int, name: str = ".") -> None:
+        self.hides = True
         descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
         try:
             os.setxattr(descriptor, OPAQUE_ATTRIBUTE, b"y")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from moby.core.images import ImageStore, StoredImage
@@ -12,6 +14,9 @@ from moby.host.containerd.content import ContainerdContent
 from moby.host.containerd.images import ContainerdImageNames
 from moby.host.containerd.leases import ContainerdLeases
 from moby.host.containerd.snapshots import ContainerdDiffer, ContainerdSnapshots
+
+# Two writes within a tick of the kernel's clock have the same time.
+_TICK_NS = 50_000_000
 
 
 class ContainerdImages(ImageStore):
@@ -23,6 +28,7 @@ class ContainerdImages(ImageStore):
         self._snapshotter = ContainerdSnapshots(client, snapshotter)
         self._differ = ContainerdDiffer(client)
         self._names = ContainerdImageNames(client)
+        self._database = root / "io.containerd.metadata.v1.bolt/meta.db" if root is not None else None
 
     @property
     def content(self) -> ContainerdContent:
@@ -59,3 +65,15 @@ class ContainerdImages(ImageStore):
     async def list(self) -> Sequence[StoredImage]:
         """See `ImageStore.list`."""
         return await self._names.list()
+
+    def version(self) -> Hashable:
+        """See `ImageStore.version`: when containerd's database was written last, if that is a while ago."""
+        if self._database is None:
+            return None
+        try:
+            found = os.stat(self._database)
+        except OSError:
+            return None
+        if time.time_ns() - found.st_mtime_ns < _TICK_NS:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns

@@ -18,8 +18,8 @@ import msgspec
 from moby.core.errors import Conflict, DataLoss, InvalidParameter, NotFound, System
 from moby.core.volumes import DriverVolume, VolumeDriver
 from moby.host.files import sync_directory, translated, write_atomic
+from moby.host.mounting import parse_options
 from moby.host.mounts import is_mount_point, mount, mount_table, unmount
-from moby.host.mounts.options import parse_options
 from moby.host.threads import blocking, finishing
 from moby.volumes.local_options import LocalOptions, parse_local_options
 

@@ -1,0 +1,90 @@
+"""This file is about layers that are unpacked before it is known which image they belong to, and where in it.
+
+An archive tells what its images are made of at its end. Until then whatever looks like a layer is unpacked
+aside while the rest is read; a layer whose image turns up takes its place, the others are removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import TracebackType
+from typing import Self
+
+from moby.core.descriptor import Descriptor
+from moby.core.errors import MobyError
+from moby.core.images import ImageStore
+from moby.images.compression import detect
+from moby.images.extraction import Staged, Stager
+
+log = logging.getLogger(__name__)
+
+LOOK = 263
+_AT_ONCE = 3
+
+
+def looks_like_layer(start: bytes) -> bool:
+    """May a blob that begins so (with at least `LOOK` bytes) be a layer?"""
+    return detect(start) in ("gzip", "zstd") or start[257:262] == b"ustar"
+
+
+class Ahead:
+    """Unpacks layers aside; an async context manager, to be used under one lease.
+
+    Life: `begin` for each layer whose blob is in the store, `take` for those whose place is known. Leaving
+    removes what was not taken, and waits for that. What cannot be unpacked is not told here: whoever wants
+    the layer tries again.
+    """
+
+    def __init__(self, store: ImageStore, stager: Stager) -> None:
+        self._store = store
+        self._stager = stager
+        self._group = asyncio.TaskGroup()
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._ready: dict[str, asyncio.Future[Staged | None]] = {}
+        self._over = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        await self._group.__aexit__(None, None, None)
+
+    def begin(self, layer: Descriptor) -> None:
+        """Unpack a layer; nothing if that was begun."""
+        if self._stager.able and layer.digest not in self._ready:
+            self._ready[layer.digest] = asyncio.get_running_loop().create_future()
+            self._group.create_task(self._unpack(layer))
+
+    async def take(self, digest: str) -> Staged | None:
+        """A layer that is unpacked, once; None if there is none."""
+        ready = self._ready.pop(digest, None)
+        return await ready if ready is not None else None
+
+    async def _unpack(self, layer: Descriptor) -> None:
+        ready = self._ready[layer.digest]
+        try:
+            async with self._stager.stage(layer, "ahead", None) as staged:
+                if staged is not None and await self._extract(layer, staged):
+                    ready.set_result(staged)
+                    await self._over.wait()
+        finally:
+            if not ready.done():
+                ready.set_result(None)
+
+    async def _extract(self, layer: Descriptor, staged: Staged) -> bool:
+        try:
+            async with self._places:
+                async for chunk in self._store.content.stream(layer.digest):
+                    if self._over.is_set():
+                        return False
+                    await staged.extraction.feed(chunk)
+                await staged.complete()
+        except MobyError as error:
+            log.debug("not unpacked ahead", extra={"digest": layer.digest, "error": error.message})
+            return False
+        return True
