@@ -30,6 +30,9 @@ MODULES = (
     "archives",
     "crowd",
     "flood",
+    "networks",
+    "ports",
+    "names",
 )
 
 
@@ -54,8 +57,9 @@ def row(outcome: Outcome, ours: str, peer: str) -> str:
         if (ratio >= what.goal) == what.rising or ratio == what.goal
         else "no"
     )
+    other = "" if what.alone else f"{outcome.median(peer):.2f}"
     return (
-        f"{what.name:<26} {what.unit:<11} {outcome.median(ours):>10.2f} {outcome.median(peer):>10.2f}"
+        f"{what.name:<26} {what.unit:<11} {outcome.median(ours):>10.2f} {other:>10}"
         f" {ratio:>7.2f} {goal:>6} {met:>4}"
     )
 

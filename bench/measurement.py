@@ -17,7 +17,7 @@ class Measurement:
 
     `prepare` runs once a side before the first turn and `tidy` once after the last; neither is measured.
     `goal` is the wished ratio of ours over the peer's. `rising` says that more is better. `warm` runs one
-    turn first that is not counted.
+    turn first that is not counted. What is measured `alone` is no matter for the peer: its goal is the value.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Measurement:
     goal: float | None = None
     rising: bool = False
     warm: bool = True
+    alone: bool = False
     prepare: Callable[[Side], None] = lambda _: None
     tidy: Callable[[Side], None] = lambda _: None
 
@@ -43,7 +44,9 @@ class Outcome:
         return statistics.median(self.values[side])
 
     def ratio(self, ours: str, peer: str) -> float:
-        """Ours over the peer's: below one is better, unless the measurement rises."""
+        """Ours over the peer's: below one is better, unless the measurement rises. Alone: ours."""
+        if self.measurement.alone:
+            return self.median(ours)
         return self.median(ours) / self.median(peer)
 
 
@@ -55,7 +58,9 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 
 def measure(measurement: Measurement, sides: Sequence[Side]) -> Outcome:
-    """A B A B: what else the machine does at the time falls on both."""
+    """A B A B: what else the machine does at the time falls on both; alone, A A A A."""
+    if measurement.alone:
+        sides = sides[:1]
     values: dict[str, list[float]] = {side.name: [] for side in sides}
     prepared = []
     gc.collect()

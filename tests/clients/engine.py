@@ -10,15 +10,17 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from docker import DockerClient
 
 from tests.leftovers import Leftovers, in_namespace, links, mounts, mounts_of, processes, tables
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 # Debian's own docker command may lie beside a newer one; the first on the path is used, as a user would.
@@ -56,22 +58,19 @@ class Network:
 
     def connect(self, port: int, host: str = "127.0.0.1", timeout: float = 5) -> socket.socket:
         """A TCP connection made inside the namespace, by a thread that enters it and ends."""
-        made: list[socket.socket | OSError] = []
+        return within(self.path, lambda: socket.create_connection((host, port), timeout=timeout))
 
-        def dial() -> None:
-            with self.path.open("rb") as namespace:
-                setns(namespace.fileno())
-            try:
-                made.append(socket.create_connection((host, port), timeout=timeout))
-            except OSError as error:
-                made.append(error)
 
-        thread = threading.Thread(target=dial)
-        thread.start()
-        thread.join()
-        if isinstance(made[0], OSError):
-            raise made[0]
-        return made[0]
+def within(namespace: Path, function: Callable[[], T]) -> T:
+    """Runs a function in a network namespace, by a thread that enters it and ends."""
+
+    def enter() -> T:
+        with namespace.open("rb") as file:
+            setns(file.fileno())
+        return function()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(enter).result()
 
 
 def setns(descriptor: int) -> None:
@@ -112,6 +111,19 @@ class Engine:
         self._process: subprocess.Popen[bytes] | None = None
         (root / "client").mkdir(parents=True, exist_ok=True)
 
+    @property
+    def plugins(self) -> Path:
+        """Where plugins have their sockets."""
+        return self.root / "plugins" if self.kind == "mobyd" else Path("/run/docker/plugins")
+
+    @property
+    def _plugin_flags(self) -> Sequence[str]:
+        """dockerd's places are fixed; and it waits a quarter of a minute for a name that is none."""
+        if self.kind != "mobyd":
+            return ()
+        specs = str(self.root / "specs")
+        return "--plugin-sockets", str(self.plugins), "--plugin-specs", specs, "--plugin-wait", "1"
+
     # life
 
     def start(self, wait: bool = True) -> None:
@@ -130,6 +142,7 @@ class Engine:
                     "--exec-root", str(self.root / "exec"),
                     "--pidfile", str(self.root / "daemon.pid"),
                     "--insecure-registry", "127.0.0.1:5005",
+                    *self._plugin_flags,
                     *self.arguments,
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True,

@@ -182,7 +182,7 @@ def test_gelf_by_tcp(engine: Engine) -> None:
     ("syslog", {"syslog_facility": "x"}, "invalid syslog facility"),
     ("gelf", {}, "gelf-address is a required parameter"),
     ("journald", {"max_size": "1"}, "unknown log opt 'max-size' for journald log driver"),
-    ("nonsense", {}, "logger: no log driver named 'nonsense' is registered"),
+    ("nonsense", {}, 'error looking up logging plugin nonsense: plugin "nonsense" not found'),
 ])  # fmt: skip
 def test_wrong_options_are_refused_at_create(
     engine: Engine, driver: str, wrong: dict[str, str], words: str

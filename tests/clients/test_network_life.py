@@ -218,7 +218,10 @@ def test_links_are_names_of_ones_own(engine: Engine, nets: tuple[str, str]) -> N
         ({"IPAMConfig": {"LinkLocalIPs": ["10.0.0.1"]}}, "invalid link-local IP address: 10.0.0.1"),
         ({"MacAddress": "02:42"}, "invalid MAC address: 02:42"),
         ({"Links": ["a:b:c"]}, "bad format for links: a:b:c"),
-        ({"DriverOpts": {"nonsense": "1"}}, "endpoint option nonsense is not supported yet"),
+        (
+            {"DriverOpts": {"com.docker.network.nonsense": "1"}},
+            "endpoint option com.docker.network.nonsense is not supported yet",
+        ),
     ],
 )
 def test_what_an_endpoint_cannot_be(

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import ClientSession
 
 from moby.api.operations import EXTENSIONS, OPERATIONS
+from moby.api.routes.swarm import SwarmRoutes
 from tests.contract.fakes import ID, FakeEngine
 from tests.contract.schema import answer_schema, operations, problems
 
@@ -117,7 +118,8 @@ CASES = [
     Case("VolumeDelete", "/volumes/data", 204),
     Case("VolumePrune", "/volumes/prune"),
 ]
-ELSEWHERE = {"ContainerAttach", "ContainerAttachWebsocket"}
+SWARM = {route.operation for route in SwarmRoutes().routes()}
+ELSEWHERE = {"ContainerAttach", "ContainerAttachWebsocket", *SWARM}
 
 # What the definition leaves out, though dockerd sends it and clients read it.
 BESIDE_THE_DEFINITION = {
@@ -173,6 +175,14 @@ def _values(text: bytes, case: Case, status: int) -> list[Any]:
     if case.lines and status == 200:
         return [msgspec.json.decode(line) for line in text.splitlines()]
     return [msgspec.json.decode(text)] if text[:1] in b"[{" else []
+
+
+@pytest.mark.parametrize("name", sorted(SWARM))
+async def test_without_a_swarm_that_is_said(client: ClientSession, name: str) -> None:
+    method, path, _ = OPERATIONS[name]
+    async with client.request(method, path.replace("{id}", ID)) as answer:
+        assert answer.status == 503
+        assert (await answer.json())["message"].startswith("This node is not ")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from moby.api.routes.execs import ExecRoutes, Execs
 from moby.api.routes.image_transfers import TransferRoutes, Transfers
 from moby.api.routes.images import ImageRoutes, Images
 from moby.api.routes.networks import NetworkRoutes, Networks
+from moby.api.routes.swarm import SwarmRoutes
 from moby.api.routes.system import System, SystemRoutes
 from moby.api.routes.volumes import VolumeRoutes, Volumes
 from moby.api.routing import Route
@@ -52,4 +53,5 @@ class Backends:
             *NetworkRoutes(self.networks).routes(),
             *VolumeRoutes(self.volumes).routes(),
             *SystemRoutes(self.system).routes(),
+            *SwarmRoutes().routes(),
         ]

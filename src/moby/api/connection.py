@@ -14,6 +14,7 @@ from aiohttp.web import BaseRequest, Response, Server, StreamResponse
 from aiohttp.web_protocol import RequestHandler
 
 from moby.api.pings import Pings
+from moby.api.tls import TlsFront
 
 _UPGRADE = re.compile(rb"\r\nupgrade:(?![ \t]*websocket)", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
@@ -23,15 +24,19 @@ log = logging.getLogger(__name__)
 
 
 class Connection(RequestHandler):
-    """Keeps early bytes apart. `early` is what came after the request that asks for an upgrade."""
+    """Keeps early bytes apart. `early` is what came after the request that asks for an upgrade.
 
-    __slots__ = ("_missing", "_pings", "early")
+    `peer` knows who the client is, if it came by TLS.
+    """
+
+    __slots__ = ("_missing", "_pings", "early", "peer")
 
     def __init__(self, pings: Pings | None, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.early: bytes | None = None
         self._pings = pings
         self._missing = 0
+        self.peer: TlsFront | None = None
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client. Once something else than a ping has come, all of it goes to the parser."""

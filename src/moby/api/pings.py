@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 
 from moby.api import versions
@@ -33,13 +33,16 @@ HEADERS: Mapping[str, str] = {
 class Pings:
     """Knows the answer to each ping that it has seen, byte for byte; the time in it is of this second."""
 
-    def __init__(self, common: Mapping[str, str]) -> None:
+    def __init__(self, common: Mapping[str, str], held: Callable[[], bool] = lambda: False) -> None:
+        self._held = held
         self._headers = "".join(f"{name}: {value}\r\n" for name, value in {**common, **HEADERS}.items())
         self._known: dict[bytes, bytes] = {}
         self._until = 0.0
 
     def answer(self, data: bytes) -> bytes | None:
-        """The answer; None if this is not a ping alone."""
+        """The answer; None if this is not a ping alone, or if pings are `held` up as all else is."""
+        if self._held():
+            return None
         now = time.monotonic()
         if now >= self._until:
             self._known.clear()

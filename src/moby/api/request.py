@@ -8,8 +8,9 @@ from typing import TypeVar
 from urllib.parse import unquote_plus
 
 import msgspec
-from aiohttp.web import BaseRequest, StreamResponse
+from aiohttp.web import BaseRequest, Response, StreamResponse
 
+from moby.api.authorization import Gate
 from moby.api.versions import Version
 from moby.core.codec import decode
 from moby.core.errors import InvalidParameter
@@ -35,6 +36,7 @@ class Request:
         "_query_text",
         "_values",
         "common",
+        "gate",
         "http",
         "method",
         "name",
@@ -53,6 +55,7 @@ class Request:
         self.started: StreamResponse | None = None
         self.takeover: Takeover | None = None
         self.common: Mapping[str, str] = {}
+        self.gate: Gate | None = None
         self._query_text = query
         self._values: dict[str, list[str]] | None = None
 
@@ -114,7 +117,7 @@ class Request:
         """The whole body. Raises InvalidParameter if it is longer than `limit` bytes."""
         parts: list[bytes] = []
         total = 0
-        async for part in self.http.content.iter_any():
+        async for part in self.stream():
             total += len(part)
             if total > limit:
                 raise InvalidParameter(f"request body is too large (the limit is {limit} bytes)")
@@ -131,9 +134,20 @@ class Request:
             return decode(b"{}", kind)
         return decode(await self.read(), kind)
 
-    def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self) -> AsyncIterator[bytes]:
         """The body in chunks, however long."""
-        return self.http.content.iter_any()
+        if self.gate is not None and self.gate.body:
+            yield self.gate.body
+        async for part in self.http.content.iter_any():
+            yield part
+
+    async def release(self, response: StreamResponse) -> None:
+        """Have it decided whether the client may see this answer, before any of it is sent."""
+        if self.gate is not None:
+            body = response.body if isinstance(response, Response) else b""
+            await self.gate.release(
+                response.status, response.headers, body if isinstance(body, bytes) else b""
+            )
 
 
 def parse_query(text: str) -> dict[str, list[str]]:

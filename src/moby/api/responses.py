@@ -52,6 +52,7 @@ async def begin(request: Request, content_type: str, status: int = 200) -> Strea
     """Send the head of a stream now. Errors from here on can only cut the connection."""
     response = StreamResponse(status=status, headers=CIMultiDict({hdrs.CONTENT_TYPE: content_type}))
     response.headers.update(request.common)
+    await request.release(response)
     request.started = response
     await response.prepare(request.http)
     return response

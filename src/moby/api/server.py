@@ -9,12 +9,14 @@ import socket
 import ssl
 import sys
 from collections.abc import Coroutine, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
 from moby.api import versions
+from moby.api.authorization import Gate
 from moby.api.connection import Connection, Connections
 from moby.api.hijack import take_over
 from moby.api.pings import Pings
@@ -23,6 +25,7 @@ from moby.api.responses import empty_response, error_response
 from moby.api.routing import Route, Table, check_version, clean, split_target
 from moby.api.status import status_of
 from moby.api.tls import TlsFront
+from moby.core.authorization import Authorizer
 from moby.core.errors import MobyError
 
 log = logging.getLogger(__name__)
@@ -41,15 +44,16 @@ class Server:
     way gets `close_limit_s` to end, then it is cancelled.
     """
 
-    def __init__(self, product: str, *, close_limit_s: float = CLOSE_LIMIT_S) -> None:
+    def __init__(self, version: str, *, close_limit_s: float = CLOSE_LIMIT_S) -> None:
         self._close_limit_s = close_limit_s
         self._common: Mapping[str, str] = {
             "Api-Version": versions.show(versions.MAXIMUM),
             "Docker-Experimental": "false",
             "Ostype": "linux",
-            "Server": f"Docker/{product} (linux)",
+            "Server": f"Docker/{version} (linux)",
         }
         self._table: Table | None = None
+        self._authorizer: Authorizer | None = None
         self._ready = asyncio.Event()
         self._listeners: list[asyncio.Server] = []
         self._stack = contextlib.AsyncExitStack()
@@ -86,10 +90,11 @@ class Server:
             task.cancel()
         await self._stack.aclose()
 
-    def serve(self, routes: Iterable[Route]) -> None:
-        """Begin to answer; requests that came before are answered now."""
+    def serve(self, routes: Iterable[Route], authorizer: Authorizer | None = None) -> None:
+        """Begin to answer; requests that came before are answered now. `authorizer` is asked about each."""
         self._table = Table(routes)
-        self._http.pings = Pings(self._common)
+        self._authorizer = authorizer
+        self._http.pings = Pings(self._common, lambda: authorizer is not None and authorizer.required)
         self._ready.set()
 
     async def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
@@ -123,8 +128,10 @@ class Server:
                 ours, theirs = socket.socketpair()
                 ours.setblocking(False)
                 theirs.setblocking(False)
-                await loop.connect_accepted_socket(self._http, sock=theirs)
-                front = self._group.create_task(TlsFront(client, ours, context).run())
+                _, connection = await loop.connect_accepted_socket(self._http, sock=theirs)
+                assert isinstance(connection, Connection)
+                connection.peer = TlsFront(client, ours, context)
+                front = self._group.create_task(connection.peer.run())
                 self._fronts.add(front)
                 front.add_done_callback(self._fronts.discard)
 
@@ -158,6 +165,16 @@ class Server:
         if found is None:
             return error_response("page not found", 404)
         route, name = found
+        gate = None
+        if self._authorizer is not None and self._authorizer.required:
+            gate = Gate(self._authorizer, http, path)
+            try:
+                await gate.admit()
+            except MobyError as error:
+                log.info("request not allowed", extra={"uri": http.raw_path, "error": error.message})
+                return error_response(error.message, status_of(error))
+            except (ConnectionError, web.RequestPayloadError):
+                return error_response("the client has gone", 400)
         try:
             spoken = versions.negotiate(version) if version else versions.MAXIMUM
         except MobyError as error:
@@ -168,12 +185,17 @@ class Server:
         request = Request(http, path, query, spoken)
         request.name = name
         request.common = self._common
+        request.gate = gate
         if not route.finishes:
             return await self._run(route, request)
-        request.takeover = lambda multiplexed: take_over(
-            http, self._spawn, multiplexed=multiplexed, typed=spoken >= (1, 42)
-        )
+        request.takeover = partial(self._take_over, request)
         return await asyncio.shield(self._spawn(self._run(route, request)))
+
+    async def _take_over(self, request: Request, multiplexed: bool) -> socket.socket:
+        typed = request.version >= (1, 42)
+        if request.gate is not None:
+            await request.gate.release(101 if "Upgrade" in request.http.headers else 200, {})
+        return await take_over(request.http, self._spawn, multiplexed=multiplexed, typed=typed)
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = self._group.create_task(work)
@@ -185,7 +207,9 @@ class Server:
         """The handler's answer, or the error as one."""
         try:
             check_version(route, request)
-            return await route.handler(request)
+            response = await route.handler(request)
+            if request.started is None:
+                await request.release(response)
         except MobyError as error:
             status = status_of(error)
             if status >= 500 and status != 501:
@@ -200,9 +224,13 @@ class Server:
         except Exception as error:
             log.exception("request failed", extra={"operation": route.operation})
             answer = error_response(f"{type(error).__name__}: {error}", 500)
+        else:
+            return response
         if request.started is not None:
             # The head has been sent: the only way to tell the client is to cut it off.
             if request.http.transport is not None:
                 request.http.transport.close()
             return request.started
+        if request.gate is not None:
+            await request.gate.release_refusal(answer)
         return answer

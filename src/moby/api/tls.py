@@ -10,12 +10,20 @@ import asyncio
 import logging
 import socket
 import ssl
+from typing import Any, NamedTuple
 
 log = logging.getLogger(__name__)
 
 _HANDSHAKE_LIMIT_S = 20.0
 _GOODBYE_LIMIT_S = 5.0
 _CHUNK = 256 * 1024
+
+
+class PeerCertificate(NamedTuple):
+    """A client's certificate, and whom it names."""
+
+    der: bytes
+    common_name: str
 
 
 class TlsFront:
@@ -27,6 +35,15 @@ class TlsFront:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._sending = asyncio.Lock()
+
+    def certificate(self) -> PeerCertificate | None:
+        """The client's, if it was asked for one and we trust it."""
+        der, known = self._tls.getpeercert(binary_form=True), self._tls.getpeercert()
+        if not der or not known:
+            return None
+        subject: Any = known.get("subject", ())
+        names = [value for part in subject for key, value in part if key == "commonName"]
+        return PeerCertificate(der, names[-1] if names else "")
 
     async def run(self) -> None:
         """Until both sides have ended; what a client does wrong ends its connection and nothing else."""

@@ -34,6 +34,7 @@ class WebSocketStream:
 
     async def take_over(self, multiplexed: bool) -> socket.socket:
         """Answer the handshake; a plain socket that leads to the client. Nothing is `multiplexed` here."""
+        await self._request.release(self.response)
         self._request.started = self.response
         await self.response.prepare(self._request.http)
         ours, theirs = socket.socketpair()

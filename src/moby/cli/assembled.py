@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from moby.api.backends import Backends
 from moby.core.config import ConfigSource
 from moby.core.images import ImageStore
+from moby.core.plugins import Plugins
 from moby.core.runtime import Runtime
 from moby.core.store import Store
 from moby.engine.components import Components
 from moby.engine.config import EngineConfig
 from moby.engine.identity import engine_id
 from moby.engine.parts import ContainerdChild, snapshotter
+from moby.engine.programs import Edition
 from moby.engine.runtimes import default_runtime, oci_runtimes
 from moby.engine.system import Inventory
 from moby.engine.wiring import Engine, engine
@@ -26,13 +28,14 @@ from moby.host.containerd.introspection import check_snapshotter
 from moby.host.containerd.leases import ContainerdLeases
 from moby.monitor.client import Monitors
 from moby.networks.controller import Controller
+from moby.plugins.authorization import AuthorizationPlugins
 
 
 @asynccontextmanager
 async def assembled(
     config: ConfigSource[EngineConfig], assembly: Assembly, monitors: Monitors
-) -> AsyncIterator[Backends]:
-    """The engine that an assembly says, running while the block does."""
+) -> AsyncIterator[tuple[Backends, AuthorizationPlugins]]:
+    """The engine that an assembly says, running while the block does, and who says what is allowed."""
     current = config.current
     async with Wiring(assembly, {EngineConfig: current}) as wired:
         client = await wired.need(Containerd)
@@ -49,13 +52,15 @@ async def assembled(
             volumes=wired.all("volumes"),
             logs=wired.all("logs"),
             monitors=monitors,
+            plugins=await wired.need(Plugins),
             inventory=await _inventory(wired, current, client),
         )
+        authorizer = AuthorizationPlugins(parts.plugins, lambda: config.current.authorization_plugins)
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(child.managed.keep()) if child.managed is not None else None
             try:
                 async with engine(parts) as running:
-                    yield _backends(running)
+                    yield _backends(running), authorizer
                     if not config.current.live_restore:
                         running.restarts.stopping = True
                         await running.stopper.end_all()
@@ -66,7 +71,7 @@ async def assembled(
 
 async def _inventory(wired: Wiring, config: EngineConfig, client: Containerd) -> Inventory:
     shims = oci_runtimes(config)
-    version, _ = await client.version()
+    version, revision = await client.version()
     facts = cgroup_facts()
     warnings = [] if facts.memory_limit else ["WARNING: No memory limit support"]
     if facts.hybrid and "crun" in shims:
@@ -82,7 +87,7 @@ async def _inventory(wired: Wiring, config: EngineConfig, client: Containerd) ->
         default_runtime=default_runtime(config, shims),
         cgroups=facts,
         containerd=client.address,
-        versions={"containerd": version},
+        containerd_edition=Edition("containerd", version, revision or version),
         warnings=warnings,
     )
 

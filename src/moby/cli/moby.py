@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -12,8 +13,22 @@ import msgspec
 from moby import __version__
 from moby.core.errors import MobyError
 
-# Each is a module of `moby.cli.commands`.
-COMMANDS = ("build", "run", "test", "lock", "component", "cache", "container", "image")
+# Each is a module of `moby.cli.commands`; one that has several commands says so by `module`.
+COMMANDS = (
+    "build",
+    "run",
+    "machines",
+    "certs",
+    "test",
+    "inspect",
+    "diff",
+    "lock",
+    "component",
+    "cache",
+    "metadata",
+    "container",
+    "image",
+)
 
 
 def main() -> None:
@@ -26,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
         prog="moby", description="Assemblies: check them, build machines of them."
     )
+    found.add_argument("--version", action="version", version=f"moby {__version__}")
     verbs = found.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     verbs.add_parser("version", help="print the version")
     verbs.add_parser("schema", help="print the JSON schema of an assembly")
@@ -45,7 +61,7 @@ def run(arguments: list[str]) -> int:
         return int(error.code or 0)
     try:
         if said := _do(chosen):
-            print(said)
+            print(said, flush=True)
     except MobyError as error:
         return _failed(error)
     except ExceptionGroup as group:
@@ -54,6 +70,10 @@ def run(arguments: list[str]) -> int:
         if failure is None:
             raise
         return _failed(failure)
+    except BrokenPipeError:
+        # Who reads has read enough; nothing is to be said at the end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("moby: interrupted", file=sys.stderr)
         return 1
@@ -90,7 +110,8 @@ def _do(chosen: argparse.Namespace) -> str:
             images = len(assembly.machine.images())
             return f"{chosen.file}: {len(assembly.chosen)} components, {images} images"
         case verb:
-            said: str = import_module(f"moby.cli.commands.{verb}").do(chosen)
+            module = getattr(chosen, "module", verb)
+            said: str = import_module(f"moby.cli.commands.{module}").do(chosen)
             return said
 
 

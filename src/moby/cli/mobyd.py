@@ -62,12 +62,13 @@ def _serve(config: EngineConfig, line: flags.CommandLine) -> int:
     import uvloop
 
     from moby.cli.pidfile import pidfile
+    from moby.engine.userns import remapped
     from moby.framework.assembly import read
 
     set_up(config.log_level, config.log_format, debug=config.debug)
     _prepare_process(config)
     assembly = read(find_assembly(line.assembly))
-    source = ConfigSource(config)
+    source = ConfigSource(remapped(config))
     with pidfile(config.pidfile):
         uvloop.run(_run(source, assembly, line))
     log.info("daemon has stopped")

@@ -17,6 +17,7 @@ from moby import __version__
 from moby.cli.listeners import addresses, open_listener, remove
 from moby.cli.tls import server_context
 from moby.core.config import ConfigSource
+from moby.core.logs import TO_PLUGIN
 from moby.engine.config import EngineConfig
 from moby.engine.containerd_child import managed_containerd
 from moby.framework.assembly import Assembly
@@ -39,6 +40,7 @@ async def serve(config: ConfigSource[EngineConfig], assembly: Assembly, stop: as
     for directory in (current.data_root, current.exec_root):
         Path(directory).mkdir(mode=0o711, parents=True, exist_ok=True)
     drivers = {one.component.name: one.component.target for one in assembly.of("logs")}
+    drivers[TO_PLUGIN] = "moby.logs.drivers.plugin:PluginLog"
     async with (
         _containerd_ahead(current, assembly),
         _importing() as imported,
@@ -53,11 +55,12 @@ async def serve(config: ConfigSource[EngineConfig], assembly: Assembly, stop: as
         tls = server_context(current)
         ended = False
         try:
-            async with Server(f"Moby/{__version__} (linux)") as server:
+            async with Server(__version__) as server:
                 for address, listener in listeners.items():
                     await server.listen(listener, tls if address.startswith("tcp://") else None)
-                async with assembled(config, assembly, monitors) as backends:
-                    server.serve(backends.routes())
+                async with assembled(config, assembly, monitors) as (backends, authorizer):
+                    await authorizer.check()
+                    server.serve(backends.routes(), authorizer)
                     for address in listeners:
                         log.info(f"API listen on {_shown(address)}")  # noqa: G004 - the words that tools wait for
                     # What was made until now stays: it need not be looked through again and again.

@@ -17,6 +17,9 @@ T = TypeVar("T")
 
 Stream = Literal["stdout", "stderr"]
 
+# What the monitors know the writer for plugins by; no driver of a user's has such a name.
+TO_PLUGIN = "plugin:"
+
 
 class LogEntry(msgspec.Struct, gc=False):
     """One line (with its newline; without one it is a part of a longer line), as json-file stores it.
@@ -31,7 +34,7 @@ class LogEntry(msgspec.Struct, gc=False):
 
 
 class LogInfo(msgspec.Struct, frozen=True):
-    """What a driver may know of the container whose log it keeps."""
+    """What a driver may know of the container whose log it keeps; `stream` is where a plugin reads it."""
 
     container_id: str
     container_name: str
@@ -43,6 +46,7 @@ class LogInfo(msgspec.Struct, frozen=True):
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     env: Sequence[str] = ()
     options: Mapping[str, str] = msgspec.field(default_factory=dict)
+    stream: str = ""
 
 
 class LogQuery(msgspec.Struct, frozen=True):

@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
+from moby.core.idmaps import NO_MAP, IdMap
+
 Transport = Literal["tcp", "udp", "sctp"]
 
 
@@ -144,7 +146,9 @@ class SandboxRequest:
     """A sandbox to make: `id` is the container's ID; `sysctls` are set inside; the name is for errors.
 
     `ports` are published by the network that gives the default route, on none if there is no way out. `dns`
-    are the name servers that are asked for what is not on its networks; empty means the host's.
+    are the name servers that are asked for what is not on its networks; empty means the host's. `ndots` says
+    that its user decided how many dots make a name complete: nobody else is asked for one without any.
+    With `ids` it belongs to a user namespace of these users: the one at path `owner`, or a new one.
     """
 
     id: str
@@ -153,16 +157,24 @@ class SandboxRequest:
     container_name: str = ""
     dns: tuple[str, ...] = ()
     ports: tuple[PortMapping, ...] = ()
+    ndots: bool = False
+    ids: IdMap = NO_MAP
+    owner: str = ""
 
 
 class Sandbox(msgspec.Struct, frozen=True):
-    """A sandbox as it stands: `path` is its namespace file, empty for the host's own; the rest as asked."""
+    """A sandbox as it stands: `path` is its namespace file, empty for the host's own; the rest as asked.
+
+    `users` is the file of the user namespace that it belongs to, empty for the host's own.
+    """
 
     id: str
     path: str
     endpoints: tuple[Endpoint, ...] = ()
     dns: tuple[str, ...] = ()
     ports: tuple[PortMapping, ...] = ()
+    ndots: bool = False
+    users: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,11 @@ _ARCHITECTURES = {
     "i386": ("386", ""),
     "i686": ("386", ""),
 }
+# The names that can stand alone (Go's GOARCH and GOOS, as containerd/platforms knows them).
+_KNOWN = frozenset({
+    "386", "amd64", "arm", "arm64", "arm64be", "armbe", "loong64", "mips", "mips64", "mips64le", "mipsle",
+    "ppc", "ppc64", "ppc64le", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64", "wasm",
+})  # fmt: skip
 
 
 class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -58,6 +63,8 @@ def parse_platform(text: str) -> Platform:
     if len(parts) == 1:
         if parts[0] in ("linux", "windows", "darwin", "freebsd"):
             return Platform(host.architecture, parts[0], variant=host.variant)
+        if parts[0] not in _ARCHITECTURES and parts[0] not in _KNOWN:
+            raise InvalidParameter(f'"{text}": unknown operating system or architecture: invalid argument')
         parts.insert(0, host.os)
     architecture, variant = _ARCHITECTURES.get(parts[1], (parts[1], ""))
     if len(parts) == 3:

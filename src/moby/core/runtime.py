@@ -140,6 +140,10 @@ class Runtime(Protocol):
 
     processes: Processes
 
+    def monitored_at(self, task: str, runtime: str) -> str:
+        """The socket at which the task's monitor has to serve as its shim; empty if it has another shim."""
+        ...
+
     async def create(self, request: TaskRequest) -> int:
         """Make the task; the pid of its (not yet running) first process."""
         ...

@@ -25,7 +25,8 @@ class VolumeDriver(Protocol):
     Life: `create` makes a volume (again with the same options: nothing happens); `mount` makes it usable
     for one user, named by `user` (a container's ID), and `unmount` ends that use; a volume may be mounted
     by several users at once and is unmounted for real after the last; `remove` frees it and its data.
-    What was created is there after a restart, mounts may not be: the engine mounts again.
+    What was created is there after a restart, mounts may not be: the engine mounts again, but for containers
+    that ran on meanwhile, of which it only says (`restore`) that they are users still.
     Cancellation: after a cancelled call the volume exists or does not; nothing stays mounted.
     """
 
@@ -47,6 +48,9 @@ class VolumeDriver(Protocol):
     async def unmount(self, name: str, user: str) -> None:
         """End a use; no error if there is none."""
         ...
+
+    async def restore(self, name: str, user: str) -> None:
+        """A user from before a restart has it mounted still; no error if it is not there."""
 
     async def remove(self, name: str) -> None:
         """Free the volume. Raises NotFound, and Conflict while it is mounted."""

@@ -9,6 +9,7 @@ from moby.core.config import ConfigSource
 from moby.core.images import ImageStore
 from moby.core.logs import LogDriver
 from moby.core.networks import Networks
+from moby.core.plugins import Plugins
 from moby.core.runtime import Runtime
 from moby.core.store import Store
 from moby.core.volumes import VolumeDriver
@@ -29,4 +30,5 @@ class Components:
     volumes: Mapping[str, VolumeDriver]
     logs: Mapping[str, LogDriver]
     monitors: Monitors
+    plugins: Plugins
     inventory: Inventory

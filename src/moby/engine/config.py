@@ -97,7 +97,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     )
     exec_opts: Annotated[Strings, _meta("options of runtimes", "exec-opt")] = ()
     cgroup_parent: Annotated[str, _meta("the cgroup above all containers'", "cgroup-parent")] = ""
-    storage_driver: Annotated[str, _meta("overlayfs, native or btrfs", "storage-driver", "s")] = ""
+    storage_driver: Annotated[str, _meta("snapshotter: overlayfs, native, btrfs", "storage-driver", "s")] = ""
     storage_opts: Annotated[Strings, _meta("options of the snapshotter", "storage-opt", works=False)] = ()
 
     # The default network
@@ -197,7 +197,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     no_new_privileges: Annotated[bool, _meta("for every container", "no-new-privileges")] = False
     seccomp_profile: Annotated[str, _meta("a profile's path, builtin, unconfined", "seccomp-profile")] = ""
     selinux_enabled: Annotated[bool, _meta("SELinux", "selinux-enabled", works=False)] = False
-    userns_remap: Annotated[str, _meta("user namespaces", "userns-remap", works=False)] = ""
+    userns_remap: Annotated[str, _meta("whose numbers containers have", "userns-remap")] = ""
     init: Annotated[bool, _meta("an init in every container", "init")] = False
     init_path: Annotated[str, _meta("its path", "init-path")] = ""
     default_init: Annotated[str, _meta("its path, as it was called", works=False)] = ""
@@ -206,8 +206,18 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     oom_score_adjust: Annotated[int, _meta("the daemon's OOM score", "oom-score-adjust")] = 0
 
     # What others do with it
+    plugin_sockets: Annotated[str, _meta("where plugins have their sockets", "plugin-sockets")] = (
+        "/run/docker/plugins"
+    )
+    plugin_specs: Annotated[Strings, _meta("where files say where plugins are", "plugin-specs")] = (
+        "/etc/docker/plugins",
+        "/usr/lib/docker/plugins",
+    )
+    plugin_wait: Annotated[
+        int, _meta("seconds to wait for a plugin that is not there, or does not listen", "plugin-wait")
+    ] = 15
     authorization_plugins: Annotated[
-        Strings, _meta("who may do what", "authorization-plugin", works=False)
+        Strings, _meta("plugins that say who may do what", "authorization-plugin", reloads=True)
     ] = ()
     metrics_addr: Annotated[str, _meta("where metrics are served", "metrics-addr", works=False)] = ""
     builder: Annotated[Mapping[str, Any], _meta("the builder", works=False)] = msgspec.field(

@@ -11,7 +11,8 @@ from moby.core.networks import NetworkDriver
 from moby.core.store import Store
 from moby.engine.config import EngineConfig
 from moby.engine.containerd_child import managed_containerd
-from moby.engine.runtimes import check_runtimes, default_runtime, oci_runtimes
+from moby.engine.runtimes import check_runtimes, default_runtime, oci_runtimes, own_shim
+from moby.engine.userns import id_map
 from moby.host.containerd.client import Containerd
 from moby.host.nftables import Nftables
 from moby.host.store import SqliteStore
@@ -23,6 +24,8 @@ from moby.networks.drivers.bridge import Bridge
 from moby.networks.ipam import Ipam, host_seed, parse_pools
 from moby.networks.ports import Ports
 from moby.networks.settings import BridgeSettings
+from moby.plugins.discovery import Discovery
+from moby.plugins.host import LegacyPlugins
 from moby.runtime.containerd import ContainerdRuntime
 from moby.volumes.drivers.local import Local
 
@@ -78,8 +81,11 @@ def snapshotter(config: EngineConfig) -> str:
 def containerd_runtime(client: Containerd, config: EngineConfig) -> ContainerdRuntime:
     """Tasks in containerd. Raises InvalidParameter for a default runtime that is not there."""
     check_runtimes(config)
-    shims = oci_runtimes(config)
-    return ContainerdRuntime(client, shims, default_runtime(config, shims), snapshotter=snapshotter(config))
+    shims, own = oci_runtimes(config), own_shim(config)
+    if own is not None:
+        own.install()
+    default = default_runtime(config, shims)
+    return ContainerdRuntime(client, shims, default, snapshotter=snapshotter(config), own=own)
 
 
 def nftables() -> Nftables:
@@ -134,6 +140,12 @@ def network_controller(
     return Controller(store, by_driver, addresses, Path(config.exec_root, "netns"))
 
 
+def legacy_plugins(config: EngineConfig) -> LegacyPlugins:
+    """Plugins by their sockets, and by files that say where they are."""
+    discovery = Discovery(Path(config.plugin_sockets), [Path(path) for path in config.plugin_specs])
+    return LegacyPlugins(discovery, config.plugin_wait)
+
+
 def local_volumes(config: EngineConfig) -> Local:
-    """Volumes below the data root."""
-    return Local(Path(config.data_root, "volumes"))
+    """Volumes below the data root, owned by whoever is root in containers."""
+    return Local(Path(config.data_root, "volumes"), id_map(config).root)

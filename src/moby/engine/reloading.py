@@ -8,17 +8,23 @@ from moby.core.codec import encode
 from moby.core.config import ConfigSource
 from moby.core.errors import InvalidParameter
 from moby.core.events import Bus
+from moby.core.plugins import Plugins
 from moby.engine.config import EngineConfig
 from moby.engine.machine_facts import machine_facts
 from moby.engine.system import Inventory
 
 
-def announce_reloads(config: ConfigSource[EngineConfig], events: Bus, inventory: Inventory) -> None:
-    """From now on a default runtime that is not there is refused, and every change is an event `reload`."""
+def announce_reloads(
+    config: ConfigSource[EngineConfig], events: Bus, inventory: Inventory, plugins: Plugins
+) -> None:
+    """From now on what is not there is refused, and every change is an event `reload`."""
 
     def prepare(_: EngineConfig, new: EngineConfig) -> Callable[[], None]:
         if new.default_runtime and new.default_runtime not in inventory.runtimes:
             raise InvalidParameter(f"specified default runtime '{new.default_runtime}' does not exist")
+        for name in new.authorization_plugins:
+            if not plugins.present(name):
+                raise InvalidParameter(f'Error validating authorization plugin: plugin "{name}" not found')
         attributes = {"name": machine_facts().name, **_attributes(new, inventory)}
         return lambda: events.publish("daemon", "reload", inventory.id, attributes)
 

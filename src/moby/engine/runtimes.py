@@ -12,17 +12,30 @@ from moby.core.errors import InvalidParameter, NotFound
 from moby.engine.config import EngineConfig, RuntimeEntry
 from moby.host.cgroups import cgroup_facts
 from moby.host.containerd.tasks import Shim
+from moby.runtime.own_shim import OwnShim
 
 _FOUND = ("runc", "crun")
 
 
+def own_shim(config: EngineConfig) -> OwnShim | None:
+    """The program by which monitors are shims; none if the exec root's path is too long for their sockets."""
+    own = OwnShim(Path(config.data_root, "shims"), Path(config.exec_root, "shims"))
+    return own if own.usable else None
+
+
 def oci_runtimes(config: EngineConfig) -> Mapping[str, Shim]:
-    """The runtimes there are, by name: the ones found on this host, and the ones that the settings add."""
-    root = Path(config.exec_root)
+    """The runtimes there are, by name: the ones found on this host, and the ones that the settings add.
+
+    The former are run by monitors, the latter by the shim for runc, which asks less of a runtime.
+    """
+    root, own = Path(config.exec_root), own_shim(config)
     found = {}
     for name in _FOUND:
         if path := shutil.which(name):
-            found[name] = Shim(binary=path, root=str(root / f"runtime-{name}"))
+            state = str(root / f"runtime-{name}")
+            found[name] = (
+                Shim(str(own.program), path, state, own=True) if own else Shim(binary=path, root=state)
+            )
     for name, entry in config.runtimes.items():
         found[name] = _added(name, entry, root)
     return found

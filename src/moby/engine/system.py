@@ -6,14 +6,16 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from moby import __version__
 from moby.core.config import ConfigSource
 from moby.core.events import Event
 from moby.core.filters import Filters
 from moby.core.platform import host_platform
+from moby.core.plugins import Plugins
 from moby.core.types.registries import IndexInfo, RegistryConfig
 from moby.core.types.system import (
     Commit,
@@ -34,6 +36,7 @@ from moby.engine.containers.index import Index
 from moby.engine.events import Events
 from moby.engine.images.settings import masked, registry_config
 from moby.engine.machine_facts import machine_facts
+from moby.engine.programs import Edition, Programs, init_program
 from moby.engine.runtimes import usual_runtime
 from moby.engine.usage import DiskUsageService
 from moby.host.cgroups import CgroupFacts
@@ -59,7 +62,7 @@ class Inventory:
     default_runtime: str
     cgroups: CgroupFacts
     containerd: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
+    containerd_edition: Edition | None = None
     warnings: Sequence[str] = ()
 
 
@@ -74,19 +77,23 @@ class SystemService:
         events: Events,
         images: Callable[[], Awaitable[int]],
         usage: DiskUsageService,
+        plugins: Plugins,
     ) -> None:
+        self._plugins = plugins
         self._config = config
         self._inventory = inventory
         self._index = index
         self._events = events
         self._count_images = images
         self._usage = usage
+        self._programs = Programs()
 
     async def info(self) -> Info:
         """The engine and its host; the answer is the caller's to change."""
         config, parts, machine = self._config.current, self._inventory, machine_facts()
         proxies, cgroups = registry_config(config), parts.cgroups
         running, paused = self._counts()
+        runtime, init = await self._started_programs()
         return Info(
             id=parts.id,
             containers=len(self._index),
@@ -96,17 +103,8 @@ class SystemService:
             images=await self._count_images(),
             driver=parts.snapshotter,
             driver_status=[("driver-type", "io.containerd.snapshotter.v1")],
-            plugins=PluginsInfo(
-                volume=sorted(parts.volumes), network=sorted(parts.networks), log=sorted(parts.logs)
-            ),
-            memory_limit=cgroups.memory_limit,
-            swap_limit=cgroups.swap_limit,
-            cpu_cfs_period=cgroups.cpu_cfs_period,
-            cpu_cfs_quota=cgroups.cpu_cfs_quota,
-            cpu_shares=cgroups.cpu_shares,
-            cpu_set=cgroups.cpuset,
-            pids_limit=cgroups.pids_limit,
-            oom_kill_disable=cgroups.oom_kill_disable,
+            plugins=self._drivers(config),
+            **_limits(cgroups),
             ipv4_forwarding=_forwarding(),
             debug=config.debug,
             n_fd=len(os.listdir("/proc/self/fd")),
@@ -131,17 +129,38 @@ class SystemService:
             runtimes={name: RuntimeInfo(path=path) for name, path in parts.runtimes.items()},
             default_runtime=config.default_runtime or usual_runtime(),
             live_restore_enabled=config.live_restore,
-            containerd_commit=Commit(id=parts.versions.get("containerd", "")),
+            containerd_commit=_commit(parts.containerd_edition),
             http_proxy=masked(proxies.http_proxy),
             https_proxy=masked(proxies.https_proxy),
             no_proxy=proxies.no_proxy,
-            runc_commit=Commit(id=parts.versions.get(parts.default_runtime, "")),
+            runc_commit=_commit(runtime),
+            init_commit=_commit(init),
+            init_binary=config.init_path or "docker-init",
             security_options=_security_options(config, unified=cgroups.version == 2),
             cdi_spec_dirs=list(config.cdi_spec_dirs or CDI_DIRECTORIES),
             discovered_devices=await blocking(_devices, config),
             firewall_backend=FirewallInfo(driver="nftables"),
             containerd=_containerd(parts, config),
             warnings=list(parts.warnings) or None,
+        )
+
+    async def _started_programs(self) -> tuple[Edition | None, Edition | None]:
+        """The runtime for containers that name none, and the init program."""
+        path = self._inventory.runtimes.get(self._inventory.default_runtime, "")
+        runtime = await self._programs.edition(path)
+        found = init_program(self._config.current)
+        init = await self._programs.edition(found) if found else None
+        # It is known by its file's name, whatever it calls itself.
+        return runtime, replace(init, name=os.path.basename(found)) if found and init else None
+
+    def _drivers(self, config: EngineConfig) -> PluginsInfo:
+        """The drivers that are there, and the plugins that have been used."""
+        parts, active = self._inventory, self._plugins.active
+        return PluginsInfo(
+            volume=sorted({*parts.volumes, *active("VolumeDriver")}),
+            network=sorted({*parts.networks, *active("NetworkDriver")}),
+            authorization=list(dict.fromkeys(config.authorization_plugins)) or None,
+            log=sorted({*parts.logs, *active("LogDriver")}),
         )
 
     def _counts(self) -> tuple[int, int]:
@@ -162,7 +181,7 @@ class SystemService:
             "BuildTime": "",
             "Experimental": str(self._config.current.experimental).lower(),
         }
-        others = [ComponentVersion(name, version) for name, version in self._inventory.versions.items()]
+        others = [self._inventory.containerd_edition, *await self._started_programs()]
         return Version(
             platform=PlatformInfo("Moby Origin"),
             version=__version__,
@@ -171,7 +190,14 @@ class SystemService:
             kernel_version=machine.kernel,
             go_version=details["GoVersion"],
             experimental=self._config.current.experimental,
-            components=[ComponentVersion("Engine", __version__, details), *others],
+            components=[
+                ComponentVersion("Engine", __version__, details),
+                *(
+                    ComponentVersion(one.name, one.version, {"GitCommit": one.commit})
+                    for one in others
+                    if one
+                ),
+            ],
         )
 
     async def disk_usage(self, kinds: Collection[str], *, verbose: bool) -> DiskUsage:
@@ -216,6 +242,27 @@ def _lets_through(key: str, filters: Filters, event: Event) -> bool:
             )
 
 
+def _limits(cgroups: CgroupFacts) -> dict[str, Any]:
+    return {
+        "memory_limit": cgroups.memory_limit,
+        "swap_limit": cgroups.swap_limit,
+        "cpu_cfs_period": cgroups.cpu_cfs_period,
+        "cpu_cfs_quota": cgroups.cpu_cfs_quota,
+        "cpu_shares": cgroups.cpu_shares,
+        "cpu_set": cgroups.cpuset,
+        "pids_limit": cgroups.pids_limit,
+        "oom_kill_disable": cgroups.oom_kill_disable,
+    }
+
+
+def _component(edition: Edition) -> ComponentVersion:
+    return ComponentVersion(edition.name, edition.version, {"GitCommit": edition.commit})
+
+
+def _commit(edition: Edition | None) -> Commit:
+    return Commit(id=edition.commit if edition else "N/A")
+
+
 def _registries(config: EngineConfig) -> RegistryConfig:
     mirrors = [f"{mirror.rstrip('/')}/" for mirror in config.registry_mirrors]
     ranges = [entry for entry in config.insecure_registries if "/" in entry]
@@ -251,6 +298,8 @@ def _security_options(config: EngineConfig, *, unified: bool) -> list[str]:
     found = [f"name=seccomp,profile={config.seccomp_profile or 'builtin'}"]
     if config.default_cgroupns_mode == "private" or (unified and not config.default_cgroupns_mode):
         found.append("name=cgroupns")
+    if config.userns_remap:
+        found.append("name=userns")
     if config.no_new_privileges:
         found.append("name=no-new-privileges")
     return found

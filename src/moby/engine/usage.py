@@ -84,6 +84,9 @@ class DiskUsageService:
         items = []
         reclaimable = total = 0
         for volume in await self._volumes.list():
+            # What lies elsewhere takes no room here.
+            if volume.driver != "local" or volume.options:
+                continue
             size = await self._volumes.size(volume.name)
             total += size
             reclaimable += 0 if volume.users else size

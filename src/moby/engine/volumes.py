@@ -30,7 +30,7 @@ class VolumeService:
         if request.cluster_volume_spec is not None:
             raise NotImplemented("ClusterVolumeSpec is not supported yet")
         volume = await self._volumes.create(
-            request.name, driver=request.driver or "local", options=request.driver_opts, labels=request.labels
+            request.name, driver=request.driver, options=request.driver_opts, labels=request.labels
         )
         return shown(volume)
 
@@ -77,8 +77,12 @@ class VolumeService:
         """Every volume that the filters let through, by name."""
         filters.check(_LISTED)
         checks = [_check(key, filters) for key in filters]
-        found = [volume for volume in await self._volumes.list() if all(check(volume) for check in checks)]
-        return VolumeListResponse(volumes=[shown(volume) for volume in sorted(found, key=lambda v: v.name)])
+        everything, warnings = await self._volumes.survey()
+        found = [volume for volume in everything if all(check(volume) for check in checks)]
+        return VolumeListResponse(
+            volumes=[shown(volume) for volume in sorted(found, key=lambda v: v.name)],
+            warnings=list(warnings) or None,
+        )
 
 
 def shown(volume: StoredVolume) -> Volume:
@@ -86,7 +90,7 @@ def shown(volume: StoredVolume) -> Volume:
     return Volume(
         name=volume.name,
         driver=volume.driver,
-        mountpoint=str(volume.mountpoint),
+        mountpoint=volume.place,
         scope=volume.scope,
         labels=dict(volume.labels) or None,
         options=dict(volume.options) or None,

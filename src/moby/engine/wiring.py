@@ -71,9 +71,9 @@ async def engine(parts: Components) -> AsyncIterator[Engine]:
 @asynccontextmanager
 async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
     config = parts.config
-    announce_reloads(config, events, parts.inventory)
+    announce_reloads(config, events, parts.inventory, parts.plugins)
     shelf = Shelf(parts.store, events)
-    volumes = Volumes(parts.volumes, parts.store, events)
+    volumes = Volumes(parts.volumes, parts.store, events, parts.plugins)
     images = ImageService(parts.images, events, lambda: image_users(shelf.index))
     registries = Registries(lambda: registry_config(config.current))
     transfers = ImageTransfers(parts.images, registries, images)
@@ -98,7 +98,9 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
             transfers=transfers,
             networks=NetworkService(parts.networks, shelf.index, connections, events, config),
             volumes=VolumeService(volumes, events),
-            system=SystemService(config, parts.inventory, shelf.index, events, images.count, usage),
+            system=SystemService(
+                config, parts.inventory, shelf.index, events, images.count, usage, parts.plugins
+            ),
             stopper=made.stopper,
             restarts=made.restarts,
         )

@@ -53,6 +53,7 @@ OPTIONAL = frozenset({"builder", "orchestrator"})
 PARTS: Mapping[str, str] = {
     "moby.engine.parts:ContainerdChild": "moby.engine.parts:ContainerdChild",
     "moby.host.containerd.client:Containerd": "moby.engine.parts:containerd_client",
+    "moby.core.plugins:Plugins": "moby.engine.parts:legacy_plugins",
     "moby.networks.ipam:Ipam": "moby.engine.parts:ipam",
     "moby.networks.ports:Ports": "moby.engine.parts:ports",
     "moby.networks.controller:Controller": "moby.engine.parts:network_controller",

@@ -17,6 +17,8 @@ from typing import Self
 from moby.core.errors import Conflict, Forbidden, InvalidParameter, MobyError, NotFound, System, Unavailable
 from moby.host.threads import blocking
 
+_TREE_TRIES = 100
+
 _serial = itertools.count()
 
 _CLASSES: dict[int, type[MobyError]] = {
@@ -73,7 +75,7 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
     sync_directory(path.parent)
 
 
-def make_mount_source(path: str) -> None:
+def make_mount_source(path: str, owner: tuple[int, int] = (0, 0)) -> None:
     """A directory for a bind mount whose source is missing; whatever is there already is what is wanted.
 
     Raises as `translation` does, in dockerd's words.
@@ -82,7 +84,10 @@ def make_mount_source(path: str) -> None:
         translation(f"error while creating mount source path '{path}'"),
         contextlib.suppress(FileExistsError),
     ):
+        missing = [one for one in (Path(path), *Path(path).parents) if not one.exists()]
         os.makedirs(path, 0o755, exist_ok=True)
+        for one in missing:
+            os.chown(one, *owner)
 
 
 def sync_directory(path: Path) -> None:
@@ -103,12 +108,16 @@ async def remove_tree(path: Path) -> None:
 
 
 def _remove_tree(path: Path) -> None:
-    # Somebody may be removing in it as well: an entry that has gone is no reason to leave the others.
-    while path.is_symlink() or path.exists():
+    # Somebody may be removing or writing in it as well: what has gone, or has come, is no reason to leave
+    # the others. A writer that never ends is one.
+    for tries_left in reversed(range(_TREE_TRIES)):
+        if not path.is_symlink() and not path.exists():
+            return
         try:
             shutil.rmtree(path)
-        except FileNotFoundError:
-            continue
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY) or not tries_left:
+                raise
 
 
 class LockFile:

@@ -67,15 +67,15 @@ def encode_lines(lines: Sequence[bytes], stream: Stream, time_ns: int, attribute
     return b"".join(pieces)
 
 
-def encode(messages: Iterable[Message], attributes: bytes = b"") -> bytes:
-    """Messages as entries, one after the other."""
+def encode(messages: Iterable[Message], attributes: bytes = b"", *, closed: bool = True) -> bytes:
+    """Messages as entries, one after the other; `closed` by the second copy of their lengths, or not."""
     pieces: list[bytes] = []
     for stream, line, time_ns, partial in messages:
         tail = attributes
         if partial is not None:
             tail = _number(_PARTIAL, 1) + _bytes(_METADATA, _metadata(partial)) + attributes
         before, after = _Around(_head(stream, time_ns), tail)[len(line)]
-        pieces += (before, line, after)
+        pieces += (before, line, after if closed else after[: -_LENGTH.size])
     return b"".join(pieces)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from moby.core.errors import InvalidParameter, NotFound
 from moby.framework.machine import File
 from moby.host.files import translation
+from moby.machine.elf import with_needs
 from moby.machine.layers import apply_layer
-from moby.machine.recipes import Component, Recipe
+from moby.machine.recipes import Component, Recipe, matches
 from moby.machine.rules import identity, mode_of, place_of
 from moby.machine.tree import Node, Tree
 
@@ -32,9 +33,11 @@ def component_tree(component: Component, archives: Mapping[str, Path], controls:
     for path, pattern in sorted(recipe.concatenate.items()):
         tree.put(place_of(path), Node(content=_joined(tree, pattern)))
     tree = _kept(tree, recipe)
+    present = {node.origin for _path, node in tree.sorted() if node.kind != "directory"}
     for name, text in sorted(controls.items()):
-        # Where scanners look for the packages of images without dpkg.
-        tree.put(f"{_STATUS}/{name}", Node(content=text.encode()))
+        # Where scanners look for the packages of images without dpkg; of one without files nothing is here.
+        if name in present or recipe.concatenate or recipe.kernel is not None:
+            tree.put(f"{_STATUS}/{name}", Node(content=text.encode()))
     for program, names in sorted(recipe.links.items()):
         _links(tree, program, names)
     for file in recipe.files:
@@ -42,27 +45,34 @@ def component_tree(component: Component, archives: Mapping[str, Path], controls:
     return tree
 
 
-def matches(path: str, patterns: Iterable[str]) -> bool:
-    """Does a pattern match a path, or a directory above it?"""
-    parts = path.split("/")
-    above = ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
-    return any(fnmatchcase(each, pattern) for pattern in patterns for each in above)
-
-
 def _kept(tree: Tree, recipe: Recipe) -> Tree:
     found = Tree()
+    chosen = bool(recipe.keep or recipe.programs)
+    needed = _programs(tree, recipe.programs)
     for path, node in tree.sorted():
-        dropped = matches(path, recipe.drop) or (not recipe.keep and matches(path, _DOCUMENTATION))
-        if dropped or (recipe.keep and not matches(path, recipe.keep)):
+        dropped = matches(path, recipe.drop) or (not chosen and matches(path, _DOCUMENTATION))
+        if path not in needed and (dropped or (chosen and not matches(path, recipe.keep))):
             continue
         # Directories come back with what is kept in them.
-        if node.kind == "directory" and recipe.keep:
+        if node.kind == "directory" and chosen:
             continue
         found.put(path, node)
     for path, node in tree.sorted():
         if path in found and node.kind == "directory":
             found.put(path, node)
     return found
+
+
+def _programs(tree: Tree, patterns: list[str]) -> set[str]:
+    named: list[str] = []
+    for pattern in patterns:
+        matching = [
+            path for path, node in tree.sorted() if node.kind != "directory" and fnmatchcase(path, pattern)
+        ]
+        if not matching:
+            raise NotFound(f"nothing matches {pattern}")
+        named += matching
+    return with_needs(tree, named)
 
 
 def _joined(tree: Tree, pattern: str) -> bytes:

@@ -37,12 +37,17 @@ class Package:
         return f"{self.name}={self.version}"
 
 
+def debian_architecture(platform: Platform) -> str:
+    """Debian's word for a platform."""
+    return _ARCHITECTURES.get(platform.architecture, platform.architecture)
+
+
 class Apt:
     """apt with a state of its own."""
 
     def __init__(self, root: Path, platform: Platform) -> None:
         self._root = root / "apt" / platform.architecture
-        self._architecture = _ARCHITECTURES.get(platform.architecture, platform.architecture)
+        self._architecture = debian_architecture(platform)
 
     def _options(self) -> list[str]:
         root = self._root

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from moby.core.errors import Conflict, MobyError, System, Unavailable
 from moby.core.runtime import Stdio
@@ -20,10 +20,15 @@ from moby.monitor.protocol import (
     Attach,
     AttachEnded,
     AttachOptions,
+    Begun,
     Discard,
     Done,
+    Ended,
+    Execute,
     Failed,
     Finished,
+    Forget,
+    Go,
     Held,
     Hold,
     Living,
@@ -47,7 +52,7 @@ from moby.monitor.protocol import (
 
 log = logging.getLogger(__name__)
 
-_START_LIMIT_S = 10.0
+_START_LIMIT_S = 60.0
 
 
 class AttachEnd(StrEnum):
@@ -58,6 +63,13 @@ class AttachEnd(StrEnum):
     FINISHED = "finished"
 
 
+class End(NamedTuple):
+    """A container, or one more process in one, has ended; its monitor, which runs it, says so."""
+
+    id: str
+    how: Ended
+
+
 class Monitor:
     """One container's monitor, as the daemon sees it.
 
@@ -65,9 +77,15 @@ class Monitor:
     `finished` returns when it has read, logged and delivered everything and is gone, or has died.
     """
 
-    def __init__(self, connection: socket.socket, ready: Ready) -> None:
-        self.id = ready.id
+    def __init__(self, connection: socket.socket, ready: Ready, ends: asyncio.Queue[End]) -> None:
+        self.id = self.container = ready.id
         self.pid = ready.pid
+        # Does it run the process itself, and the container's others?
+        self.runs = ready.runs
+        # Has a client had all there is?
+        self.delivered = False
+        self._ends = ends
+        self._begun: asyncio.Future[int] | None = None
         self.stdio = Stdio(ready.stdin, ready.stdout, ready.stderr, ready.terminal)
         self._stdin_closed: Callable[[], Awaitable[object]] | None = None
         self._stdin_ended = False
@@ -92,6 +110,31 @@ class Monitor:
     def running(self) -> None:
         """The runtime has opened the FIFOs."""
         self._send(Running())
+
+    def execute(self, request: MonitorRequest, process: bytes) -> Monitor:
+        """A session for one more process of the container that it runs; `go` runs it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._send(Execute(request, process), theirs.fileno())
+        ready = Ready(request.id, self.pid, "", "", "", request.tty, runs=True)
+        made = Monitor(ours, ready, self._ends)
+        made.container = self.id
+        return made
+
+    async def go(self) -> int:
+        """Run the process of a session that `execute` opened; its pid. Raises System, Conflict."""
+        self._begun = asyncio.get_running_loop().create_future()
+        self._send(Go())
+        if self._gone.is_set():
+            raise self._stopped()
+        return await self._begun
+
+    def _stopped(self) -> Conflict:
+        return Conflict(f"container {self.container} is not running")
+
+    def forget(self, process: str) -> None:
+        """How one more process has ended is written down."""
+        self._send(Forget(process))
 
     async def attach(self, connection: socket.socket, options: AttachOptions) -> AttachEnd:
         """Hand a client over; returns when its attachment has ended. The caller closes its own socket."""
@@ -145,9 +188,18 @@ class Monitor:
                 message = None
             match message:
                 case AttachEnded(number, how):
+                    self.delivered |= how == AttachEnd.FINISHED
                     ended = self._attachments.get(number)
                     if ended is not None and not ended.done():
                         ended.set_result(AttachEnd(how))
+                case Begun(pid) if self._begun is not None and not self._begun.done():
+                    self._begun.set_result(pid)
+                case Failed(words, stopped) if self._begun is not None and not self._begun.done():
+                    self._begun.set_exception(self._stopped() if stopped else System(words))
+                case Ready():
+                    continue
+                case Ended():
+                    self._ends.put_nowait(End(self.id, message))
                 case StdinClosed():
                     self._stdin_ended = True
                     self._close_stdin()
@@ -177,6 +229,8 @@ class Monitor:
         asyncio.get_running_loop().remove_reader(self._connection)
         self._connection.close()
         self._gone.set()
+        if self._begun is not None and not self._begun.done():
+            self._begun.set_exception(self._stopped())
         for ended in tuple(self._attachments.values()):
             if not ended.done():
                 ended.set_result(AttachEnd.FINISHED)
@@ -200,6 +254,7 @@ class Monitors:
         self._connection: socket.socket | None = None
         self._lock = asyncio.Lock()
         self._known: set[Monitor] = set()
+        self.ends: asyncio.Queue[End] = asyncio.Queue()
         self._inherited: dict[str, socket.socket] = {}
 
     async def __aenter__(self) -> Self:
@@ -365,7 +420,7 @@ class Monitors:
             connection.close()
             words = first.message if isinstance(first, Failed) else "unexpected answer"
             raise System(f"cannot start the monitor of {container}: {words}")
-        monitor = Monitor(connection, first)
+        monitor = Monitor(connection, first, self.ends)
         self._known = {other for other in self._known if not other._gone.is_set()} | {monitor}
         return monitor
 

@@ -12,7 +12,15 @@ from pathlib import Path
 
 import moby
 
-_PARTS = ("monitor/*.py", "logs/*.py", "logs/drivers/*.py", "core/logs.py", "core/errors.py")
+_PARTS = (
+    "monitor/*.py",
+    "monitor/shim/*.py",
+    "logs/*.py",
+    "logs/drivers/*.py",
+    "host/mounting/*.py",
+    "core/logs.py",
+    "core/errors.py",
+)
 
 
 def socket_name(drivers: Mapping[str, str]) -> str:

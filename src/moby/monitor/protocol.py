@@ -33,7 +33,8 @@ class AttachOptions(msgspec.Struct, frozen=True):
 class MonitorRequest(msgspec.Struct, frozen=True):
     """A monitor to fork; `directory` is where its FIFOs are made; without a `log_driver` nothing is kept.
 
-    With `log_cache` a local log is kept beside what the driver does.
+    With `log_cache` a local log is kept beside what the driver does. With `shim` it runs its container itself
+    and serves containerd there, a path, as the shim; it needs no FIFOs.
     """
 
     id: str
@@ -44,6 +45,7 @@ class MonitorRequest(msgspec.Struct, frozen=True):
     log_driver: str
     log_info: LogInfo
     log_cache: bool = False
+    shim: str = ""
 
 
 class Spawn(msgspec.Struct, tag=True, frozen=True):
@@ -85,9 +87,10 @@ class Done(msgspec.Struct, tag=True, frozen=True):
 
 
 class Failed(msgspec.Struct, tag=True, frozen=True):
-    """It cannot be done, and why."""
+    """It cannot be done, and why; `stopped` if that is because the container does not run."""
 
     message: str
+    stopped: bool = False
 
 
 class NoLog(msgspec.Struct, tag=True, frozen=True):
@@ -103,7 +106,7 @@ class Spawned(msgspec.Struct, tag=True, frozen=True):
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True):
-    """From a monitor, first on every connection: who it is and where its FIFOs are."""
+    """From a monitor, first on every connection: who it is, where its FIFOs are; or that it needs none."""
 
     id: str
     pid: int
@@ -111,6 +114,7 @@ class Ready(msgspec.Struct, tag=True, frozen=True):
     stdout: str
     stderr: str
     terminal: bool
+    runs: bool = False
 
 
 class Running(msgspec.Struct, tag=True, frozen=True):
@@ -143,9 +147,44 @@ class Finished(msgspec.Struct, tag=True, frozen=True):
     """From a monitor, last: everything was read, logged and delivered."""
 
 
+class Execute(msgspec.Struct, tag=True, frozen=True):
+    """To the monitor that runs a container, with a connection: one more process, its session on that.
+
+    `process` is the OCI runtime spec's object of that name. Nothing runs before `Go`.
+    """
+
+    request: MonitorRequest
+    process: bytes
+
+
+class Go(msgspec.Struct, tag=True, frozen=True):
+    """To a session that `Execute` opened: run it. Answered by `Begun`, or `Failed` and the end."""
+
+
+class Begun(msgspec.Struct, tag=True, frozen=True):
+    """It runs."""
+
+    pid: int
+
+
+class Ended(msgspec.Struct, tag=True, frozen=True):
+    """From a monitor that runs its process itself: it has ended."""
+
+    pid: int
+    status: int
+    at_ns: int
+
+
+class Forget(msgspec.Struct, tag=True, frozen=True):
+    """To the monitor that runs a container: how this one of its processes ended is written down."""
+
+    process: str
+
+
 Message = (
     Spawn | Living | Hold | Held | Release | Stop | Names | Done | Failed | NoLog | Spawned
     | Ready | Running | Attach | AttachEnded | StdinClosed | Discard | Finished
+    | Execute | Go | Begun | Ended | Forget
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()
@@ -165,6 +204,24 @@ def short_path(directory: str, name: str) -> Iterator[str]:
         yield f"/proc/self/fd/{descriptor}/{name}"
     finally:
         os.close(descriptor)
+
+
+def listening(path: str) -> socket.socket:
+    """A socket that only its owner can call, and that nobody waits for."""
+    listener = packet_socket()
+    bind_only_to_owner(listener, path)
+    return listener
+
+
+def bind_only_to_owner(listener: socket.socket, path: str) -> None:
+    """Listen at a path, in the place of whoever did before. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    with short_path(*os.path.split(path)) as short:
+        listener.bind(short)
+    os.chmod(path, 0o600)
+    listener.listen(8)
+    listener.setblocking(False)
 
 
 def enlarge(connection: socket.socket) -> socket.socket:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from moby.core.errors import MobyError, System
 from moby.core.logs import LogDriver
 from moby.logs.chain import open_writer
-from moby.monitor.process import MonitorProcess, settle
+from moby.monitor.process import keep_streams, run_container, settle
 from moby.monitor.protocol import (
     Done,
     Failed,
@@ -36,10 +36,9 @@ from moby.monitor.protocol import (
     Spawned,
     Stop,
     enlarge,
-    packet_socket,
+    listening,
     receive,
     send,
-    short_path,
 )
 from moby.monitor.stdio import Fifos
 
@@ -54,7 +53,7 @@ class ForkServer:
         self._path = path
         self._directory = os.path.dirname(path)
         self._drivers = drivers
-        self._listener = self._listen(path)
+        self._listener = listening(path)
         self._daemon: socket.socket | None = None
         self._monitors: dict[int, str] = {}
         self._held: dict[str, int] = {}
@@ -63,16 +62,6 @@ class ForkServer:
         self._wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-
-    def _listen(self, path: str) -> socket.socket:
-        listener = packet_socket()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        with short_path(*os.path.split(path)) as short:
-            listener.bind(short)
-        os.chmod(path, 0o600)
-        listener.listen(8)
-        return listener
 
     def run(self) -> None:
         """Until nobody needs it any more."""
@@ -224,14 +213,19 @@ def _closed(connection: socket.socket) -> bool:
 def _live(request: MonitorRequest, control: socket.socket, driver: LogDriver | None, directory: str) -> None:
     if driver is None and request.log_driver:
         raise MobyError(f"logger: no log driver named '{request.log_driver}' is registered")
-    fifos = Fifos(request)
+    fifos = Fifos(request) if not request.shim else None
     try:
         log = open_writer(driver, request.log_info, cached=request.log_cache) if driver is not None else None
     except (OSError, MobyError) as error:
         send(control, NoLog(str(error)))
-        fifos.remove()
+        if fifos is not None:
+            fifos.remove()
         return
-    MonitorProcess(request, fifos, log, control, os.path.join(directory, f"{request.id}.sock")).run()
+    path = os.path.join(directory, f"{request.id}.sock")
+    if fifos is not None:
+        keep_streams(request, fifos, log, control, path)
+    else:
+        run_container(request, log, control, path)
 
 
 class Drivers:

@@ -1,19 +1,40 @@
-"""This file is about a container's three FIFOs, as a monitor holds them."""
+"""This file is about a process's standard streams as a monitor holds them; FIFOs, if another shim runs it."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+from collections.abc import Mapping
+from typing import Protocol
 
 from moby.core.logs import Stream
 from moby.monitor.protocol import MonitorRequest
 
-_PIPE_SIZE = 1 << 20
+PIPE_SIZE = 1 << 20
 _HELD_INPUT = 1 << 16
 
 
-class Fifos:
+class StandardStreams(Protocol):
+    """Our ends of a process's standard streams."""
+
+    # By which names another's shim finds them; empty if it does not.
+    paths: Mapping[str, str]
+    outputs: dict[int, Stream]
+    input: Input | None
+    # Are all outputs known that there will be?
+    complete: bool
+
+    def runtime_has_opened(self) -> None:
+        """From now on an end of input is the end."""
+        ...
+
+    def remove(self) -> None:
+        """Take away what has a name; whoever has it open is not disturbed."""
+        ...
+
+
+class Fifos(StandardStreams):
     """Makes the FIFOs (or takes the ones there are) and opens our ends.
 
     Until the runtime has opened its ends a second descriptor keeps each output open, so that the end of
@@ -22,12 +43,13 @@ class Fifos:
 
     def __init__(self, request: MonitorRequest) -> None:
         base = os.path.join(request.directory, "stdio")
-        self.paths = {
+        self.paths: Mapping[str, str] = {
             "stdin": f"{base}-in" if request.stdin else "",
             "stdout": f"{base}-out",
             "stderr": "" if request.tty else f"{base}-err",
         }
         self.outputs: dict[int, Stream] = {}
+        self.complete = True
         self._keepers: list[int] = []
         os.makedirs(request.directory, mode=0o700, exist_ok=True)
         for path in self.paths.values():
@@ -39,20 +61,18 @@ class Fifos:
             if path := self.paths[stream]:
                 descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
                 with contextlib.suppress(OSError):
-                    fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+                    fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
                 self.outputs[descriptor] = stream
                 self._keepers.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
-        self.input = Input(self.paths["stdin"]) if request.stdin else None
+        self.input: Input | None = None
+        if request.stdin:
+            # Open for both: there is a reader before the runtime comes, and never a broken pipe.
+            self.input = Input(os.open(self.paths["stdin"], os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
 
     def runtime_has_opened(self) -> None:
         """From now on an end of input is the end."""
         while self._keepers:
             os.close(self._keepers.pop())
-
-    def descriptors(self) -> list[int]:
-        """Every descriptor we hold."""
-        found = [*self.outputs, *self._keepers]
-        return found if self.input is None or self.input.descriptor < 0 else [*found, self.input.descriptor]
 
     def remove(self) -> None:
         """Take the FIFOs away; whoever has them open is not disturbed."""
@@ -65,9 +85,9 @@ class Fifos:
 class Input:
     """Standard input: what clients give, held back while the container does not read."""
 
-    def __init__(self, path: str) -> None:
-        # Open for both: there is a reader before the runtime comes, and never a broken pipe.
-        self.descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    def __init__(self, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
+        self.descriptor = descriptor
         self._waiting = bytearray()
 
     @property
@@ -93,6 +113,10 @@ class Input:
             try:
                 written = os.write(self.descriptor, self._waiting)
             except BlockingIOError:
+                return
+            except OSError:
+                # Nobody reads any more.
+                self._waiting.clear()
                 return
             del self._waiting[:written]
 

@@ -7,12 +7,11 @@ import re
 import secrets
 import socket
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import Path
 
-from moby.core.errors import Conflict, MobyError, NotFound, NotImplemented
+from moby.core.errors import Conflict, MobyError, NotImplemented
 from moby.core.networks import Endpoint
 from moby.host import namespaces, netlink, sysctl
 from moby.host.files import translation
@@ -104,17 +103,16 @@ def remove(name: str) -> None:
     """Remove a bridge that we made; no error if it is gone."""
     with netlink.RoutingSocket() as routing:
         link = netlink.find_link(routing, name)
-        if link is not None and link.alias == _NOTE:
-            routing.change([netlink.delete_link(name)])
+    if link is not None and link.alias == _NOTE:
+        netlink.remove_link(link)
 
 
 def remove_all(names: Iterable[str]) -> None:
     """Remove devices; no error for those that are gone."""
     with netlink.RoutingSocket() as routing:
         for name in names:
-            if netlink.find_link(routing, name) is not None:
-                with suppress(NotFound):
-                    routing.change([netlink.delete_link(name)])
+            if (link := netlink.find_link(routing, name)) is not None:
+                netlink.remove_link(link)
 
 
 def strangers(bridge: int, endpoints: Iterable[Endpoint]) -> list[str]:
@@ -236,9 +234,7 @@ def reroute(endpoint: Endpoint, sandbox: str) -> None:
 
 def unplug(endpoint: Endpoint) -> None:
     """Remove the veth pair; no error if it is gone."""
-    with netlink.RoutingSocket() as routing:
-        if netlink.find_link(routing, plug_name(endpoint)) is not None:
-            routing.change([netlink.delete_link(plug_name(endpoint))])
+    remove_all([plug_name(endpoint)])
 
 
 def replug(endpoints: Sequence[Endpoint], bridge: int, port: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -164,17 +165,18 @@ class Controller(Networks):
 
     async def _open(self, request: SandboxRequest, wanted: Sequence[tuple[Network, Attachment]]) -> Sandbox:
         async with Undo() as undo:
-            if any(network.driver == "host" for network, _ in wanted):
-                path = ""
-            else:
-                path = str(await self._make(request, undo))
+            path, users = "", ""
+            if not any(network.driver == "host" for network, _ in wanted):
+                path, users = await self._make(request, undo)
             placed: list[Endpoint] = []
             for network, attachment in wanted:
                 placed.append(self._place(request, network, attachment, placed, undo))
             endpoints = [await self._join(one, path, undo) for one in self._routed(placed, request.ports)]
             if request.sysctls and path:
                 await to_its_end(self._threads, lambda: kernel.configure(Path(path), request.sysctls))
-            sandbox = Sandbox(request.id, path, tuple(endpoints), request.dns, request.ports)
+            sandbox = Sandbox(
+                request.id, path, tuple(endpoints), request.dns, request.ports, request.ndots, users
+            )
             undo.push(self._stored_sandboxes.delete, request.id)
             await self._stored_sandboxes.save(request.id, sandbox)
             self._sandboxes[request.id] = sandbox
@@ -187,13 +189,17 @@ class Controller(Networks):
         internal = {network.id: network.internal for network in self._networks.values()}
         return with_ways_out(endpoints, internal, ports)
 
-    async def _make(self, request: SandboxRequest, undo: Undo) -> Path:
+    async def _make(self, request: SandboxRequest, undo: Undo) -> tuple[str, str]:
+        """The paths of its namespace, and of the user namespace that it belongs to, if that is not ours."""
         path = self._directory / request.id
         if path.parent != self._directory:
             raise InvalidParameter(f"invalid sandbox ID: {request.id!r}")
         undo.push(self._free, path)
-        await to_its_end(self._threads, lambda: self._spares.make(path))
-        return path
+        if not request.ids:
+            await to_its_end(self._threads, lambda: self._spares.make(path))
+            return str(path), ""
+        make = functools.partial(kernel.make_owned, path, request.ids, request.owner)
+        return str(path), str(await to_its_end(self._threads, make))
 
     async def _free(self, path: Path) -> None:
         await to_its_end(self._threads, lambda: kernel.free(path))
@@ -343,7 +349,7 @@ class Controller(Networks):
         except MobyError as error:
             # It has left all the same; what the others lack, the next connection or start brings.
             log.warning("no way out after leaving a network: %s", error, extra={"sandbox": sandbox})
-        return await self._changed(found, rest)
+        return await self._changed(found, rest) if rest != found.endpoints else found
 
     def _open_sandbox(self, sandbox: str) -> Sandbox:
         found = self._sandboxes.get(sandbox)

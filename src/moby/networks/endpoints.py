@@ -13,6 +13,7 @@ from moby.networks.identity import new_id
 
 INTERFACE = "com.docker.network.endpoint.ifname"
 SYSCTLS = "com.docker.network.endpoint.sysctls"
+_DOCKERS = "com.docker.network."
 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}")
@@ -29,7 +30,9 @@ def check_request(request: SandboxRequest, wanted: Sequence[tuple[Network, Attac
             raise Forbidden("cannot create endpoint on configuration-only network")
         if attachment.mac_address and not _MAC.fullmatch(attachment.mac_address):
             raise InvalidParameter(f"invalid MAC address: {attachment.mac_address}")
-        check_known("endpoint option", attachment.options, (INTERFACE, SYSCTLS))
+        # Others are for whoever looks at the container; clients make up their own.
+        ours = [name for name in attachment.options if name.startswith(_DOCKERS)]
+        check_known("endpoint option", ours, (INTERFACE, SYSCTLS))
         if (asked := attachment.options.get(INTERFACE)) is not None and not _NAME.fullmatch(asked):
             raise InvalidParameter(f"invalid interface name: {asked}")
 

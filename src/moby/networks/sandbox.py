@@ -11,12 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from moby.core.errors import MobyError
+from moby.core.idmaps import IdMap
 from moby.core.networks import Endpoint
 from moby.host import namespaces, netlink, sysctl
 
 log = logging.getLogger(__name__)
 
 _LOOPBACK = 1
+_USERS = ".users"
 
 
 class Spares:
@@ -65,6 +67,19 @@ class Spares:
                 return
 
 
+def make_owned(path: Path, ids: IdMap, owner: str) -> Path:
+    """A namespace that belongs to a user namespace, whose path is returned: `owner`, or a new one."""
+    users = users_path(path)
+    free(path)
+    namespaces.make_owned(path, users, ids, _loopback_up, owner)
+    return users
+
+
+def users_path(path: Path) -> Path:
+    """Where the user namespace is that a sandbox belongs to, if it belongs to one."""
+    return path.with_name(f"{path.name}{_USERS}")
+
+
 def _prepared() -> int:
     return namespaces.prepare(_loopback_up)
 
@@ -104,12 +119,14 @@ def lives(path: Path) -> bool:
 
 
 def free(path: Path) -> None:
-    """Let the kernel have it back; no error if it is gone."""
+    """Let the kernel have it back, with the user namespace it belongs to; no error if it is gone."""
     namespaces.remove(path)
+    if (users := users_path(path)).exists():
+        namespaces.remove(users)
 
 
 def sweep(directory: Path, known: frozenset[Path]) -> None:
     """Free what is in the directory and nobody knows of: a crash came before it was written down."""
     for path in directory.iterdir():
-        if path not in known:
+        if path.with_name(path.name.removesuffix(_USERS)) not in known:
             namespaces.remove(path)

@@ -18,6 +18,7 @@ from moby.host.containerd.shims import end_forgotten
 from moby.host.containerd.tasks import ContainerdTasks, Shim
 from moby.host.threads import blocking
 from moby.runtime.failures import reworded
+from moby.runtime.own_shim import NAME, OwnShim
 from moby.runtime.processes import TaskProcesses
 from moby.runtime.seccomp_filters import SeccompFilters
 
@@ -31,7 +32,13 @@ class ContainerdRuntime(Runtime):
     """Runs tasks by containerd; `shims` says which shim and OCI runtime each runtime name means."""
 
     def __init__(
-        self, client: Containerd, shims: Mapping[str, Shim], default: str, *, snapshotter: str = "overlayfs"
+        self,
+        client: Containerd,
+        shims: Mapping[str, Shim],
+        default: str,
+        *,
+        snapshotter: str = "overlayfs",
+        own: OwnShim | None = None,
     ) -> None:
         self.processes: Processes = TaskProcesses(client)
         self._tasks = ContainerdTasks(client)
@@ -41,9 +48,14 @@ class ContainerdRuntime(Runtime):
         self._shims = shims
         self._default = default
         self._snapshotter = snapshotter
+        self._own = own
+
+    def monitored_at(self, task: str, runtime: str) -> str:
+        """See `Runtime.monitored_at`."""
+        return str(self._own.socket(task)) if self._own is not None and self._shim(runtime).own else ""
 
     def _shim(self, name: str) -> Shim:
-        name = name or self._default
+        name = self._default if name in ("", NAME) else name
         if (shim := self._shims.get(name)) is not None:
             return shim
         if "." in name and "/" not in name:

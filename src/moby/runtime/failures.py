@@ -16,6 +16,9 @@ Reason = Literal["not-found", "not-executable"]
 _CRUN_NOT_FOUND = re.compile(
     r"(?:crun: )?executable file `(?P<name>[^`]*)` not found(?: in \$PATH)?(?:: No such file or directory)?"
 )
+_CRUN_NOT_EXECUTABLE = re.compile(
+    r"the path `(?P<name>[^`]*)` exists but it is not executable: Operation not permitted"
+)
 _SYSTEM_WORDS = (
     ("No such file or directory", "no such file or directory"),
     ("Permission denied", "permission denied"),
@@ -45,12 +48,11 @@ def reworded(error: MobyError, *, doing: str = "") -> MobyError:
     if not isinstance(error, System | InvalidParameter):
         return error
     message = error.message
-    message = _CRUN_NOT_FOUND.sub(
-        lambda match: (
-            f'unable to start container process: exec: "{match["name"]}": executable file not found in $PATH'
-        ),
-        message,
-    )
+    for pattern, words in (
+        (_CRUN_NOT_FOUND, "executable file not found in $PATH"),
+        (_CRUN_NOT_EXECUTABLE, "permission denied"),
+    ):
+        message = pattern.sub(rf'unable to start container process: exec: "\g<name>": {words}', message)
     for theirs, ours in _SYSTEM_WORDS:
         message = message.replace(theirs, ours)
     if doing:

@@ -1,4 +1,4 @@
-"""This file is about filling a new volume with what the image has at its mount point.
+"""This file is about copying trees: filling a new volume with what the image has at its mount point.
 
 Another container may have the volume already and change it meanwhile, and the image may hold anything: every
 step goes by a directory's descriptor and a single name, and follows no link.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from moby.core.errors import System
@@ -17,6 +18,8 @@ from moby.host.threads import finishing
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
+
+Owners = Callable[[int, int], tuple[int, int]]
 
 
 async def copy_up(root: Path, path: str, volume: Path) -> None:
@@ -71,10 +74,28 @@ def _empty(directory: int) -> None:
                 os.unlink(entry.name, dir_fd=directory)
 
 
+def copy_tree(source: Path, target: Path, owner: Owners) -> None:
+    """Copy everything in the directory `source` into the empty one `target`, for owners that `owner` says."""
+    reading = os.open(source, _DIRECTORY)
+    try:
+        writing = os.open(target, _DIRECTORY)
+        try:
+            _Copy(owner).directory(reading, writing)
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+
+
+def _same(user: int, group: int) -> tuple[int, int]:
+    return user, group
+
+
 class _Copy:
     """One copy; remembers where files with several names went, which are linked again."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: Owners = _same) -> None:
+        self._owner = owner
         self._top = -1
         self._linked: dict[tuple[int, int], str] = {}
 
@@ -86,7 +107,7 @@ class _Copy:
             for entry in entries:
                 name = entry.name
                 self._entry(source, target, name, f"{path}/{name}" if path else name)
-        _describe(source, target)
+        self._describe(source, target)
 
     def _entry(self, source: int, target: int, name: str, path: str) -> None:
         found = os.stat(name, dir_fd=source, follow_symlinks=False)
@@ -100,13 +121,14 @@ class _Copy:
         if kind == stat.S_IFLNK:
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
         elif kind == stat.S_IFREG:
-            _copy_file(source, target, name)
+            self._file(source, target, name)
         elif kind == stat.S_IFSOCK:
             return  # Nobody listens on a copy.
         else:
             os.mknod(name, found.st_mode, found.st_rdev, dir_fd=target)
         if kind != stat.S_IFREG:
-            os.chown(name, found.st_uid, found.st_gid, dir_fd=target, follow_symlinks=False)
+            owner = self._owner(found.st_uid, found.st_gid)
+            os.chown(name, *owner, dir_fd=target, follow_symlinks=False)
             if kind != stat.S_IFLNK:
                 os.chmod(f"/proc/self/fd/{target}/{name}", stat.S_IMODE(found.st_mode))
             _set_times(name, found, target)
@@ -133,19 +155,32 @@ class _Copy:
         finally:
             os.close(below)
 
-
-def _copy_file(source: int, target: int, name: str) -> None:
-    reading = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        writing = os.open(name, flags, 0o600, dir_fd=target)
+    def _file(self, source: int, target: int, name: str) -> None:
+        reading = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
         try:
-            _copy_data(reading, writing)
-            _describe(reading, writing)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            writing = os.open(name, flags, 0o600, dir_fd=target)
+            try:
+                _copy_data(reading, writing)
+                self._describe(reading, writing)
+            finally:
+                os.close(writing)
         finally:
-            os.close(writing)
-    finally:
-        os.close(reading)
+            os.close(reading)
+
+    def _describe(self, source: int, target: int) -> None:
+        """Owner, xattrs, mode, times, in an order in which none undoes another."""
+        found = os.fstat(source)
+        os.fchown(target, *self._owner(found.st_uid, found.st_gid))
+        for name in os.listxattr(source):
+            # What cannot be set here, a file system's own, is no part of the content.
+            try:
+                os.setxattr(target, name, os.getxattr(source, name))
+            except OSError as error:
+                if not name.startswith(("system.", "security.selinux", "trusted.")):
+                    raise OSError(error.errno, f"extended attribute {name}: {error.strerror}") from error
+        os.fchmod(target, stat.S_IMODE(found.st_mode))
+        os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _copy_data(reading: int, writing: int) -> None:
@@ -165,21 +200,6 @@ def _copy_data(reading: int, writing: int) -> None:
                 return
             at += sent
     os.ftruncate(writing, size)
-
-
-def _describe(source: int, target: int) -> None:
-    """Owner, xattrs, mode, times, in an order in which none undoes another."""
-    found = os.fstat(source)
-    os.fchown(target, found.st_uid, found.st_gid)
-    for name in os.listxattr(source):
-        # What cannot be set here, a file system's own, is no part of the content.
-        try:
-            os.setxattr(target, name, os.getxattr(source, name))
-        except OSError as error:
-            if not name.startswith(("system.", "security.selinux", "trusted.")):
-                raise OSError(error.errno, f"extended attribute {name}: {error.strerror}") from error
-    os.fchmod(target, stat.S_IMODE(found.st_mode))
-    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _set_times(name: str, found: os.stat_result, directory: int) -> None:

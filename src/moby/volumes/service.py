@@ -16,9 +16,11 @@ import msgspec
 
 from moby.core.errors import Conflict, MobyError, NotFound
 from moby.core.events import Bus
+from moby.core.plugins import Plugins
 from moby.core.store import Store, Table
 from moby.core.volumes import DriverVolume, VolumeDriver
 from moby.host.threads import blocking
+from moby.volumes.lookup import DriverLookup
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,10 @@ _DEFAULT_DRIVER = "local"
 
 
 class VolumeRecord(msgspec.Struct, frozen=True):
-    """A volume as it is stored; `users` are the containers that refer to it."""
+    """A volume as it is stored; `users` are the containers that refer to it.
+
+    Of those `mounted` are the ones for which a plugin has been asked to mount it: it may run on without us.
+    """
 
     name: str
     driver: str
@@ -35,6 +40,7 @@ class VolumeRecord(msgspec.Struct, frozen=True):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     options: dict[str, str] = msgspec.field(default_factory=dict)
     users: list[str] = msgspec.field(default_factory=list)
+    mounted: list[str] = msgspec.field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,11 @@ class StoredVolume:
     users: Sequence[str] = ()
 
     @property
+    def place(self) -> str:
+        """Where it is; empty while only its driver knows."""
+        return "" if self.mountpoint == Path() else str(self.mountpoint)
+
+    @property
     def anonymous(self) -> bool:
         """Was it made without a name?"""
         return ANONYMOUS_LABEL in self.labels
@@ -63,31 +74,38 @@ class Volumes:
     Life: a volume is made by `create`, or by `acquire` for a container, which also notes that it is used;
     `release` takes that note back. Both are on disk when they return, so that a volume in use is never
     removed, whatever happened in between. `mount` and `unmount` are for as long as a container runs; after a
-    restart the containers that run have to `mount` again, which changes nothing but the count.
+    restart `restore` says of those that ran on that they have them mounted. A volume that a plugin has, and
+    nobody has made here, is one as soon as somebody names it.
     Cancellation: after a cancelled call the volume exists or does not, and is found either way.
     Whatever makes or removes one, listeners on the bus are told.
     """
 
-    def __init__(self, drivers: Mapping[str, VolumeDriver], store: Store, bus: Bus | None = None) -> None:
-        self._drivers = drivers
+    def __init__(
+        self,
+        drivers: Mapping[str, VolumeDriver],
+        store: Store,
+        bus: Bus | None = None,
+        plugins: Plugins | None = None,
+    ) -> None:
+        self._drivers = DriverLookup(drivers, plugins)
         self._bus = bus
         self._table = Table(store, "volumes", VolumeRecord)
         self._records: dict[str, VolumeRecord] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
-    def drivers(self) -> list[str]:
-        """The names of the drivers."""
-        return sorted(self._drivers)
+    def drivers(self) -> Sequence[str]:
+        """The names of the drivers, and of the plugins that have been used."""
+        return self._drivers.names
 
     async def load(self) -> None:
         """Take the stored volumes back in; once, at start.
 
         What a driver has and nobody wrote down becomes a volume, what it has lost and nobody uses is
-        forgotten: a crash came between the two.
+        forgotten: a crash came between the two. Plugins are asked later: they may come up after us.
         """
         self._records = await self._table.load()
-        for driver in self._drivers.values():
+        for driver in self._drivers.own.values():
             try:
                 found = {volume.name: volume for volume in await driver.list()}
             except MobyError:
@@ -120,20 +138,41 @@ class Volumes:
         await self._table.delete(name)
         self._records.pop(name, None)
 
-    def _driver(self, name: str) -> VolumeDriver:
-        driver = self._drivers.get(name)
-        if driver is None:
-            raise NotFound(
-                f'error looking up volume plugin {name}: plugin "{name}" not found',
-                hint="name it in the assembly",
-            )
-        return driver
+    async def _kept(self, record: VolumeRecord) -> tuple[VolumeDriver, DriverVolume | None]:
+        """The driver of a volume, and what it knows of it; None if the driver has it no more."""
+        try:
+            driver = await self._drivers.find(record.driver)
+            try:
+                return driver, await driver.get(record.name)
+            except NotFound:
+                return driver, None
+        except MobyError as error:
+            raise type(error)(
+                f'get {record.name}: error while checking if volume "{record.name}" exists in driver '
+                f'"{record.driver}": {error.message}'
+            ) from error
 
-    def _record(self, name: str) -> VolumeRecord:
+    async def _find(self, name: str) -> tuple[VolumeRecord, VolumeDriver, DriverVolume]:
+        """A volume with its driver, which has it. Raises NotFound, and what the driver raises."""
         record = self._records.get(name)
         if record is None:
+            return await self._probe(name)
+        driver, found = await self._kept(record)
+        if found is None:
             raise NotFound(f"get {name}: no such volume")
-        return record
+        return record, driver, found
+
+    async def _probe(self, name: str) -> tuple[VolumeRecord, VolumeDriver, DriverVolume]:
+        """A volume that some plugin has made of its own accord; from now on it is one of ours."""
+        for driver in await self._drivers.plugged():
+            try:
+                found = await driver.get(name)
+            except MobyError:
+                continue
+            record = VolumeRecord(name, driver.name, _created(found))
+            await self._save(record)
+            return record, driver, found
+        raise NotFound(f"get {name}: no such volume")
 
     async def create(
         self,
@@ -164,36 +203,56 @@ class Volumes:
     async def _existing(self, name: str, driver: str) -> VolumeRecord | None:
         record = self._records.get(name)
         if record is None:
-            return None
-        if driver and record.driver != self._driver(driver).name:
-            raise Conflict(
-                f"create {name}: driver '{record.driver}' already has volume '{name}': "
-                "volume name must be unique"
-            )
+            if driver:
+                return None
+            try:
+                return (await self._probe(name))[0]
+            except NotFound:
+                return None
+        if driver and driver != record.driver:
+            await self._driver(name, driver)
         try:
-            await self._driver(record.driver).get(name)
-        except NotFound as error:
-            if record.users:
+            _, found = await self._kept(record)
+        except MobyError as error:
+            raise Conflict(
+                f"create {name}: found reference to volume '{name}' in driver '{record.driver}', but got an "
+                f"error while checking the driver: {error.message.removeprefix(f'get {name}: ')}: "
+                "volume name must be unique"
+            ) from error
+        if found is not None:
+            if driver and driver != record.driver:
                 raise Conflict(
-                    f"create {name}: found references to volume '{name}' in driver '{record.driver}' but the "
-                    "volume was not found in the driver -- you may need to remove containers referencing "
-                    "this volume or force remove the volume to re-create it: volume name must be unique"
-                ) from error
-            return None
-        return record
+                    f"create {name}: driver '{record.driver}' already has volume '{name}': "
+                    "volume name must be unique"
+                )
+            return record
+        if record.users:
+            raise Conflict(
+                f"create {name}: found references to volume '{name}' in driver '{record.driver}' but the "
+                "volume was not found in the driver -- you may need to remove containers referencing "
+                "this volume or force remove the volume to re-create it: volume name must be unique"
+            )
+        return None
+
+    async def _driver(self, name: str, driver: str) -> VolumeDriver:
+        try:
+            return await self._drivers.find(driver)
+        except MobyError as error:
+            raise type(error)(f"create {name}: {error.message}", hint=error.hint) from error
 
     async def _make(
         self, name: str, driver: str, options: dict[str, str], labels: dict[str, str], user: str
     ) -> VolumeRecord:
+        keeper = await self._driver(name, driver)
         try:
-            made = await self._driver(driver).create(name, options)
+            made = await keeper.create(name, options)
         except MobyError as error:
             raise type(error)(f"create {name}: {error.message}", hint=error.hint) from error
         record = VolumeRecord(name, driver, _created(made), labels, options, [user] if user else [])
         try:
             await self._save(record)
         except MobyError:
-            await self._driver(driver).remove(name)
+            await keeper.remove(name)
             raise
         self._tell("create", record)
         return record
@@ -201,9 +260,7 @@ class Volumes:
     async def acquire(
         self, name: str, *, driver: str, options: Mapping[str, str], labels: Mapping[str, str], user: str
     ) -> StoredVolume:
-        """As `create`, used by `user` from now on; a named volume that is there keeps its driver."""
-        if name in self._records and not options:
-            driver = self._records[name].driver
+        """As `create`, used by `user` from now on."""
         return await self.create(name, driver=driver, options=options, labels=labels, user=user)
 
     async def release(self, name: str, user: str, remove: bool = False) -> None:
@@ -219,46 +276,74 @@ class Volumes:
                 await self._remove(record, force=True)
 
     async def get(self, name: str) -> StoredVolume:
-        """Raises NotFound (`get NAME: no such volume`)."""
-        record = self._record(name)
-        driver = self._driver(record.driver)
-        try:
-            found = await driver.get(name)
-        except NotFound as error:
-            raise NotFound(f"get {name}: no such volume") from error
-        return _stored(record, driver, found)
+        """Raises NotFound (`get NAME: no such volume`), and what a plugin does not do."""
+        return _stored(*await self._find(name))
 
     async def mount(self, name: str, user: str) -> Path:
         """Where it can be used. Raises NotFound, and System if it cannot be mounted."""
-        return await self._driver(self._record(name).driver).mount(name, user)
+        record, driver, _ = await self._find(name)
+        if record.driver not in self._drivers.own and not await self._note_mounted(name, user, mounted=True):
+            await driver.restore(name, user)
+        return await driver.mount(name, user)
 
     async def unmount(self, name: str, user: str) -> None:
         """End a use; no error if there is none."""
         record = self._records.get(name)
-        if record is not None:
-            await self._driver(record.driver).unmount(name, user)
+        if record is None:
+            return
+        if record.driver in self._drivers.own:
+            await self._drivers.own[record.driver].unmount(name, user)
+        elif user in record.mounted:
+            try:
+                driver = await self._drivers.find(record.driver)
+                await driver.restore(name, user)
+                await driver.unmount(name, user)
+            finally:
+                await self._note_mounted(name, user, mounted=False)
+
+    async def _note_mounted(self, name: str, user: str, *, mounted: bool) -> bool:
+        """Write down who has a plugin's volume mounted; False if that is so already."""
+        async with self._lock(name):
+            record = self._records.get(name)
+            if record is None or (user in record.mounted) == mounted:
+                return False
+            others = [one for one in record.mounted if one != user]
+            await self._save(msgspec.structs.replace(record, mounted=[*others, user] if mounted else others))
+            return True
+
+    async def restore(self, name: str, user: str) -> None:
+        """A container that ran on while we were away has it mounted."""
+        record = self._records.get(name)
+        if record is not None and (own := self._drivers.own.get(record.driver)) is not None:
+            await own.restore(name, user)
 
     async def remove(self, name: str, *, force: bool = False) -> StoredVolume | None:
         """The volume that was removed. Raises Conflict while it is used, NotFound unless forced."""
         async with self._lock(name):
             record = self._records.get(name)
             if record is None:
-                if force:
-                    return None
-                raise NotFound(f"get {name}: no such volume")
+                try:
+                    record, _, _ = await self._probe(name)
+                except NotFound:
+                    if force:
+                        return None
+                    raise
             return await self._remove(record, force=force)
 
     async def _remove(self, record: VolumeRecord, *, force: bool) -> StoredVolume:
         name = record.name
         if record.users:
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(record.users)}]")
+        driver, _ = await self._kept(record)
         try:
-            await self._driver(record.driver).remove(name)
+            await driver.remove(name)
         except NotFound as error:
             await self._forget(name)
             if not force:
                 raise NotFound(f"get {name}: no such volume") from error
         except MobyError as error:
+            if force:
+                await self._forget(name)
             raise type(error)(f"remove {name}: {error.message}", hint=error.hint) from error
         else:
             await self._forget(name)
@@ -274,20 +359,51 @@ class Volumes:
         return await blocking(_size, (await self.get(name)).mountpoint)
 
     async def list(self) -> Sequence[StoredVolume]:
-        """Every volume; one whose driver lost it, or does not answer, is left out."""
-        found = []
-        for driver_name, driver in self._drivers.items():
-            try:
-                known = {volume.name: volume for volume in await driver.list()}
-            except MobyError:
-                log.exception("cannot list volumes", extra={"driver": driver_name})
+        """As `survey`, without what went wrong."""
+        return (await self.survey())[0]
+
+    async def survey(self) -> tuple[Sequence[StoredVolume], Sequence[str]]:
+        """Every volume that its driver has, whoever made it, and which drivers do not answer.
+
+        Of those, what is known of their volumes is told.
+        """
+        found: list[StoredVolume] = []
+        warnings: list[str] = []
+        told: set[str] = set()
+        drivers = {driver.name: driver for driver in await self._drivers.plugged()} | dict(self._drivers.own)
+        answers = await asyncio.gather(*(_listed(driver) for driver in drivers.values()))
+        for (name, driver), listed in zip(drivers.items(), answers, strict=True):
+            if isinstance(listed, MobyError):
+                log.warning("cannot list volumes", extra={"driver": name, "error": listed.message})
+                warnings.append(f"list {name}: {listed.message}")
                 continue
-            found += [
-                _stored(record, driver, known[record.name])
-                for record in self._records.values()
-                if record.driver == driver_name and record.name in known
-            ]
-        return found
+            told.add(name)
+            for volume in listed:
+                record = self._records.get(volume.name) or VolumeRecord(volume.name, name, _created(volume))
+                if record.driver == name:
+                    found.append(_stored(record, driver, volume))
+        untold = [_untold(record) for record in self._records.values() if record.driver not in told]
+        return [*found, *untold], warnings
+
+
+async def _listed(driver: VolumeDriver) -> Sequence[DriverVolume] | MobyError:
+    try:
+        return await driver.list()
+    except MobyError as error:
+        return error
+
+
+def _untold(record: VolumeRecord) -> StoredVolume:
+    """A volume whose driver says nothing."""
+    return StoredVolume(
+        record.name,
+        record.driver,
+        Path(),
+        record.created,
+        labels=record.labels,
+        options=record.options,
+        users=tuple(record.users),
+    )
 
 
 def _created(volume: DriverVolume) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator
@@ -100,10 +101,11 @@ async def test_what_was_only_created_or_still_runs_is_deleted_too(machine: Machi
 @pytest.mark.parametrize(
     ("program", "reason", "words"),
     [
-        pytest.param("absent", "not-found", '"absent": executable file not found in $PATH', id="absent"),
+        pytest.param("absent", "not-found", r'"absent": executable file not found in \$PATH', id="absent"),
         pytest.param("/absent", "not-found", 'exec: "/absent": ', id="absent-path"),
         pytest.param("/plain", "not-executable", "permission denied", id="not-executable"),
-        pytest.param("/bin", "not-executable", "permission denied", id="directory"),
+        # runc says from 1.2 on what it is, and no more what follows from it.
+        pytest.param("/bin", "not-executable", "permission denied|is a directory", id="directory"),
         pytest.param("/bin/sh/more", "not-found", "not a directory", id="below-a-file"),
     ],
 )
@@ -114,7 +116,7 @@ async def test_a_program_that_cannot_be_run(
         await machine.run("one", program, runtime=runtime)
     assert caught.value.fields["reason"] == reason
     assert caught.value.message.startswith("failed to create task for container: ")
-    assert words in caught.value.message
+    assert re.search(words, caught.value.message)
     assert await machine.runtime.list() == []
     assert await machine.runtime.delete("one") is None
 

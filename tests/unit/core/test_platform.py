@@ -30,7 +30,7 @@ def test_one_word_is_an_operating_system_or_a_processor() -> None:
     assert parse_platform("arm64") == Platform("arm64", host.os)
 
 
-@pytest.mark.parametrize("text", ["", "linux/", "a/b/c/d", "linux/am d64", "/", "lin?x/amd64"])
+@pytest.mark.parametrize("text", ["", "linux/", "a/b/c/d", "linux/am d64", "/", "lin?x/amd64", "bogus"])
 def test_refusals(text: str) -> None:
     with pytest.raises(InvalidParameter):
         parse_platform(text)

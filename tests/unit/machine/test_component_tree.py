@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from moby.core.errors import MobyError
-from moby.machine.component_tree import component_tree, matches
-from moby.machine.recipes import read_component
+from moby.machine.component_tree import component_tree
+from moby.machine.recipes import matches, read_component
 from moby.machine.tree import Tree
 from tests.unit.machine.made import layer, member, shown
 

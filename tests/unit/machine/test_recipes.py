@@ -8,6 +8,7 @@ import pytest
 
 from moby.core.errors import InvalidParameter, NotFound
 from moby.core.platform import Platform
+from moby.machine.building import read_machine
 from moby.machine.recipes import library, read_component
 
 AMD64, ARM64 = Platform("amd64", "linux"), Platform("arm64", "linux")
@@ -27,6 +28,9 @@ def test_a_tag_is_the_hash_of_everything_in_the_folder(tmp_path: Path) -> None:
     assert read_component(one).tag(AMD64) == tag
     assert read_component(one).tag(ARM64) != tag
     assert str(read_component(one).reference(AMD64)) == f"docker.io/moby/one:{tag}"
+    (one / "README.md").write_text("words")
+    (one / "test.yml").write_text("words")
+    assert read_component(one).tag(AMD64) == tag
     two = written(tmp_path / "two", "about: x\n", script="a")
     assert read_component(two).tag(AMD64) == tag
     (two / "script").chmod(0o755)
@@ -67,3 +71,13 @@ def test_every_component_that_ships_can_be_read() -> None:
         component = read_component(folder)
         assert component.name == name
         assert component.recipe.about
+
+
+@pytest.mark.parametrize("name", sorted(library()))
+def test_every_component_has_a_page_whose_example_is_an_assembly(name: str, tmp_path: Path) -> None:
+    page = (library()[name] / "README.md").read_text()
+    assert page.startswith(f"# {name}\n")
+    example = tmp_path / "example.yml"
+    example.write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    assert read_machine(example).machine.images()
+    assert f"moby/{name}" in example.read_text()

@@ -47,7 +47,7 @@ def test_link_local_addresses_have_their_kind_s_length() -> None:
         ({"link_local": ("10.0.0.1",)}, InvalidParameter),
         ({"link_local": ("x",)}, InvalidParameter),
         ({"mac_address": "02:42"}, InvalidParameter),
-        ({"options": {"nonsense": ""}}, NotImplemented),
+        ({"options": {"com.docker.network.nonsense": ""}}, NotImplemented),
         ({"options": {INTERFACE: "a/b"}}, InvalidParameter),
     ],
 )

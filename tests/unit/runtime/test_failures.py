@@ -28,6 +28,12 @@ NOT_FOUND = 'unable to start container process: exec: "x": executable file not f
             id="crun-1.15",
         ),
         pytest.param(
+            "the path `x` exists but it is not executable: Operation not permitted: unknown",
+            'unable to start container process: exec: "x": permission denied: unknown',
+            "not-executable",
+            id="crun-1.21-not-executable",
+        ),
+        pytest.param(
             "open executable: Permission denied: unknown",
             "open executable: permission denied: unknown",
             "not-executable",

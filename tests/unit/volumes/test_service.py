@@ -97,7 +97,7 @@ async def test_what_cannot_be_made_says_what_was_tried(volumes: Volumes) -> None
 
 async def test_what_is_used_stays(volumes: Volumes) -> None:
     await volumes.acquire("data", driver="", options={}, labels={}, user="one")
-    await volumes.acquire("data", driver="other", options={}, labels={}, user="two")
+    await volumes.acquire("data", driver="local", options={}, labels={}, user="two")
     await volumes.acquire("data", driver="", options={}, labels={}, user="two")
     assert (await volumes.get("data")).users == ("one", "two")
     for force in (False, True):
@@ -169,7 +169,7 @@ async def test_what_a_crash_left_is_made_to_agree(
     assert (await after.create("missed")).users == ()
 
 
-async def test_a_driver_that_does_not_answer_hides_only_its_own(
+async def test_of_a_driver_that_does_not_answer_is_told_what_is_known(
     volumes: Volumes, drivers: dict[str, Local], store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await volumes.create("mine")
@@ -177,9 +177,12 @@ async def test_a_driver_that_does_not_answer_hides_only_its_own(
     monkeypatch.setattr(Other, "ill", True)
     after = Volumes(drivers, store)
     await after.load()
-    assert await names(after) == ["mine"]
-    monkeypatch.setattr(Other, "ill", False)
-    assert await names(after) == ["mine", "theirs"]
+    found, warnings = await after.survey()
+    assert sorted((volume.name, volume.place != "") for volume in found) == [
+        ("mine", True),
+        ("theirs", False),
+    ]
+    assert list(warnings) == ["list other: the other side does not answer"]
 
 
 async def test_what_its_driver_lost_can_be_removed(volumes: Volumes, drivers: dict[str, Local]) -> None:
@@ -198,7 +201,7 @@ async def test_a_driver_that_is_gone_is_named(volumes: Volumes, store: SqliteSto
     await after.load()
     with pytest.raises(NotFound, match='plugin "other" not found'):
         await after.get("data")
-    assert await names(after) == []
+    assert await names(after) == ["data"]
 
 
 async def test_many_at_once_are_one(volumes: Volumes) -> None:

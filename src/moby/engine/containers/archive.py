@@ -17,6 +17,7 @@ from moby.core.types.containers import FilesystemChange
 from moby.engine.containers.accounts import read_accounts
 from moby.engine.containers.changes import Changes
 from moby.engine.containers.container import Container
+from moby.engine.containers.roots import Roots
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.tree import Trees
 from moby.host.archives import Packer, PackOptions, UnpackOptions, fed, piped, unpack
@@ -37,9 +38,10 @@ _GO_BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
 class Archiver:
     """Copies between containers and archives, and compares; never by a path that could be led elsewhere."""
 
-    def __init__(self, shelf: Shelf, trees: Trees) -> None:
+    def __init__(self, shelf: Shelf, trees: Trees, roots: Roots) -> None:
         self._shelf = shelf
         self._trees = trees
+        self._roots = roots
         self._changes = Changes(shelf, trees)
 
     async def changes(self, name: str) -> Sequence[FilesystemChange]:
@@ -76,7 +78,8 @@ class Archiver:
         async with self._trees.open(container) as root:
             yield await self._stat(root, absolute, name)
             self._shelf.publish(container, "archive-path")
-            async with aclosing(piped(lambda file: _pack(file, root, absolute))) as chunks:
+            options = self._packing(container)
+            async with aclosing(piped(lambda file: _pack(file, root, absolute, options))) as chunks:
                 async for chunk in chunks:
                     yield chunk
 
@@ -96,7 +99,8 @@ class Archiver:
                 where = await blocking(_extraction_point, root, path)
                 _check_writable(container, where)
                 owner = await blocking(_owner, root, container) if container_owner else None
-                options = UnpackOptions(overwrite_directories, owner)
+                ids = self._roots.ids(container.record.host_config)
+                options = UnpackOptions(overwrite_directories, owner, ids)
                 await fed(lambda file: unpack(file, root, where, options), plain(archive))
             except FileNotFoundError as error:
                 raise _not_there(path, name) from error
@@ -112,13 +116,18 @@ class Archiver:
         return self._export(container)
 
     async def _export(self, container: Container) -> AsyncGenerator[bytes, None]:
+        options = self._packing(container, one_filesystem=True)
         async with (
             self._trees.open(container, mounts=False) as root,
-            aclosing(piped(lambda file: _pack_all(file, root))) as chunks,
+            aclosing(piped(lambda file: _pack_all(file, root, options))) as chunks,
         ):
             async for chunk in chunks:
                 yield chunk
         self._shelf.publish(container, "export")
+
+    def _packing(self, container: Container, *, one_filesystem: bool = False) -> PackOptions:
+        ids = self._roots.ids(container.record.host_config)
+        return PackOptions(one_filesystem=one_filesystem, owner=ids.to_container if ids else None)
 
     def _find(self, name: str) -> Container:
         container = self._shelf.find(name)
@@ -205,8 +214,8 @@ def _is_link(descriptor: int) -> bool:
     return stat.S_ISLNK(os.fstat(descriptor).st_mode)
 
 
-def _pack(target: BinaryIO, root: int, absolute: str) -> None:
-    packer = Packer(target)
+def _pack(target: BinaryIO, root: int, absolute: str, options: PackOptions) -> None:
+    packer = Packer(target, options)
     descriptor = _open(root, absolute)
     try:
         base = _base(absolute)
@@ -227,8 +236,8 @@ def _pack(target: BinaryIO, root: int, absolute: str) -> None:
     packer.close()
 
 
-def _pack_all(target: BinaryIO, root: int) -> None:
-    packer = Packer(target, PackOptions(one_filesystem=True))
+def _pack_all(target: BinaryIO, root: int, options: PackOptions) -> None:
+    packer = Packer(target, options)
     directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
     try:
         packer.tree(directory, "", itself=False)

@@ -10,6 +10,7 @@ from moby.core.snapshots import Snapshotter
 from moby.core.undo import Undo
 from moby.engine.containers.places import Places
 from moby.engine.containers.record import Mounted, Record
+from moby.engine.containers.roots import Roots
 from moby.host.files import make_mount_source
 from moby.host.mounts import mount_of
 from moby.host.threads import blocking
@@ -23,10 +24,11 @@ _DEEP_RUNTIMES = frozenset({"runc", "crun"})
 class Binder:
     """Turns a container's mounts into binds for its spec, mounting what they need on the host."""
 
-    def __init__(self, volumes: Volumes, snapshotter: Snapshotter, places: Places) -> None:
+    def __init__(self, volumes: Volumes, snapshotter: Snapshotter, places: Places, roots: Roots) -> None:
         self._volumes = volumes
         self._snapshotter = snapshotter
         self._places = places
+        self._roots = roots
 
     async def binds(self, record: Record, undo: Undo) -> list[Bind]:
         """Everything but tmpfs. Raises for what cannot be mounted, in dockerd's words."""
@@ -60,11 +62,11 @@ class Binder:
             return str(await self._inside(record, place, mount.subpath))
         if point.type == "volume":
             undo.push(self._volumes.unmount, mount.volume, record.id)
-            return str(
-                await self._inside(record, await self._volumes.mount(mount.volume, record.id), mount.subpath)
-            )
+            place = await self._volumes.mount(mount.volume, record.id)
+            point.source = str(place)
+            return str(await self._inside(record, place, mount.subpath))
         if mount.create_source:
-            await blocking(make_mount_source, point.source)
+            await blocking(make_mount_source, point.source, self._roots.ids(record.host_config).root)
         return point.source
 
     async def _inside(self, record: Record, root: Path, path: str) -> Path:

@@ -53,7 +53,9 @@ def services(index: Index) -> Services:
 def depends_on(container: Container, index: Index, known: Services) -> Mapping[str, bool]:
     """The containers that it starts after, by ID; and whether they have to be healthy first."""
     labels = container.record.config.labels or {}
-    found = {index.find(name).id: False for name in donors(container.record) if index.has(name)}
+    record = container.record
+    named = (*donors(record.host_config), *record.links.values())
+    found = {index.find(name).id: False for name in named if index.has(name)}
     for word in filter(None, labels.get(AFTER_LABEL, "").split(",")):
         name, _, condition = word.strip().partition(":")
         if index.has(name):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import BinaryIO, Protocol
 
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound
+from moby.core.idmaps import IdMap
 from moby.core.reference import Reference, parse_reference
 from moby.core.types.commits import CommitOptions
 from moby.core.types.containers import ContainerConfig
@@ -15,6 +16,7 @@ from moby.core.types.images import ImageConfig
 from moby.engine.containers.change import Changer
 from moby.engine.containers.changes import not_its_own
 from moby.engine.containers.merging import merge_image
+from moby.engine.containers.roots import Roots
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.tree import Trees
 from moby.host.archives import Packer, PackOptions, piped
@@ -35,9 +37,10 @@ class Images(Protocol):
 class CommitService:
     """Makes images of containers."""
 
-    def __init__(self, shelf: Shelf, trees: Trees, changer: Changer, images: Images) -> None:
+    def __init__(self, shelf: Shelf, trees: Trees, roots: Roots, changer: Changer, images: Images) -> None:
         self._shelf = shelf
         self._trees = trees
+        self._roots = roots
         self._changer = changer
         self._images = images
 
@@ -64,7 +67,7 @@ class CommitService:
         )
         pause = options.pause and record.state.running
         async with self._paused(container.id, wanted=pause), self._trees.upper(container) as upper:
-            pack = _packing(upper, not_its_own(record))
+            pack = _packing(upper, not_its_own(record), self._roots.ids(record.host_config))
             made = await self._images.commit(piped(pack), request, reference)
         shown = reference.familiar if reference is not None else ""
         told = {"comment": options.comment, "imageID": made, "imageRef": shown}
@@ -135,9 +138,11 @@ def _merged(config: ImageConfig, container: ContainerConfig) -> ImageConfig:
     return image_config(filled)
 
 
-def _packing(upper: int, skip: Callable[[str], bool]) -> Callable[[BinaryIO], None]:
+def _packing(upper: int, skip: Callable[[str], bool], ids: IdMap) -> Callable[[BinaryIO], None]:
+    options = PackOptions(layer=True, skip=skip, owner=ids.to_container if ids else None)
+
     def pack(target: BinaryIO) -> None:
-        packer = Packer(target, PackOptions(layer=True, skip=skip))
+        packer = Packer(target, options)
         packer.tree(upper, "", itself=False)
         packer.close()
 

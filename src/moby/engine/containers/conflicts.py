@@ -36,8 +36,7 @@ def check_conflicts(config: ContainerConfig, host: HostConfig, settings: EngineC
             raise InvalidParameter(str(error)) from error
     if host.isolation not in ("", "default"):
         raise InvalidParameter(f"invalid isolation ({host.isolation}): linux only supports 'default'")
-    if host.userns_mode not in ("", "host"):
-        raise InvalidParameter(f"invalid user namespace mode: {host.userns_mode}")
+    _check_users(host, settings)
     if host.storage_opt:
         unknown = next((key for key in host.storage_opt if key != "size"), "")
         raise System(f"Unknown option {unknown}" if unknown else _NEEDS_PQUOTA)
@@ -47,6 +46,22 @@ def check_conflicts(config: ContainerConfig, host: HostConfig, settings: EngineC
     ):
         if asked:
             raise NotImplemented(f"HostConfig.{field} is not supported on linux")
+
+
+def _check_users(host: HostConfig, settings: EngineConfig) -> None:
+    if host.userns_mode not in ("", "host"):
+        raise InvalidParameter(f"invalid user namespace mode: {host.userns_mode}")
+    if not settings.userns_remap or host.userns_mode == "host":
+        return
+    if host.privileged:
+        raise InvalidParameter(
+            "privileged mode is incompatible with user namespaces.  You must run the container in the host "
+            "namespace when running privileged mode"
+        )
+    if host.network_mode == "host":
+        raise InvalidParameter("cannot share the host's network namespace when user namespaces are enabled")
+    if host.pid_mode == "host":
+        raise InvalidParameter("cannot share the host PID namespace when user namespaces are enabled")
 
 
 def _check_network_mode(config: ContainerConfig, host: HostConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,8 @@ from typing import Protocol
 
 from moby.core.config import ConfigSource
 from moby.core.descriptor import Descriptor
-from moby.core.errors import InvalidParameter, NotFound
+from moby.core.errors import Conflict, InvalidParameter, NotFound
 from moby.core.networks import Networks
-from moby.core.snapshots import Snapshotter
 from moby.core.types.containers import (
     ContainerConfig,
     ContainerCreateRequest,
@@ -23,7 +23,6 @@ from moby.engine.config import EngineConfig
 from moby.engine.containers.checks import check_config, check_host_config
 from moby.engine.containers.conflicts import check_conflicts
 from moby.engine.containers.container import Container
-from moby.engine.containers.forgotten import snapshot_labels
 from moby.engine.containers.joining import name_joined
 from moby.engine.containers.links import Links
 from moby.engine.containers.logs import LogDrivers
@@ -31,6 +30,7 @@ from moby.engine.containers.merging import command_line, fill_defaults, merge_im
 from moby.engine.containers.names import check_name, random_name
 from moby.engine.containers.networking import named, network_names
 from moby.engine.containers.record import Record, timestamp
+from moby.engine.containers.roots import Roots
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.volumes import MountPlanner
 from moby.host.cgroups import cgroup_facts
@@ -69,7 +69,7 @@ class Creator:
         images: Images,
         mounts: MountPlanner,
         networks: Networks,
-        snapshotter: Snapshotter,
+        roots: Roots,
         logs: LogDrivers,
         config: ConfigSource[EngineConfig],
         directory: Path,
@@ -78,7 +78,7 @@ class Creator:
         self._images = images
         self._mounts = mounts
         self._networks = networks
-        self._snapshotter = snapshotter
+        self._roots = roots
         self._logs = logs
         self._config = config
         self._directory = directory
@@ -102,7 +102,7 @@ class Creator:
             path, args = command_line(config)
             fill_defaults(host, settings, unified_cgroups=cgroup_facts().version == 2)
             name_joined(host, self._shelf.index)
-            self._logs.check(host.log_config.type, host.log_config.config or {})
+            await self._logs.check(host.log_config.type, host.log_config.config or {})
             _fill_identity(config, host, container_id)
             record = Record(
                 id=container_id,
@@ -119,9 +119,11 @@ class Creator:
                 networks=dict(network_names(host, request.networking_config)),
                 links=Links(self._shelf.index, self._directory).resolve(host),
             )
+            if config.network_disabled:
+                record.networks = {}
             await self._find_networks(record)
-            await self._snapshotter.prepare(container_id, image.chain, snapshot_labels(container_id))
-            undo.push(self._snapshotter.remove, container_id)
+            await self._roots.prepare(container_id, host, image.chain, image.manifest)
+            undo.push(self._roots.remove, container_id)
             record.mounts = await self._mounts.plan(record, undo, settings.data_root)
             await self._mounts.fill(record)
             container = Container(record)
@@ -131,6 +133,8 @@ class Creator:
                 undo.push(self._shelf.index.remove, container)
                 (self._directory / container_id).mkdir(mode=0o710)
                 undo.push(os.rmdir, self._directory / container_id)
+                # A write that is cancelled may be on disk all the same.
+                undo.push(self._shelf.forget, container)
                 await self._shelf.save(container)
                 undo.keep()
         self._shelf.publish(container, "create")
@@ -143,18 +147,19 @@ class Creator:
             return chosen
         for attempt in range(100):
             chosen = random_name(attempt)
-            if not self._shelf.index.has(chosen):
+            with contextlib.suppress(Conflict):
                 self._shelf.index.reserve(chosen, container)
                 return chosen
         self._shelf.index.reserve(container[:12], container)
         return container[:12]
 
     async def _find_networks(self, record: Record) -> None:
-        """A network that does not exist is an error at start, not here, as dockerd has it."""
+        """What does not exist, network or container, is an error at start and not here, as dockerd has it."""
         mode = record.host_config.network_mode
         if mode.startswith("container:"):
-            target = self._shelf.find(mode.partition(":")[2])
-            record.host_config.network_mode = f"container:{target.id}"
+            with contextlib.suppress(NotFound):
+                target = self._shelf.find(mode.partition(":")[2])
+                record.host_config.network_mode = f"container:{target.id}"
             return
         found = {}
         for name in record.networks:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from moby.core.config import ConfigSource
@@ -15,6 +15,7 @@ from moby.core.networks import Networks
 from moby.core.runtime import Exited, OutOfMemory, Resync, Runtime
 from moby.engine.config import EngineConfig
 from moby.engine.containers.container import Container
+from moby.engine.containers.logs import LogDrivers
 from moby.engine.containers.network_events import NetworkEvents, standing
 from moby.engine.containers.networking import disconnected
 from moby.engine.containers.places import Places
@@ -23,6 +24,7 @@ from moby.engine.containers.shelf import Shelf
 from moby.engine.execs.ends import ExecEnds
 from moby.host.cgroups import killed_for_memory
 from moby.host.threads import blocking
+from moby.monitor.client import End
 from moby.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
@@ -47,7 +49,9 @@ class Exits:
         execs: ExecEnds,
         places: Places,
         config: ConfigSource[EngineConfig],
+        logs: LogDrivers,
     ) -> None:
+        self._logs = logs
         self._places = places
         self._config = config
         self._shelf = shelf
@@ -66,7 +70,7 @@ class Exits:
                     await self._compare(group, resynchronise, after)
                     group.create_task(self._again(group, resynchronise, after))
                 case Exited() if event.process:
-                    group.create_task(self._exec_exited(event))
+                    group.create_task(self._exec_exited(event.process, event.exit_status))
                 case Exited():
                     container = self._shelf.index.get(event.id)
                     if container is not None:
@@ -75,6 +79,17 @@ class Exits:
                     container = self._shelf.index.get(event.id)
                     if container is not None:
                         group.create_task(self._out_of_memory(container))
+
+    async def hear(self, group: asyncio.TaskGroup, ends: asyncio.Queue[End], after: AfterExit) -> None:
+        """As `watch`, of what monitors say, who run containers themselves: they say it first."""
+        while True:
+            name, how = await ends.get()
+            container = self._shelf.index.get(name)
+            if container is None:
+                group.create_task(self._exec_exited(name, how.status))
+            else:
+                event = Exited(name, how.pid, how.status, datetime.fromtimestamp(how.at_ns / 1e9, UTC))
+                group.create_task(self._exited(container, event, after))
 
     async def _compare(
         self, group: asyncio.TaskGroup, resynchronise: Resynchronise, after: AfterExit
@@ -105,16 +120,16 @@ class Exits:
         except Exception:  # the owner of the task: one container's end must not be everybody's
             log.exception("cannot finish an exited container", extra={"container": container.id})
 
-    async def _exec_exited(self, event: Exited) -> None:
+    async def _exec_exited(self, name: str, exit_status: int) -> None:
         try:
-            await self._execs.exited(event)
+            await self._execs.exited(name, exit_status)
         except Exception:
-            log.exception("cannot finish an exec instance", extra={"exec": event.process})
+            log.exception("cannot finish an exec instance", extra={"exec": name})
 
     async def _out_of_memory(self, container: Container) -> None:
         async with container.lock:
             state = container.record.state
-            if state.oom_killed and not state.running:
+            if container.removed or (state.oom_killed and not state.running):
                 return  # found out when it ended
             state.oom_killed = True
             await self._shelf.save(container)
@@ -168,6 +183,7 @@ class Exits:
             if mount.point.type == "volume":
                 await self._quietly(container, self._volumes.unmount(mount.volume, container.id))
         await self._quietly(container, self._places.free(container.id))
+        await self._quietly(container, self._logs.end(record))
         left = standing(record)
         disconnected(record)
         container.freed = True

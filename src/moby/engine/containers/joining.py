@@ -21,17 +21,24 @@ def target(mode: str) -> str:
 
 
 def name_joined(host: HostConfig, index: Index) -> None:
-    """Put IDs for names into the modes, so that a rename changes nothing; what is not found stays."""
+    """Put IDs for names into the modes, so that a rename changes nothing.
+
+    Raises InvalidParameter for one that is not there, unless nobody would look: labels are taken from it.
+    """
+    unseen = host.privileged or "host" in (host.pid_mode, host.ipc_mode)
+    unseen = unseen or any(option.partition("=")[0] == "label" for option in host.security_opt or ())
     for attribute in ("pid_mode", "ipc_mode"):
-        if (name := target(getattr(host, attribute))) and index.has(name):
-            setattr(host, attribute, f"container:{index.find(name).id}")
+        if name := target(getattr(host, attribute)):
+            try:
+                setattr(host, attribute, f"container:{index.find(name).id}")
+            except NotFound as error:
+                if not unseen:
+                    raise InvalidParameter(error.message) from error
 
 
-def donors(record: Record) -> Iterator[str]:
-    """The containers whose namespaces it joins, or that it is linked to, as it names them."""
-    host = record.host_config
+def donors(host: HostConfig) -> Iterator[str]:
+    """The containers whose namespaces it joins, as it names them."""
     yield from filter(None, map(target, (host.network_mode, host.ipc_mode, host.pid_mode)))
-    yield from record.links.values()
 
 
 class Joiner:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from moby.core.config import ConfigSource
-from moby.core.errors import MobyError, NotFound, System
+from moby.core.errors import InvalidParameter, MobyError, NotFound, System
+from moby.core.idmaps import IdMap
 from moby.core.networks import Sandbox
-from moby.core.snapshots import Mount, Snapshotter
+from moby.core.snapshots import Mount
+from moby.core.types.containers import HostConfig
 from moby.core.undo import Undo
 from moby.engine.config import EngineConfig
 from moby.engine.containers.accounts import read_accounts
 from moby.engine.containers.binds import Binder
 from moby.engine.containers.index import Index
-from moby.engine.containers.joining import SHARED_MEMORY, Joiner
+from moby.engine.containers.joining import SHARED_MEMORY, Joiner, donors
 from moby.engine.containers.links import Links
 from moby.engine.containers.name_files import NameFiles
 from moby.engine.containers.places import Places
 from moby.engine.containers.record import Record
+from moby.engine.programs import init_program
+from moby.engine.userns import container_ids
 from moby.host.mounts import mounted
 from moby.host.threads import blocking
 from moby.runtime.cdi import CDI_DIRECTORIES, inject_devices
@@ -43,7 +47,6 @@ class Launcher:
         index: Index,
         binder: Binder,
         places: Places,
-        snapshotter: Snapshotter,
         config: ConfigSource[EngineConfig],
         directory: Path,
         run_directory: Path,
@@ -54,7 +57,6 @@ class Launcher:
         self._joiner = Joiner(index, places)
         self._links = Links(index, directory)
         self._files = NameFiles(index, config, directory)
-        self._snapshotter = snapshotter
         self._config = config
         self._directory = directory
         self._run_directory = run_directory
@@ -64,6 +66,14 @@ class Launcher:
     def dns(self) -> Sequence[str]:
         """The name servers of containers that name none themselves; none means the host's."""
         return self._config.current.dns
+
+    def has_ndots(self, record: Record) -> bool:
+        """See `NameFiles.has_ndots`."""
+        return self._files.has_ndots(record.host_config)
+
+    def ids(self, host: HostConfig) -> IdMap:
+        """See `container_ids`."""
+        return container_ids(self._config.current, host)
 
     def run_directory(self, container: str) -> Path:
         """Where a running container's FIFOs are."""
@@ -91,7 +101,7 @@ class Launcher:
     async def _spec(
         self, record: Record, sandbox: Sandbox, rootfs: tuple[Mount, ...], undo: Undo
     ) -> Mapping[str, Any]:
-        settings = self._config.current
+        settings, ids = self._config.current, self.ids(record.host_config)
         binds = await self._binder.binds(record, undo) if record.mounts else []
         if (memory := await self._joiner.memory(record)) is not None:
             undo.push(self._places.free, record.id)
@@ -121,6 +131,8 @@ class Launcher:
                 no_new_privileges=settings.no_new_privileges,
                 seccomp=await _daemon_profile(settings.seccomp_profile),
                 environment=self._links.environment(record),
+                ids=ids,
+                user_namespace=self.joined_users(record) or sandbox.users if ids else "",
             )
         )
         if requests := record.host_config.device_requests:
@@ -132,6 +144,14 @@ class Launcher:
         if record.host_config.network_mode.startswith("container:"):
             other = self._index.find(record.host_config.network_mode.partition(":")[2]).record.config
             record.config.hostname, record.config.domainname = other.hostname, other.domainname
+
+    def joined_users(self, record: Record) -> str:
+        """The user namespace of the container whose other ones it joins, which goes with them; or nothing."""
+        for name in donors(record.host_config):
+            with suppress(NotFound, InvalidParameter):
+                if pid := self._index.find(name).record.state.pid:
+                    return f"/proc/{pid}/ns/user"
+        return ""
 
     def _network(self, record: Record, sandbox: Sandbox) -> str | None:
         if record.config.network_disabled:
@@ -173,9 +193,8 @@ def _init(record: Record, settings: EngineConfig) -> str | None:
     host = record.host_config
     if host.pid_mode or not (settings.init if host.init is None else host.init):
         return None
-    for name in (settings.init_path, "docker-init", "tini-static"):
-        if name and (found := shutil.which(name)):
-            return found
+    if found := init_program(settings):
+        return found
     raise NotFound("docker-init: executable file not found in $PATH", hint="install tini, or set init-path")
 
 

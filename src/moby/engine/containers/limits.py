@@ -123,6 +123,10 @@ def _nano_processors(limits: Resources, facts: CgroupFacts) -> list[str]:
 
 def _processors(limits: Resources, facts: CgroupFacts) -> list[str]:
     warnings = []
+    if (limits.cpu_realtime_period or limits.cpu_realtime_runtime) and not facts.cpu_realtime:
+        raise InvalidParameter("kernel does not support CPU real-time scheduler")
+    if 0 < limits.cpu_realtime_period < limits.cpu_realtime_runtime:
+        raise InvalidParameter("cpu real-time runtime cannot be higher than cpu real-time period")
     if limits.cpu_shares < 0:
         raise InvalidParameter(f"invalid CPU shares ({limits.cpu_shares}): value must be a positive integer")
     if limits.cpu_shares and not facts.cpu_shares:

@@ -7,45 +7,53 @@ from functools import partial
 from pathlib import Path
 
 from moby.core.errors import Conflict, InvalidParameter, NotImplemented
-from moby.core.logs import LogDriver, LogEntry, LogInfo, LogQuery, LogReader
+from moby.core.logs import TO_PLUGIN, LogDriver, LogEntry, LogInfo, LogQuery, LogReader
 from moby.core.types.requests import LogsRequest
 from moby.engine.config import EngineConfig
 from moby.engine.containers.container import Container
+from moby.engine.containers.plugin_logs import PluginLogs
 from moby.engine.containers.record import Record
 from moby.engine.containers.shelf import Shelf
 from moby.host.files import translation
 from moby.host.threads import finishing
 from moby.logs import chain
+from moby.logs.drivers.plugin import PluginLog
 from moby.logs.framing import frames, json_lines
 from moby.logs.local_reading import cache_reader
 from moby.logs.rotation import remove_files
 
 _NONE = "none"
+_ANY = PluginLog()
 
 
 class LogDrivers:
-    """The log drivers of this assembly, by name."""
+    """The log drivers of this assembly, by name; a name that is none of theirs is a plugin's."""
 
-    def __init__(self, drivers: Mapping[str, LogDriver], directory: Path) -> None:
+    def __init__(self, drivers: Mapping[str, LogDriver], directory: Path, plugged: PluginLogs) -> None:
         self._drivers = drivers
         self._directory = directory
+        self._plugged = plugged
 
     @property
     def names(self) -> list[str]:
         """Sorted."""
         return sorted(self._drivers)
 
-    def check(self, name: str, options: Mapping[str, str]) -> None:
+    async def check(self, name: str, options: Mapping[str, str]) -> None:
         """Raises InvalidParameter for an unknown driver or option; without a log they do not matter."""
-        driver = self.find(name)
         if name != _NONE:
-            chain.check(driver, options)
+            chain.check(self._drivers.get(name, _ANY), options)
+            if name not in self._drivers:
+                await self._plugged.check(name)
 
     def check_usual(self, settings: EngineConfig) -> None:
-        """The options that the daemon is given for every container. Raises InvalidParameter."""
+        """The options that the daemon is given for every container. Raises InvalidParameter.
+
+        A plugin may come up later than we do.
+        """
         try:
-            if settings.log_opts:
-                self.check(settings.log_driver, settings.log_opts)
+            if settings.log_opts and settings.log_driver != _NONE:
+                chain.check(self._drivers.get(settings.log_driver, _ANY), settings.log_opts)
         except InvalidParameter as error:
             raise InvalidParameter(f"failed to set log opts: {error.message}") from error
 
@@ -63,39 +71,56 @@ class LogDrivers:
             labels=config.labels or {},
             env=config.env or (),
             options=record.log_config.config or {},
+            stream=str(self._plugged.path(record.id)) if self._is_plugin(record) else "",
         )
 
-    def cached(self, record: Record) -> bool:
+    def _is_plugin(self, record: Record) -> bool:
+        return record.log_config.type not in self._drivers
+
+    def written_by(self, record: Record) -> str:
+        """The writer that its monitor opens."""
+        return TO_PLUGIN if self._is_plugin(record) else record.log_config.type
+
+    async def begin(self, record: Record) -> None:
+        """A container is about to write. Raises System for a plugin that does not take its log."""
+        if self._is_plugin(record):
+            await self._plugged.begin(record, self.info(record))
+
+    async def end(self, record: Record) -> None:
+        """A container writes no more; no error if it never did. Raises System."""
+        if self._is_plugin(record):
+            await self._plugged.end(record)
+
+    async def cached(self, record: Record) -> bool:
         """Is a local log kept beside what the driver does, since it cannot read back?"""
         settings = record.log_config
         if settings.type == _NONE or not chain.cache_wanted(settings.config or {}):
             return False
-        return self.find(settings.type).reader(self.info(record)) is None
+        if self._is_plugin(record):
+            return not await self._plugged.reads(settings.type)
+        return self._drivers[settings.type].reader(self.info(record)) is None
 
-    def reader(self, record: Record) -> LogReader:
-        """Raises NotImplemented if nothing can be read back."""
+    async def reader(self, record: Record) -> LogReader:
+        """Raises NotImplemented if nothing can be read back, System for a plugin that does not answer."""
         info = self.info(record)
-        if (reader := self.find(record.log_config.type).reader(info)) is not None:
+        if self._is_plugin(record):
+            if await self._plugged.reads(record.log_config.type):
+                return await self._plugged.reader(record, info)
+        elif (reader := self._drivers[record.log_config.type].reader(info)) is not None:
             return reader
-        if self.cached(record):
+        if await self.cached(record):
             return cache_reader(info)
         raise NotImplemented("configured logging driver does not support reading")
 
-    def empty(self, record: Record) -> None:
+    async def empty(self, record: Record) -> None:
         """Forget what is kept. Raises NotImplemented if the driver cannot, OSError."""
         info = self.info(record)
-        emptied = self.find(record.log_config.type).empty(info)
-        if self.cached(record):
-            remove_files(chain.cache_path(info))
+        driver = self._drivers.get(record.log_config.type, _ANY)
+        emptied = await finishing(driver.empty, info)
+        if await self.cached(record):
+            await finishing(remove_files, chain.cache_path(info))
         elif not emptied:
             raise NotImplemented("configured logging driver does not support emptying")
-
-    def find(self, name: str) -> LogDriver:
-        """Raises InvalidParameter in dockerd's words."""
-        driver = self._drivers.get(name)
-        if driver is None:
-            raise InvalidParameter(f"logger: no log driver named '{name}' is registered")
-        return driver
 
 
 class LogService:
@@ -115,7 +140,7 @@ class LogService:
             raise InvalidParameter("you must choose at least one stream")
         if container.removing or container.record.state.dead:
             raise Conflict("can not get logs from container which is dead or marked for removal")
-        self._drivers.reader(container.record)
+        await self._drivers.reader(container.record)
         if request.json:
             shape = partial(json_lines, details=request.details, prefix=request.prefix)
             return False, self._read(container, request.query, shape)
@@ -130,7 +155,7 @@ class LogService:
             if container.removing or container.record.state.dead:
                 raise Conflict("can not empty the log of a container which is dead or marked for removal")
             with translation("cannot empty the log"):
-                await finishing(self._drivers.empty, container.record)
+                await self._drivers.empty(container.record)
 
     def framed(
         self,
@@ -149,7 +174,7 @@ class LogService:
     async def _read(
         self, container: Container, query: LogQuery, shape: Callable[[Sequence[LogEntry]], bytes]
     ) -> AsyncIterator[bytes]:
-        reader = self._drivers.reader(container.record)
+        reader = await self._drivers.reader(container.record)
         running = container.record.state.running
         follow = query.follow and running
         if follow:

@@ -71,7 +71,7 @@ def parse_bind(raw: str, driver: str = "") -> Mounted:
         name=source if kind == "volume" else "",
         source=posixpath.normpath(source) if kind == "bind" else "",
         destination=posixpath.normpath(target),
-        driver=(driver or "local") if kind == "volume" else "",
+        driver=driver if kind == "volume" else "",
         mode=mode,
         rw="ro" not in words,
         propagation=(propagation or DEFAULT_PROPAGATION) if kind == "bind" else "",
@@ -85,6 +85,21 @@ def parse_bind(raw: str, driver: str = "") -> Mounted:
         no_copy="nocopy" in words,
         create_source=kind == "bind",
     )
+
+
+def parse_anonymous(target: str, driver: str = "") -> Mounted:
+    """A volume of a container's own, as an image's VOLUME has it: a path and nothing else.
+
+    Raises InvalidParameter.
+    """
+    try:
+        check_target(target)
+    except ValueError as error:
+        raise InvalidParameter(f"invalid volume specification: '{target}': {error}") from error
+    point = MountPoint(
+        type="volume", destination=posixpath.normpath(target), driver=driver or "local", rw=True
+    )
+    return Mounted(point=point, anonymous=True)
 
 
 def parse_mount(mount: Mount) -> Mounted:
@@ -128,7 +143,7 @@ def _bind(mount: Mount, point: MountPoint) -> Mounted:
 def _volume(mount: Mount, point: MountPoint) -> Mounted:
     options = mount.volume_options or None
     point.name = mount.source
-    point.driver = (options.driver_config.name if options and options.driver_config else "") or "local"
+    point.driver = options.driver_config.name if options and options.driver_config else ""
     point.mode = "z"
     return Mounted(
         point=point,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from moby.engine.config import EngineConfig
 from moby.engine.containers.index import Index
 from moby.engine.containers.links import Links
 from moby.engine.containers.record import Record
+from moby.engine.userns import container_ids
 from moby.networks.names import (
     HOST_RESOLV_CONF,
+    has_ndots,
     hosts_file,
     own_names,
     resolv_conf,
@@ -45,6 +48,9 @@ class NameFiles:
             (own / "hostname").write_text(f"{record.config.hostname}\n")
             (own / "hosts").write_text(self._hosts(record, sandbox))
             (own / "resolv.conf").write_text(self._resolv_conf(host, sandbox))
+            if ids := container_ids(self._config.current, host):
+                for path in (own, *(own / name for name in _NAMES)):
+                    os.chown(path, 0 if path == own else ids.root[0], ids.root[1])
         return [Bind(str(own / name), f"/etc/{name}") for name in _NAMES]
 
     def moved(self, record: Record, before: Sandbox, after: Sandbox) -> None:
@@ -68,6 +74,11 @@ class NameFiles:
             changed = "".join([*kept, *(line for line in new if line not in kept)])
             if changed != "".join(lines):
                 hosts.write_text(changed)
+
+    def has_ndots(self, host: HostConfig) -> bool:
+        """Does somebody say how many dots make a name complete: the container, the settings or the host?"""
+        options = host.dns_options or self._config.current.dns_opts
+        return has_ndots("" if options else _host_resolv_conf(), options)
 
     def _hosts(self, record: Record, sandbox: Sandbox) -> str:
         config, host = record.config, record.host_config

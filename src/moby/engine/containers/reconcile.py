@@ -22,6 +22,7 @@ from moby.engine.containers.remove import Remover
 from moby.engine.containers.shelf import Shelf
 from moby.engine.execs.ends import ExecEnds
 from moby.monitor.client import Monitor, Monitors
+from moby.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,9 @@ class Reconciler:
         exits: Exits,
         execs: ExecEnds,
         remover: Remover,
+        volumes: Volumes,
     ) -> None:
+        self._volumes = volumes
         self._shelf = shelf
         self._runtime = runtime
         self._networks = networks
@@ -133,6 +136,9 @@ class Reconciler:
             if await agree(container.record, self._networks):
                 log.info("container stands elsewhere on its networks", extra={"container": container.id})
                 await self._shelf.save(container)
+            for mount in container.record.mounts:
+                if mount.point.type == "volume":
+                    await self._volumes.restore(mount.volume, container.id)
             return False
         if state.restarting:
             return False

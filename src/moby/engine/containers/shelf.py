@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from moby.core.errors import Conflict
+from moby.core.errors import Conflict, no_such
 from moby.core.events import Bus
 from moby.core.store import Store, Table
 from moby.engine.containers.container import Container
@@ -26,7 +26,9 @@ class Shelf:
 
     async def load(self) -> None:
         """Take every stored container back in. Raises DataLoss, naming the record."""
-        for record in (await self._table.load()).values():
+        records = (await self._table.load()).values()
+        # What is being removed takes no name from what lives.
+        for record in sorted(records, key=lambda record: record.removing):
             container = Container(record)
             container.removing = record.removing
             try:
@@ -41,7 +43,13 @@ class Shelf:
                 await self._table.save(record.id, record)
 
     async def save(self, container: Container) -> None:
-        """Write the record; it is on disk when this returns. The caller holds the container's lock."""
+        """Write the record; it is on disk when this returns. The caller holds the container's lock.
+
+        Raises NotFound if it has been removed: written again it would come back at the next start, with a
+        name that is somebody else's by then.
+        """
+        if container.removed:
+            raise no_such("container", container.id)
         container.changed()
         await self._table.save(container.id, container.record)
 

@@ -134,6 +134,9 @@ class Starter:
                 container_name=record.name,
                 dns=servers,
                 ports=port_mappings(record.config, record.host_config),
+                ndots=self._launcher.has_ndots(record),
+                ids=self._launcher.ids(record.host_config),
+                owner=self._launcher.joined_users(record),
             )
         )
         connected(record, sandbox)
@@ -158,6 +161,8 @@ class Starter:
     async def _spawn_monitor(self, container: Container) -> Monitor:
         record = container.record
         record.kept_log = record.host_config.log_config
+        cached = await self._logs.cached(record)
+        await self._logs.begin(record)
         monitor = await self._monitors.spawn(
             MonitorRequest(
                 id=record.id,
@@ -165,9 +170,10 @@ class Starter:
                 tty=bool(record.config.tty),
                 stdin=bool(record.config.open_stdin),
                 stdin_once=bool(record.config.stdin_once),
-                log_driver=record.log_config.type,
+                log_driver=self._logs.written_by(record),
                 log_info=self._logs.info(record),
-                log_cache=self._logs.cached(record),
+                log_cache=cached,
+                shim=self._runtime.monitored_at(record.id, record.host_config.runtime),
             )
         )
         container.monitor = monitor
@@ -181,6 +187,7 @@ class Starter:
         monitor, container.monitor = container.monitor, None
         if monitor is not None:
             await monitor.discard()
+        await self._logs.end(container.record)
 
     async def _failed(self, container: Container, error: MobyError) -> MobyError:
         """Write down why it did not start, with the exit code that docker's clients look for."""

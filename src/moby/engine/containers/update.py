@@ -74,7 +74,7 @@ class Updater:
             runs = state.running and not state.restarting
             after = _extended(record, _merged(before[0], request, prefix), request)
             if request.log_config is not None:
-                self._drivers.check(after[0].log_config.type, after[0].log_config.config or {})
+                await self._drivers.check(after[0].log_config.type, after[0].log_config.config or {})
             record.host_config, record.config = after
             try:
                 async with Undo() as undo:

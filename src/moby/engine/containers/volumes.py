@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from moby.core.descriptor import Descriptor
 from moby.core.errors import InvalidParameter, NotFound
 from moby.core.snapshots import Snapshotter
 from moby.core.types.containers import ContainerConfig, HostConfig
@@ -18,11 +19,13 @@ from moby.engine.containers.forgotten import snapshot_labels
 from moby.engine.containers.index import Index
 from moby.engine.containers.mount_specs import (
     in_daemon_root,
+    parse_anonymous,
     parse_bind,
     parse_mount,
     parse_volumes_from,
 )
 from moby.engine.containers.record import Mounted, Record
+from moby.engine.containers.roots import Roots
 from moby.host.files import make_mount_source
 from moby.host.mounts import mounted, opened_beneath
 from moby.host.threads import blocking
@@ -43,6 +46,11 @@ class Unpacked(Protocol):
         """The snapshot with all of its layers."""
         ...
 
+    @property
+    def manifest(self) -> Descriptor:
+        """Its manifest."""
+        ...
+
 
 class MountedImages(Protocol):
     """Where images that are mounted come from."""
@@ -56,8 +64,14 @@ class MountPlanner:
     """Turns what the user wrote into mounts, making the volumes and snapshots they need."""
 
     def __init__(
-        self, index: Index, volumes: Volumes, snapshotter: Snapshotter, images: MountedImages
+        self,
+        index: Index,
+        volumes: Volumes,
+        snapshotter: Snapshotter,
+        images: MountedImages,
+        roots: Roots,
     ) -> None:
+        self._roots = roots
         self._images = images
         self._index = index
         self._volumes = volumes
@@ -85,7 +99,7 @@ class MountPlanner:
             if mount.point.type == "image":
                 await self._make_view(record, mount, undo)
             if mount.create_source and mount.point.type == "bind":
-                await blocking(make_mount_source, mount.point.source)
+                await blocking(make_mount_source, mount.point.source, self._roots.ids(host).root)
         return mounts
 
     def _inherited(self, host: HostConfig) -> Sequence[Mounted]:
@@ -130,7 +144,7 @@ class MountPlanner:
     def _anonymous(self, config: ContainerConfig, host: HostConfig, taken: set[str]) -> dict[str, Mounted]:
         found = {}
         for target in config.volumes or {}:
-            mount = parse_bind(target, host.volume_driver)
+            mount = parse_anonymous(target, host.volume_driver)
             if mount.point.destination not in taken:
                 found[mount.point.destination] = mount
         return found
@@ -157,14 +171,15 @@ class MountPlanner:
         undo.push(self._volumes.release, volume.name, record.id, mount.anonymous)
         mount.volume = mount.point.name = volume.name
         mount.point.driver = volume.driver
-        mount.point.source = str(volume.mountpoint)
+        mount.point.source = volume.place
 
     async def _make_view(self, record: Record, mount: Mounted, undo: Undo) -> None:
         """A snapshot of an image for one mount alone, which keeps the image's layers."""
         image = await self._images.runnable(mount.point.name, None)
         words = f"{record.id} {mount.point.destination}".encode()
         key = f"{record.id}-{hashlib.sha256(words).hexdigest()[:12]}"
-        await self._snapshotter.view(key, image.chain, snapshot_labels(record.id))
+        base = await self._roots.base(record.host_config, image.chain, image.manifest)
+        await self._snapshotter.view(key, base, snapshot_labels(record.id))
         undo.push(self._snapshotter.remove, key)
         mount.snapshot, mount.point.source = key, image.id
 

@@ -24,10 +24,12 @@ from moby.engine.containers.launch import Launcher
 from moby.engine.containers.listing import Lister
 from moby.engine.containers.logs import LogDrivers, LogService
 from moby.engine.containers.places import Places
+from moby.engine.containers.plugin_logs import PluginLogs
 from moby.engine.containers.reconcile import Reconciler
 from moby.engine.containers.remove import Remover
 from moby.engine.containers.republish import Republisher
 from moby.engine.containers.restarts import Restarts
+from moby.engine.containers.roots import Roots
 from moby.engine.containers.service import ContainerChanges, Containers, ContainerStreams, Verbs
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.start import Starter
@@ -44,6 +46,7 @@ from moby.engine.execs.probe import Probes
 from moby.engine.execs.record import ExecShelf
 from moby.engine.execs.service import Execs
 from moby.engine.images.runnable import RunnableImages
+from moby.engine.userns import containers_directory
 from moby.volumes.service import Volumes
 
 Loop = Callable[[asyncio.TaskGroup], Coroutine[Any, Any, None]]
@@ -73,29 +76,29 @@ def container_services(
     """The services; nothing runs yet."""
     config, runtime, networks = parts.config, parts.runtime, parts.networks
     snapshotter, monitors = parts.images.snapshotter, parts.monitors
-    directory = Path(config.current.data_root, "containers")
-    directory.mkdir(mode=0o710, parents=True, exist_ok=True)
+    directory = containers_directory(config.current)
     run = Path(config.current.exec_root, "containers")
-    drivers = LogDrivers(parts.logs, directory)
+    plugged = PluginLogs(parts.plugins, Path(config.current.exec_root, "logging"))
+    drivers = LogDrivers(parts.logs, directory, plugged)
     drivers.check_usual(config.current)
-    planner = MountPlanner(shelf.index, volumes, snapshotter, runnable)
-    places = Places(Path(config.current.exec_root, "places"))
+    places, roots = Places(Path(config.current.exec_root, "places")), Roots(parts.images, config)
+    planner = MountPlanner(shelf.index, volumes, snapshotter, runnable, roots)
     execs = ExecShelf(shelf.index, run)
     exec_ends = ExecEnds(shelf, execs, runtime)
     trees = Trees(parts.images, volumes, directory)
-    exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config)
+    exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config, drivers)
     stopper = Stopper(shelf, runtime, config)
     inspector = Inspector(shelf, snapshotter, directory, execs, config)
     history = History(parts.store, inspector)
     remover = Remover(shelf, stopper, exits, planner, snapshotter, directory, history)
     changer = Changer(shelf, runtime, networks)
     logs = LogService(shelf, drivers)
-    binder = Binder(volumes, snapshotter, places)
-    launcher = Launcher(shelf.index, binder, places, snapshotter, config, directory, run)
+    binder = Binder(volumes, snapshotter, places, roots)
+    launcher = Launcher(shelf.index, binder, places, config, directory, run)
     lister = Lister(shelf, runnable, snapshotter)
     starter = Starter(shelf, runtime, networks, snapshotter, monitors, launcher, drivers, remover.auto_remove)
     verbs = Verbs(
-        creator=Creator(shelf, runnable, planner, networks, snapshotter, drivers, config, directory),
+        creator=Creator(shelf, runnable, planner, networks, roots, drivers, config, directory),
         starter=starter,
         stopper=stopper,
         remover=remover,
@@ -104,7 +107,7 @@ def container_services(
         lister=lister,
         history=history,
     )
-    reconciler = Reconciler(shelf, runtime, networks, monitors, exits, exec_ends, remover)
+    reconciler = Reconciler(shelf, runtime, networks, monitors, exits, exec_ends, remover, volumes)
     forgotten = Forgotten(shelf.index, snapshotter)
     restarts = Restarts(shelf, starter, remover)
     exits.starts_again = restarts.starts_again
@@ -119,14 +122,15 @@ def container_services(
         stats=stats,
         streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
         execs=services,
-        archives=Archiver(shelf, trees),
-        commits=CommitService(shelf, trees, changer, commits),
+        archives=Archiver(shelf, trees, roots),
+        commits=CommitService(shelf, trees, roots, changer, commits),
         lister=lister,
         stopper=stopper,
         restarts=restarts,
         reconciler=reconciler,
         loops=[
             lambda group: exits.watch(group, reconciler.resynchronise, restarts.after_exit),
+            lambda group: exits.hear(group, monitors.ends, restarts.after_exit),
             lambda _: Boot(shelf, starter, restarts).at_start(),
             lambda _: forgotten.free(),
             lambda _: exec_ends.tidy(),

@@ -7,7 +7,7 @@ import logging
 from collections.abc import MutableMapping
 
 from moby.core.errors import MobyError, NotFound
-from moby.core.runtime import Exited, Runtime, Status
+from moby.core.runtime import Runtime, Status
 from moby.engine.containers.container import Container
 from moby.engine.containers.shelf import Shelf
 from moby.engine.execs.record import Exec, ExecShelf, connect
@@ -28,13 +28,13 @@ class ExecEnds:
         self._execs = execs
         self._runtime = runtime
 
-    async def exited(self, event: Exited) -> None:
-        """The runtime says that one has ended."""
+    async def exited(self, name: str, exit_status: int) -> None:
+        """The runtime, or its monitor, says that one has ended."""
         try:
-            found = self._execs.find(event.process)
+            found = self._execs.find(name)
         except NotFound:
             return
-        await self._end(found, event.exit_status)
+        await self._end(found, exit_status)
 
     async def container_ended(self, container: Container) -> None:
         """What ran in it has ended with it, told of or not.
@@ -60,10 +60,17 @@ class ExecEnds:
             await _drained(found)
             attributes = {"execID": record.id, "exitCode": str(exit_status)}
             self._containers.publish(found.container, "exec_die", attributes)
-            try:
-                await self._runtime.processes.delete(record.container, record.id)
-            except MobyError as error:
-                log.warning("cannot free an exec process", extra={"exec": record.id, "error": error.message})
+            await self._free(found)
+
+    async def _free(self, found: Exec) -> None:
+        record, container = found.record, found.container.monitor
+        if container is not None and container.runs:
+            container.forget(record.id)
+            return
+        try:
+            await self._runtime.processes.delete(record.container, record.id)
+        except MobyError as error:
+            log.warning("cannot free an exec process", extra={"exec": record.id, "error": error.message})
 
     async def at_start(self, monitors: MutableMapping[str, Monitor]) -> None:
         """Take back the instances of an earlier daemon, those that run still with their monitors."""

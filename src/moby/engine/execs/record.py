@@ -64,7 +64,7 @@ class Exec:
         attached = self.attached
         if attached is not None and attached.done() and not attached.cancelled():
             return attached.result() is AttachEnd.FINISHED
-        return self.monitor is not None and self.monitor.gone
+        return self.monitor is not None and (self.monitor.gone or self.monitor.delivered)
 
     @property
     def words(self) -> str:

@@ -8,7 +8,11 @@ import logging
 import secrets
 import signal
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from moby.core.config import ConfigSource
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, System
@@ -30,9 +34,9 @@ from moby.engine.execs.record import (
     connect,
 )
 from moby.logs.framing import frame
-from moby.monitor.client import AttachEnd, Monitors
+from moby.monitor.client import AttachEnd, Monitor, Monitors
 from moby.monitor.protocol import AttachOptions, MonitorRequest
-from moby.runtime.failures import reason
+from moby.runtime.failures import reason, reworded
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +158,8 @@ class Execs:
         check_running(found.container, record.container)
         size = request.console_size if request.tty else None
         process = await exec_process(found.container.record, asked, size, self._config)
+        if (container := found.container.monitor) is not None and container.runs:
+            return await self._run_by_monitor(found, container, process, client)
         async with Undo() as undo:
             monitor, attached = None, None
             # Without a client there is nobody to give the output to; a terminal needs somebody to drain it.
@@ -179,6 +185,30 @@ class Execs:
             if monitor is not None:
                 connect(found, monitor, self._runtime.processes)
                 monitor.running()
+            await self._execs.save(found)
+            undo.keep()
+        found.started.set()
+        return attached
+
+    async def _run_by_monitor(
+        self, found: Exec, container: Monitor, process: Mapping[str, Any], client: _Client | None
+    ) -> asyncio.Future[AttachEnd] | None:
+        """As `_run_now`, in a container that its monitor runs: that runs this too."""
+        record, attached = found.record, None
+        async with Undo() as undo:
+            monitor = container.execute(self._monitor_request(found), msgspec.json.encode(process))
+            undo.push(monitor.discard)
+            found.monitor = monitor
+            if client is not None:
+                attached = found.attached = monitor.attachment(client.connection, client.options)
+            try:
+                record.pid = await monitor.go()
+            except MobyError as error:
+                told = reworded(error)
+                if client is not None:
+                    client.tell(told.message)
+                raise told from error
+            check_running(found.container, record.container)
             await self._execs.save(found)
             undo.keep()
         found.started.set()

@@ -30,10 +30,12 @@ def header(
     link: str = "",
     hard: bool = False,
     attributes: dict[str, bytes] | None = None,
+    owner: tuple[int, int] | None = None,
 ) -> bytes:
     """The header of what `found` describes; `link` is what it leads to, as a hard link if that is `hard`.
 
-    A plain one where that can say everything, one with pax records where it cannot.
+    `owner` is named instead of its own. A plain one where that can say everything, one with pax records
+    where it cannot.
     """
     kind = tarfile.LNKTYPE if hard else _KINDS[stat.S_IFMT(found.st_mode)]
     shown = f"{name}/" if kind == tarfile.DIRTYPE and not name.endswith("/") else name
@@ -41,10 +43,12 @@ def header(
     device = found.st_rdev if kind in (tarfile.CHRTYPE, tarfile.BLKTYPE) else 0
     major, minor = os.major(device), os.minor(device)
     plain = shown.isascii() and link.isascii() and len(shown) <= 100 and len(link) <= 100 and not attributes
-    if plain and max(found.st_uid, found.st_gid) < _IDS and max(size, moment) < _LENGTHS:
-        return _plain(shown, found, kind, size, moment, link, major, minor)
+    user, group = owner or (found.st_uid, found.st_gid)
+    mode = stat.S_IMODE(found.st_mode)
+    if plain and max(user, group) < _IDS and max(size, moment) < _LENGTHS:
+        return _plain(shown, (mode, user, group), kind, size, moment, link, major, minor)
     info = tarfile.TarInfo(name)
-    info.mode, info.uid, info.gid = stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid
+    info.mode, info.uid, info.gid = mode, user, group
     info.type, info.size, info.mtime, info.linkname = kind, size, moment, link
     info.devmajor, info.devminor = major, minor
     info.pax_headers = {
@@ -55,7 +59,7 @@ def header(
 
 def _plain(
     name: str,
-    found: os.stat_result,
+    numbers: tuple[int, int, int],
     kind: bytes,
     size: int,
     moment: int,
@@ -65,9 +69,7 @@ def _plain(
 ) -> bytes:
     fields = [
         name.encode(),
-        b"%07o" % stat.S_IMODE(found.st_mode),
-        b"%07o" % found.st_uid,
-        b"%07o" % found.st_gid,
+        *(b"%07o" % number for number in numbers),
         b"%011o" % size,
         b"%011o" % moment,
         _BLANK,

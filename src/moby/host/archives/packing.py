@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from moby.host.archives.headers import END, header, marker, padding
 from moby.host.mounts import open_on_same_mount
@@ -35,12 +35,14 @@ class PackOptions:
 
     `one_filesystem`: what is mounted in it is left out, but for its mount points. `layer`: the tree is an
     overlay's upper directory, whose whiteouts become those of OCI layers (image-spec, layer.md). `skip` tells
-    by path, without a leading slash, what is left out with all below it.
+    by path, without a leading slash, what is left out with all below it. `owner` says whom the archive is to
+    name for a user and a group.
     """
 
     one_filesystem: bool = False
     layer: bool = False
     skip: Callable[[str], bool] = field(default=lambda _: False)
+    owner: Callable[[int, int], tuple[int, int]] | None = None
 
 
 class _Directory(NamedTuple):
@@ -72,7 +74,7 @@ class Packer:
     def tree(self, directory: int, name: str, *, itself: bool = True) -> None:
         """A directory by its descriptor, and everything in it; `name` stands for it in the archive."""
         if itself:
-            self._add(header(name, os.fstat(directory)))
+            self._add(self._header(name, os.fstat(directory)))
         self._below(os.dup(directory), f"{name.rstrip('/')}/" if name else "", "")
         try:
             while self._open:
@@ -115,7 +117,7 @@ class Packer:
             status = os.fstat(found)
             kind = stat.S_IFMT(status.st_mode)
             if kind == stat.S_IFDIR:
-                self._add(header(name, status))
+                self._add(self._header(name, status))
                 if not foreign:
                     descriptor, found = found, -1
                     self._below(descriptor, f"{name}/", path)
@@ -126,7 +128,7 @@ class Packer:
                 self._add(marker(f"{head}/{WHITEOUT}{last}" if head else f"{WHITEOUT}{last}"))
             elif kind != stat.S_IFSOCK:
                 link = os.readlink("", dir_fd=found) if kind == stat.S_IFLNK else ""
-                self._add(header(name, status, link=link))
+                self._add(self._header(name, status, link=link))
         except FileNotFoundError:
             return
         finally:
@@ -148,22 +150,28 @@ class Packer:
         known = (status.st_dev, status.st_ino)
         if status.st_nlink > 1:
             if known in self._linked:
-                self._add(header(name, status, link=self._linked[known], hard=True))
+                self._add(self._header(name, status, link=self._linked[known], hard=True))
                 return
             self._linked[known] = name
         if foreign:
-            self._add(header(name, status))
+            self._add(self._header(name, status))
             return
         descriptor = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             capability = _attribute(descriptor, _CAPABILITY)
             attributes = {_CAPABILITY: capability} if capability else None
             size = os.fstat(descriptor).st_size
-            self._add(header(name, status, size=size, attributes=attributes))
+            self._add(self._header(name, status, size=size, attributes=attributes))
             self._content(descriptor, size)
             self._target.write(padding(size))
         finally:
             os.close(descriptor)
+
+    def _header(self, name: str, status: os.stat_result, **rest: Any) -> bytes:
+        owner = self._options.owner
+        return header(
+            name, status, **rest, owner=owner(status.st_uid, status.st_gid) if owner is not None else None
+        )
 
     def _content(self, descriptor: int, size: int) -> None:
         """As many bytes as the header says, whatever happens to the file meanwhile."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from moby.core.errors import InvalidParameter
+from moby.core.idmaps import NO_MAP, IdMap
 from moby.host.archives.reading import read_members
 from moby.host.archives.removal import remove_tree
 from moby.host.mounts import open_beneath
@@ -28,10 +29,14 @@ _XATTR = "SCHILY.xattr."
 
 @dataclass(frozen=True, slots=True)
 class UnpackOptions:
-    """How members become files; `owner` is given them instead of whom the archive names."""
+    """How members become files; `owner` is given them instead of whom the archive names.
+
+    `ids` says who the archive's users are here; what has to be made around the members is its root's.
+    """
 
     overwrite_directories: bool = True
     owner: tuple[int, int] | None = None
+    ids: IdMap = NO_MAP
 
 
 def unpack(source: BinaryIO, root: int, path: str, options: UnpackOptions) -> None:
@@ -102,6 +107,7 @@ class _Unpacker:
             directory = open_beneath(self._root, made, _PATH)
             try:
                 os.mkdir(step, 0o755, dir_fd=directory)
+                os.chown(step, *self._options.ids.root, dir_fd=directory, follow_symlinks=False)
             except FileExistsError:
                 pass
             finally:
@@ -159,7 +165,7 @@ class _Unpacker:
     def _describe(self, parent: int, last: str, member: tarfile.TarInfo, *, times: bool = True) -> None:
         """Owner, mode, attributes and times; the owner first, since a change of it clears set-uid bits."""
         uid, gid = self._options.owner or (member.uid, member.gid)
-        os.chown(last, uid, gid, dir_fd=parent, follow_symlinks=False)
+        os.chown(last, *self._options.ids.to_host(uid, gid), dir_fd=parent, follow_symlinks=False)
         if not member.issym():
             # A descriptor of the thing itself: nobody can put a link in its place now.
             found = os.open(last, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)

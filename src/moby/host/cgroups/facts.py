@@ -32,6 +32,7 @@ class CgroupFacts:
     pids_limit: bool
     memory_reservation: bool = False
     swappiness: bool = False
+    cpu_realtime: bool = False
     block_weight: bool = False
     block_weight_device: bool = False
     block_read_rate: bool = False
@@ -111,6 +112,7 @@ def _legacy(root: Path) -> CgroupFacts:
         pids_limit=(root / "pids").is_dir(),
         memory_reservation=(root / "memory/memory.soft_limit_in_bytes").exists(),
         swappiness=(root / "memory/memory.swappiness").exists(),
+        cpu_realtime=(root / "cpu/cpu.rt_period_us").exists(),
         block_weight=(root / "blkio/blkio.weight").exists(),
         block_weight_device=(root / "blkio/blkio.weight_device").exists(),
         block_read_rate=(root / "blkio/blkio.throttle.read_bps_device").exists(),

@@ -38,15 +38,19 @@ STATUSES: Mapping[int, Status] = {
 
 @dataclass(frozen=True, slots=True)
 class Shim:
-    """Which shim runs a container, and for the runc shim which OCI runtime it calls."""
+    """Which shim runs a container, and for runc's and our own which OCI runtime it calls.
+
+    `own` ones are monitors; `name` is then the path of the program that containerd calls.
+    """
 
     name: str = "io.containerd.runc.v2"
     binary: str = ""
     root: str = ""
+    own: bool = False
 
     def options(self) -> AnyMessage | None:
         """The shim's options, as containerd passes them on."""
-        if not self.name.startswith("io.containerd.runc."):
+        if not self.own and not self.name.startswith("io.containerd.runc."):
             return None
         value = runc_pb2.Options(binary_name=self.binary, root=self.root)
         return AnyMessage(type_url="containerd.runc.v1.Options", value=value.SerializeToString())

@@ -1,5 +1,6 @@
 """Mounting: mount(2) and its kin, the mount table, and paths that do not lead out of a root."""
 
+from moby.host.mounting import bind_mount, make_private, mount, move, set_attributes, unmount
 from moby.host.mounts.grafts import graft
 from moby.host.mounts.overlays import Overlay, describe_as_below, in_first_user_namespace, overlay_of
 from moby.host.mounts.paths import (
@@ -9,7 +10,6 @@ from moby.host.mounts.paths import (
     opened_beneath,
     resolve_in_root,
 )
-from moby.host.mounts.syscalls import bind_mount, make_private, mount, move, set_attributes, unmount
 from moby.host.mounts.table import MountEntry, is_mount_point, mount_of, mount_table, parse_mountinfo
 from moby.host.mounts.temporary import free_abandoned, mounted
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from moby.core.snapshots import Mount
 from moby.host.files import translation
-from moby.host.mounts.syscalls import make_private, mount, unmount
+from moby.host.mounting import make_private, mount, unmount
 from moby.host.mounts.table import mount_table
 from moby.host.threads import finishing
 

@@ -65,6 +65,11 @@ def place(descriptor: int, path: Path) -> None:
         raise
 
 
+def bind(source: Path, path: Path) -> None:
+    """Have a namespace's file at another path, which is there already."""
+    _call("mount", os.fsencode(source), os.fsencode(path), None, _BIND, None)
+
+
 def inside(path: str | Path, function: Callable[[], T]) -> T:
     """Run `function` in the namespace at `path`. Raises NotFound if there is none."""
 

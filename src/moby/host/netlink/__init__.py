@@ -31,6 +31,7 @@ from moby.host.netlink.links import (
     set_alias,
     set_link,
 )
+from moby.host.netlink.removal import remove_link
 from moby.host.netlink.requests import Request, number, short
 from moby.host.netlink.routing_socket import RoutingSocket
 from moby.host.netlink.watch import Losses, Watch
@@ -60,6 +61,7 @@ __all__ = [
     "links",
     "number",
     "port_options",
+    "remove_link",
     "routes",
     "set_alias",
     "set_link",

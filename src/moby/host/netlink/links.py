@@ -161,9 +161,9 @@ def port_options(*, hairpin: bool, isolated: bool) -> bytes:
     return nested(_LINKINFO, text(_INFO_SLAVE_KIND, "bridge"), nested(_INFO_SLAVE_DATA, data))
 
 
-def delete_link(name: str) -> Request:
-    """Remove a device. For a veth this takes some 25 ms, during which nobody changes any link."""
-    return Request(_DELLINK, 0, _info(0, 0) + text(_IFNAME, name), f"delete {name}")
+def delete_link(name: str, index: int = 0) -> Request:
+    """Remove a device, the one with this index if that is known. It takes the kernel some 25 ms to say so."""
+    return Request(_DELLINK, 0, _info(index, 0) + (b"" if index else text(_IFNAME, name)), f"delete {name}")
 
 
 def find_link(routing: RoutingSocket, name: str) -> Link | None:

@@ -22,6 +22,7 @@ _HEADER = struct.Struct("=IHHII")
 _LINK_BODY, _ADDRESS_BODY, _FILTER_BODY = 16, struct.Struct("=BBBBi"), 4
 _TABLE_NAME = 1
 _LARGEST = 1 << 18
+_RCVBUFFORCE, _ROOM = 33, 16 << 20
 
 
 class Losses(NamedTuple):
@@ -55,21 +56,27 @@ class Watch:
         with suppress(OSError):  # Without nftables there is nothing to hear.
             filters.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP)
         self.sockets = (routes, filters)
+        for source in self.sockets:
+            # What does not fit is lost, and then everything has to be looked at: thousands of ports fit.
+            with suppress(PermissionError):
+                source.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _ROOM)
+        self._own: frozenset[int] = frozenset()
 
     def losses(self) -> Losses:
         """All since the last call."""
         links: set[str] = set()
         indexes: set[int] = set()
         tables: set[str] = set()
-        unknown = False
-        own: frozenset[int] | None = None
+        unknown = looked = False
         for source in self.sockets:
             while (data := _received(source)) is not None:
                 unknown = unknown or not data
                 for kind, sender, body in _messages(data):
                     if source is self.sockets[1] and kind in _DELETIONS:
-                        own = _own_ports() if own is None else own
-                        if sender not in own:
+                        if sender not in self._own and not looked:
+                            # Once: with many files open it takes long.
+                            self._own, looked = _own_ports(), True
+                        if sender not in self._own:
                             tables.add(as_text(attributes(body[_FILTER_BODY:]).get(_TABLE_NAME, b"")))
                     elif source is self.sockets[0] and kind == _DELLINK:
                         links.add(as_text(attributes(body[_LINK_BODY:]).get(_IFNAME, b"")))

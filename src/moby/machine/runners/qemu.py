@@ -1,198 +1,135 @@
-"""This file is about running a machine in qemu: by KVM where it works, else by emulation."""
+"""This file is about qemu: the arguments that it is called with, and those of who serves it."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from moby.core.errors import InvalidParameter, MobyError, NotFound
-from moby.core.platform import Platform, host_platform
-from moby.host.process import run
-from moby.machine.job import scratch_folder
-from moby.machine.native import native, program
+from moby.core.errors import InvalidParameter, NotFound
+from moby.machine.native import program
+from moby.machine.runners.boot import Boot
+from moby.machine.runners.hardware import Disk, Hardware, Network, Share
 
-PROBE_LIMIT_S = 5.0
-_FORMATS = {".img": "raw", ".raw": "raw", ".qcow2": "qcow2", ".vmdk": "vmdk", ".vhd": "vpc"}
-_OVMF = (Path("/usr/share/OVMF/OVMF_CODE.fd"), Path("/usr/share/ovmf/OVMF.fd"))
-_SYSTEMS = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
-_PUBLISH = re.compile(
-    r"(?:(?P<address>\d+\.\d+\.\d+\.\d+):)?(?P<host>\d{1,5}):(?P<guest>\d{1,5})(?:/(?P<protocol>tcp|udp))?"
-)
-_SIZE = re.compile(r"[1-9][0-9]*[KMGT]?")
-# Sixteen-bit code that writes 0x10 to the port of isa-debug-exit: qemu then exits with (0x10 << 1) | 1.
-_PROBE_CODE = bytes.fromhex("baf400b010eef4ebfd")
-_PROBE_EXIT = 33
+_SYSTEMS = {"amd64": ("qemu-system-x86_64", "q35"), "arm64": ("qemu-system-aarch64", "virt")}
+# Debian's older releases keep it with qemu.
+_VIRTIOFSD = (Path("/usr/libexec/virtiofsd"), Path("/usr/lib/qemu/virtiofsd"))
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
-    """A port of the machine, and where it is reached here."""
-
-    host: int
-    guest: int
-    protocol: str = "tcp"
-    address: str = "127.0.0.1"
-
-    def __str__(self) -> str:
-        return f"hostfwd={self.protocol}:{self.address}:{self.host}-:{self.guest}"
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """A disk in a file, which is made with this size if it is not there."""
-
-    path: Path
-    size: str = ""
-    read_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Boot:
-    """What to boot: kernel, RAM disk and command line, or a disk, or a CD."""
-
-    kernel: Path | None = None
-    initrd: Path | None = None
-    cmdline: str = ""
-    disks: tuple[Disk, ...] = ()
-    cd: Path | None = None
-    firmware: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Hardware:
-    """What the machine has; memory in MiB."""
-
-    memory: int = 1024
-    cpus: int = 1
-    ports: tuple[Port, ...] = ()
-    accel: str = "tcg"
-    platform: Platform = field(default_factory=host_platform)
-
-
-def parse_port(text: str) -> Port:
-    """`[ADDRESS:]HOST:GUEST[/udp]`. Raises InvalidParameter."""
-    match = _PUBLISH.fullmatch(text)
-    if match is None or not all(0 < int(match[name]) < 65536 for name in ("host", "guest")):
-        raise InvalidParameter(f"{text!r} is no port to publish", hint="[ADDRESS:]HOST:GUEST[/udp]")
-    address = match["address"] or "127.0.0.1"
-    return Port(int(match["host"]), int(match["guest"]), match["protocol"] or "tcp", address)
-
-
-def parse_disk(text: str) -> Disk:
-    """`FILE[,size=1G]`. Raises InvalidParameter."""
-    path, _, rest = text.partition(",size=")
-    if not path or (rest and not _SIZE.fullmatch(rest)) or "," in path:
-        raise InvalidParameter(f"{text!r} is no disk", hint="FILE[,size=1G]")
-    return Disk(Path(path), rest)
-
-
-def boot_of(path: Path) -> Boot:
-    """What `moby build` wrote: the prefix of kernel and RAM disk, or a disk, CD or root. Raises NotFound."""
-    if path.suffix == ".iso":
-        return Boot(cd=path, firmware=_firmware(path))
-    for kind in ("squashfs", "erofs"):
-        if path.name.endswith(f"-{kind}.img"):
-            prefix = path.with_name(path.name.removesuffix(f"-{kind}.img"))
-            return replace(_kernel_boot(prefix, f"{kind}-initrd.img"), disks=(Disk(path, read_only=True),))
-    if path.suffix in _FORMATS:
-        return Boot(disks=(Disk(path),), firmware=_firmware(path))
-    return _kernel_boot(path, "initrd.img")
-
-
-def _kernel_boot(prefix: Path, disk: str) -> Boot:
-    files = [prefix.with_name(f"{prefix.name}-{end}") for end in ("kernel", disk, "cmdline")]
-    for path in files:
-        if not path.exists():
-            raise NotFound(f"there is no {path}", hint="moby build -f kernel+initrd")
-    return Boot(files[0], files[1], files[2].read_text().strip())
-
-
-def _firmware(path: Path) -> Path | None:
-    """EFI firmware, for what needs it by its name. Raises NotFound if it is not installed."""
-    if not path.stem.endswith("-efi"):
-        return None
-    for firmware in _OVMF:
-        if firmware.exists():
-            return firmware
-    raise NotFound("there is no EFI firmware for qemu", hint="apt-get install ovmf")
-
-
-def command(boot: Boot, hardware: Hardware, *, terminal: bool = True) -> list[str]:
-    """qemu with all its arguments. Raises NotFound, InvalidParameter."""
+def command(
+    boot: Boot,
+    hardware: Hardware,
+    *,
+    console: Sequence[str] = ("-serial", "mon:stdio"),
+    state: Path | None = None,
+) -> list[str]:
+    """qemu with all its arguments; its sockets are in `state`. Raises NotFound, InvalidParameter."""
     system = _SYSTEMS.get(hardware.platform.architecture)
     if system is None:
         raise InvalidParameter(f"machines for {hardware.platform} are not run here")
-    forwards = "".join(f",{port}" for port in hardware.ports)
-    machine = "q35" if hardware.platform.architecture == "amd64" else "virt"
     argv = [
-        program(system),
-        "-machine", f"{machine},accel={hardware.accel}",
+        program(system[0]),
+        "-machine", f"{system[1]},accel={hardware.accel}",
         "-cpu", "host" if hardware.accel == "kvm" else "max",
         "-m", str(hardware.memory),
         "-smp", str(hardware.cpus),
         "-nodefaults",
         "-no-reboot",
         "-display", "none",
-        "-serial", "mon:stdio" if terminal else "stdio",
-        "-netdev", f"user,id=net{forwards}",
-        "-device", "virtio-net-pci,netdev=net",
+        *console,
+        *_network(hardware),
         "-device", "virtio-rng-pci",
     ]  # fmt: skip
+    if state is not None:
+        argv += ["-qmp", f"unix:{_escaped(state / 'qmp')},server=on,wait=off"]
     if boot.kernel is not None:
         argv += ["-kernel", str(boot.kernel), "-append", boot.cmdline]
     if boot.initrd is not None:
         argv += ["-initrd", str(boot.initrd)]
     if boot.firmware is not None:
         argv += ["-bios", str(boot.firmware)]
-    if boot.cd is not None:
-        argv += ["-cdrom", str(boot.cd)]
+    for number, cd in enumerate(boot.cds):
+        argv += _cd(cd, number, hardware)
     for disk in boot.disks:
-        kind = _FORMATS.get(disk.path.suffix, "raw")
-        last = ",readonly=on" if disk.read_only else ""
-        argv += ["-drive", f"file={str(disk.path).replace(',', ',,')},format={kind},if=virtio{last}"]
-    return argv
+        argv += _disk(disk)
+    for number, share in enumerate(hardware.shares):
+        argv += _share(share, number, state)
+    if any(share.kind == "virtiofs" for share in hardware.shares):
+        # The folder's server reads and writes the machine's memory.
+        size = f"{hardware.memory}M"
+        argv += [
+            "-object",
+            f"memory-backend-memfd,id=memory,size={size},share=on",
+            "-numa",
+            "node,memdev=memory",
+        ]
+    return argv + _vsock(hardware.vsock)
 
 
-async def make_disks(disks: Sequence[Disk]) -> None:
-    """Make the files of disks that are not there. Raises NotFound for one without a size."""
-    for disk in disks:
-        if disk.path.exists():
+def servers(shares: Sequence[Share], state: Path) -> list[list[str]]:
+    """The programs that serve shared folders, to be started first. Raises NotFound."""
+    found = []
+    for number, share in enumerate(shares):
+        if share.kind != "virtiofs":
             continue
-        if not disk.size:
-            raise NotFound(f"there is no disk {disk.path}", hint=f"{disk.path},size=1G makes one")
-        kind = "qcow2" if disk.path.suffix == ".qcow2" else "raw"
-        await native("qemu-img", "create", "-q", "-f", kind, disk.path, disk.size)
+        server = next((path for path in _VIRTIOFSD if path.exists()), None)
+        if server is None:
+            raise NotFound("virtiofsd is not installed", hint="apt-get install virtiofsd, or type=9p")
+        socket = state / f"share{number}"
+        found.append(
+            [str(server), f"--socket-path={socket}", "-o", f"source={share.path}", "-o", "sandbox=chroot"]
+        )
+    return found
 
 
-async def choose_accel(wanted: str, platform: Platform) -> str:
-    """`kvm` or `tcg`; `auto` tries. A KVM that is there may still hang: it has to boot something first."""
-    if wanted != "auto":
-        return wanted
-    if platform.architecture != host_platform().architecture or platform.architecture != "amd64":
-        return "tcg"
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return "tcg"
-    return "kvm" if await _kvm_boots() else "tcg"
+def _network(hardware: Hardware) -> list[str]:
+    network: Network = hardware.network
+    if network.kind == "none":
+        return []
+    back = "user,id=net" + "".join(f",{port}" for port in hardware.ports)
+    if network.kind == "tap":
+        back = f"tap,id=net,ifname={network.device},script=no,downscript=no"
+    mac = f",mac={network.mac}" if network.mac else ""
+    return ["-netdev", back, "-device", f"virtio-net-pci,netdev=net{mac}"]
 
 
-async def _kvm_boots() -> bool:
-    with scratch_folder(Path(os.environ.get("TMPDIR") or "/var/tmp")) as scratch:  # noqa: S108
-        image = scratch / "probe.img"
-        image.write_bytes(_PROBE_CODE.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
-        argv = [
-            program("qemu-system-x86_64"),
-            "-machine", "q35,accel=kvm",
-            "-cpu", "host",
-            "-m", "32",
-            "-nodefaults",
-            "-display", "none",
-            "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
-            "-drive", f"file={image},format=raw,if=ide",
-        ]  # fmt: skip
-        try:
-            return (await run(argv, limit_s=PROBE_LIMIT_S)).code == _PROBE_EXIT
-        except MobyError:
-            return False
+def _cd(path: Path, number: int, hardware: Hardware) -> list[str]:
+    drive = f"file={_escaped(path)},format=raw,media=cdrom,readonly=on"
+    if hardware.platform.architecture == "amd64":
+        return ["-drive", drive]
+    # There is no other controller that CDs are found at.
+    return [
+        "-drive", f"{drive},if=none,id=cd{number}",
+        "-device", f"virtio-scsi-pci,id=scsi{number}",
+        "-device", f"scsi-cd,bus=scsi{number}.0,drive=cd{number}",
+    ]  # fmt: skip
+
+
+def _disk(disk: Disk) -> list[str]:
+    last = ",readonly=on" if disk.read_only else ""
+    return ["-drive", f"file={_escaped(disk.path)},format={disk.format},if=virtio{last}"]
+
+
+def _share(share: Share, number: int, state: Path | None) -> list[str]:
+    if share.kind == "9p":
+        last = ",readonly=on" if share.read_only else ""
+        source = f"path={_escaped(share.path)},mount_tag={share.tag},security_model=mapped-xattr{last}"
+        return ["-virtfs", f"local,{source}"]
+    assert state is not None
+    return [
+        "-chardev", f"socket,id=share{number},path={_escaped(state / f'share{number}')}",
+        "-device", f"vhost-user-fs-pci,chardev=share{number},tag={share.tag}",
+    ]  # fmt: skip
+
+
+def _vsock(number: int) -> list[str]:
+    if not number:
+        return []
+    if not os.path.exists("/dev/vhost-vsock"):
+        raise NotFound("there is no /dev/vhost-vsock", hint="modprobe vhost_vsock")
+    return ["-device", f"vhost-vsock-pci,guest-cid={number}"]
+
+
+def _escaped(path: Path) -> str:
+    """A path among qemu's options, where a comma is doubled."""
+    return str(path).replace(",", ",,")

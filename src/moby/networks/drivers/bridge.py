@@ -211,23 +211,21 @@ class Bridge(NetworkDriver):
             undo.push(self._disconnect, state, joined)
             await to_its_end(self._threads, lambda: self._connect(network, joined, sandbox))
             undo.push(self._proxies.close, joined.id)
-            await self._proxy(joined)
+            self._proxy(joined)
             undo.keep()
         return joined
 
-    async def _proxy(self, endpoint: Endpoint) -> None:
+    def _proxy(self, endpoint: Endpoint) -> None:
         """Serve what the kernel cannot translate: what comes to ::1, or by IPv6 to who has none."""
-        served: list[Served] = []
         inside = (endpoint.ipv6 or endpoint.ipv4).partition("/")[0]
-        for protocol, address, port, bound in self._ports.sockets(endpoint.id):
-            if address not in _WITH_LOOPBACK and (endpoint.ipv6 or ":" not in address):
-                continue
-            served += [
-                (protocol, bound, (inside, mapping.container_port))
-                for mapping in endpoint.ports
-                if (mapping.protocol, mapping.host_ip, mapping.host_port) == (protocol, address, port)
-            ]
-        await self._proxies.serve(endpoint.id, served)
+        ports = {(one.protocol, one.host_ip, one.host_port): one.container_port for one in endpoint.ports}
+        served: list[Served] = [
+            (protocol, bound, (inside, ports[protocol, address, port]))
+            for protocol, address, port, bound in self._ports.sockets(endpoint.id)
+            if address in _WITH_LOOPBACK or (":" in address and not endpoint.ipv6)
+            if (protocol, address, port) in ports
+        ]
+        self._proxies.serve(endpoint.id, served)
 
     def _reserved(self, state: _State, endpoint: Endpoint) -> Endpoint:
         """The endpoint with its ports granted. Raises Conflict, NotImplemented."""
@@ -274,7 +272,7 @@ class Bridge(NetworkDriver):
                 log.warning(
                     "a published port is in use on the host: %s", error, extra={"endpoint": endpoint.id}
                 )
-            await self._proxy(endpoint)
+            self._proxy(endpoint)
 
         def mend() -> None:
             device.remove_all(device.strangers(state.index, endpoints))
@@ -313,7 +311,7 @@ class Bridge(NetworkDriver):
             _publish(state, changed)
 
         await to_its_end(self._threads, route)
-        await self._proxy(changed)
+        self._proxy(changed)
         return changed
 
     async def close(self) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from moby.core.errors import InvalidParameter
+from moby.core.idmaps import NO_MAP, IdMap, IdRange
 from moby.core.types.containers import ContainerConfig, HostConfig, Ulimit
 from moby.runtime.spec.capabilities import effective
 from moby.runtime.spec.defaults import DEFAULT_PATH, OCI_VERSION
@@ -30,7 +32,8 @@ class SpecInput:
 
     `network` is a namespace's path, empty for the host's, None for a new one; `ipc` and `pid` are paths of
     namespaces to join, used only if the host configuration's modes name a container. `environment` is what
-    the engine adds; `seccomp` is the daemon's profile: its text, `builtin`, `unconfined`, or empty.
+    the engine adds; `seccomp` is the daemon's profile: its text, `builtin`, `unconfined`, or empty. With
+    `ids` it has a user namespace of these users: the one at the path `user_namespace`, or a new one.
     """
 
     id: str
@@ -48,6 +51,8 @@ class SpecInput:
     no_new_privileges: bool = False
     seccomp: str = ""
     environment: Sequence[str] = ()
+    ids: IdMap = NO_MAP
+    user_namespace: str = ""
 
 
 def build_spec(given: SpecInput) -> dict[str, Any]:
@@ -63,6 +68,10 @@ def build_spec(given: SpecInput) -> dict[str, Any]:
         "sysctl": _sysctls(given),
         "rootfsPropagation": root_propagation(given.binds),
     }
+    if given.ids:
+        if security.writable_cgroups is not None:
+            raise InvalidParameter("option WritableCgroups conflicts with user namespaces and rootless mode")
+        linux["uidMappings"], linux["gidMappings"] = _mappings(given.ids.users), _mappings(given.ids.groups)
     if nodes:
         linux["devices"] = nodes
     if host.masked_paths:
@@ -76,7 +85,14 @@ def build_spec(given: SpecInput) -> dict[str, Any]:
         "ociVersion": OCI_VERSION,
         "process": _process(given, capabilities, security),
         "root": {"path": "rootfs", "readonly": host.readonly_rootfs},
-        "mounts": mounts(host, given.binds, given.tmpfs, writable_cgroups=security.writable_cgroups),
+        "mounts": mounts(
+            host,
+            given.binds,
+            given.tmpfs,
+            # In a user namespace nobody could make them read-only.
+            writable_cgroups=True if given.ids else security.writable_cgroups,
+            keep_flags=bool(given.ids),
+        ),
         "linux": linux,
     }
     if host.uts_mode != "host":
@@ -164,7 +180,14 @@ def _namespaces(given: SpecInput) -> list[dict[str, str]]:
             found.append({"type": kind})
     if host.cgroupns_mode == "private":
         found.append({"type": "cgroup"})
+    if given.ids:
+        path = given.user_namespace
+        found.append({"type": "user", "path": path} if path else {"type": "user"})
     return found
+
+
+def _mappings(ranges: Sequence[IdRange]) -> list[dict[str, int]]:
+    return [{"containerID": one.inside, "hostID": one.outside, "size": one.count} for one in ranges]
 
 
 def _sysctls(given: SpecInput) -> dict[str, str]:
@@ -172,6 +195,8 @@ def _sysctls(given: SpecInput) -> dict[str, str]:
     mode = given.host.network_mode
     if mode != "host" and not mode.startswith("container:"):
         usual = {"net.ipv4.ping_group_range": "0 2147483647", "net.ipv4.ip_unprivileged_port_start": "0"}
+        if given.ids:
+            del usual["net.ipv4.ping_group_range"]  # It is for numbers that are somebody in the namespace.
         found = {name: value for name, value in usual.items() if _has_sysctl(name)}
     return {**found, **given.host.sysctls}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,10 @@ from moby.runtime.spec.defaults import default_mounts
 
 _TMPFS = ("noexec", "nosuid", "nodev", "rprivate")
 _TMPFS_VALUES = frozenset({"", "size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"})
+_LOCKED = {
+    "ro": os.ST_RDONLY, "nosuid": os.ST_NOSUID, "nodev": os.ST_NODEV, "noexec": os.ST_NOEXEC,
+    "noatime": os.ST_NOATIME, "nodiratime": os.ST_NODIRATIME, "relatime": os.ST_RELATIME,
+}  # fmt: skip
 # Words of which the last one counts; every other flag is a group by itself.
 _GROUPS = (
     frozenset({"ro", "rw"}),
@@ -54,8 +59,13 @@ def mounts(
     tmpfs: Mapping[str, Sequence[str]],
     *,
     writable_cgroups: bool | None = None,
+    keep_flags: bool = False,
 ) -> list[dict[str, Any]]:
-    """Every mount, parents before children; the user's own take the place of the usual ones."""
+    """Every mount, parents before children; the user's own take the place of the usual ones.
+
+    `keep_flags`: what the host has mounted with restrictions is bound with them, since in a user namespace
+    nobody may lift them.
+    """
     targets = {bind.target for bind in binds} | tmpfs.keys()
     usual = [
         mount
@@ -72,17 +82,22 @@ def mounts(
         for mount in usual:
             if mount["destination"] not in _KEPT_WRITABLE and "ro" not in mount["options"]:
                 mount["options"].append("ro")
-    own = [_bind(bind) for bind in binds] + [_tmpfs(target, options) for target, options in tmpfs.items()]
+    own = [_bind(bind, keep_flags=keep_flags) for bind in binds] + [
+        _tmpfs(target, options) for target, options in tmpfs.items()
+    ]
     own.sort(key=lambda mount: mount["destination"].count("/"))
     return [*usual, *own]
 
 
-def _bind(bind: Bind) -> dict[str, Any]:
+def _bind(bind: Bind, *, keep_flags: bool = False) -> dict[str, Any]:
     options = ["rbind" if bind.recursive else "bind"]
     if not bind.writable:
         options.append("rro" if bind.deep else "ro")
     # Of one mount alone that is the same, and crun takes the other's `r` for the bind's.
     options.append(bind.propagation if bind.recursive else bind.propagation.removeprefix("r"))
+    if keep_flags:
+        flags = os.statvfs(bind.source).f_flag
+        options += [word for word, flag in _LOCKED.items() if flags & flag and word not in options]
     return {"destination": bind.target, "type": "bind", "source": bind.source, "options": options}
 
 

@@ -18,8 +18,8 @@ import msgspec
 from moby.core.errors import Conflict, DataLoss, InvalidParameter, NotFound, System
 from moby.core.volumes import DriverVolume, VolumeDriver
 from moby.host.files import sync_directory, translated, write_atomic
+from moby.host.mounting import parse_options
 from moby.host.mounts import is_mount_point, mount, mount_table, unmount
-from moby.host.mounts.options import parse_options
 from moby.host.threads import blocking, finishing
 from moby.volumes.local_options import LocalOptions, parse_local_options
 
@@ -36,8 +36,9 @@ class Local(VolumeDriver):
     name = "local"
     scope: Literal["local", "global"] = "local"
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, owner: tuple[int, int] = (0, 0)) -> None:
         self._root = root
+        self._owner = owner
         self._users: dict[str, set[str]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -80,7 +81,10 @@ class Local(VolumeDriver):
             data.parent.mkdir(mode=0o701, exist_ok=True)
             if options is not None:
                 write_atomic(data.parent / _OPTIONS, msgspec.json.encode(options))
-            data.mkdir(mode=0o755)
+            made = data.with_name(f"{data.name}.new")
+            made.mkdir(mode=0o755, exist_ok=True)
+            os.chown(made, *self._owner)
+            made.rename(data)
             sync_directory(data.parent)
             sync_directory(self._root)
         except OSError:
@@ -148,6 +152,11 @@ class Local(VolumeDriver):
             if not users:
                 del self._users[name]
                 await finishing(self._unmount, name)
+
+    async def restore(self, name: str, user: str) -> None:
+        """See `VolumeDriver.restore`."""
+        async with self._lock(name):
+            self._users.setdefault(name, set()).add(user)
 
     def _unmount(self, name: str) -> None:
         """Whatever was mounted on the data, once or more often: what lies below it is not ours to remove."""

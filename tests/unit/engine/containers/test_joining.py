@@ -34,9 +34,17 @@ def test_whom_a_mode_names(mode: str, expected: str) -> None:
 def test_ids_stand_for_names() -> None:
     index = Index()
     donor = add(index, "donor")
-    host = HostConfig(pid_mode="container:donor", ipc_mode="container:nobody")
+    host = HostConfig(pid_mode="container:donor", ipc_mode="container:donor")
     name_joined(host, index)
-    assert (host.pid_mode, host.ipc_mode) == (f"container:{donor.id}", "container:nobody")
+    assert (host.pid_mode, host.ipc_mode) == (f"container:{donor.id}", f"container:{donor.id}")
+
+
+def test_nobody_to_join() -> None:
+    with pytest.raises(InvalidParameter, match="No such container: nobody"):
+        name_joined(HostConfig(ipc_mode="container:nobody"), Index())
+    host = HostConfig(ipc_mode="container:nobody", privileged=True)
+    name_joined(host, Index())
+    assert host.ipc_mode == "container:nobody"
 
 
 async def test_namespaces_of_others(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ MEMORY = 64 << 20
         (Resources(cpu_period=10), "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"),
         (Resources(cpu_quota=10), "CPU cfs quota can not be less than 1ms (i.e. 1000)"),
         (Resources(cpu_shares=-1), "invalid CPU shares (-1): value must be a positive integer"),
+        (Resources(cpu_realtime_period=1000, cpu_realtime_runtime=1001), "cpu real-time runtime cannot be higher than cpu real-time period"),
         (Resources(cpuset_cpus="2-5"), "Requested CPUs are not available - requested 2-5, available: 0-3"),
         (Resources(cpuset_cpus="a"), "Invalid value a for cpuset cpus: invalid format: a"),
         (Resources(cpuset_mems="0-9999999999"), "Invalid value 0-9999999999 for cpuset mems: value of out range, maximum is 8192"),
@@ -54,6 +55,11 @@ def test_what_is_refused(limits: Resources, message: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
         check_limits(limits, EVERYTHING)
     assert caught.value.message == message
+
+
+def test_real_time_needs_a_kernel_that_has_it() -> None:
+    with pytest.raises(InvalidParameter, match="kernel does not support CPU real-time scheduler"):
+        check_limits(Resources(cpu_realtime_runtime=1), NOTHING)
 
 
 def test_swap_alone_can_be_updated() -> None:

@@ -12,17 +12,21 @@ from moby.core.types.containers import ContainerConfig, HostConfig
 from moby.core.types.host_config import LogConfig
 from moby.engine.config import EngineConfig
 from moby.engine.containers.logs import LogDrivers
+from moby.engine.containers.plugin_logs import PluginLogs
 from moby.engine.containers.record import Record
 from moby.logs.drivers.gelf import Gelf
 from moby.logs.drivers.json_file import JsonFile
 from moby.logs.drivers.none import NoLog
+from moby.plugins.discovery import Discovery
+from moby.plugins.host import LegacyPlugins
 
 
 @pytest.fixture
 def drivers(tmp_path: Path) -> LogDrivers:
     """One that reads back, one that does not, and none."""
     known: list[LogDriver] = [JsonFile(), Gelf(), NoLog()]
-    return LogDrivers({driver.name: driver for driver in known}, tmp_path)
+    plugged = PluginLogs(LegacyPlugins(Discovery(tmp_path / "plugins", []), 0), tmp_path / "logging")
+    return LogDrivers({driver.name: driver for driver in known}, tmp_path, plugged)
 
 
 def record(driver: str, **options: str) -> Record:
@@ -42,36 +46,38 @@ def record(driver: str, **options: str) -> Record:
     )
 
 
-def test_a_cache_is_kept_beside_what_cannot_be_read(drivers: LogDrivers) -> None:
-    assert drivers.cached(record("gelf", gelf_address="udp://x:1"))
-    assert not drivers.cached(record("gelf", gelf_address="udp://x:1", cache_disabled="true"))
-    assert not drivers.cached(record("json-file"))
-    assert not drivers.cached(record("none"))
+async def test_a_cache_is_kept_beside_what_cannot_be_read(drivers: LogDrivers) -> None:
+    assert await drivers.cached(record("gelf", gelf_address="udp://x:1"))
+    assert not await drivers.cached(record("gelf", gelf_address="udp://x:1", cache_disabled="true"))
+    assert not await drivers.cached(record("json-file"))
+    assert not await drivers.cached(record("none"))
 
 
-def test_what_can_be_read(drivers: LogDrivers) -> None:
-    assert drivers.reader(record("json-file")) is not None
-    assert drivers.reader(record("gelf")) is not None
+async def test_what_can_be_read(drivers: LogDrivers) -> None:
+    assert await drivers.reader(record("json-file")) is not None
+    assert await drivers.reader(record("gelf")) is not None
     for unread in (record("none"), record("gelf", cache_disabled="1")):
         with pytest.raises(NotImplemented, match="configured logging driver does not support reading"):
-            drivers.reader(unread)
+            await drivers.reader(unread)
 
 
-def test_what_a_driver_is_told(drivers: LogDrivers, tmp_path: Path) -> None:
+async def test_what_a_driver_is_told(drivers: LogDrivers, tmp_path: Path) -> None:
     info = drivers.info(record("gelf", tag="x"))
     assert (info.container_name, info.command, info.options) == ("web", "echo hello", {"tag": "x"})
     assert info.directory == str(tmp_path / ("c" * 64))
 
 
-def test_options_are_checked_but_for_no_log(drivers: LogDrivers) -> None:
-    drivers.check("none", {"nonsense": "1"})
+async def test_options_are_checked_but_for_no_log(drivers: LogDrivers) -> None:
+    await drivers.check("none", {"nonsense": "1"})
     with pytest.raises(InvalidParameter, match="unknown log opt 'nonsense' for json-file log driver"):
-        drivers.check("json-file", {"nonsense": "1"})
-    with pytest.raises(InvalidParameter, match="logger: no log driver named 'gcplogs' is registered"):
-        drivers.check("gcplogs", {})
+        await drivers.check("json-file", {"nonsense": "1"})
+    with pytest.raises(
+        InvalidParameter, match='error looking up logging plugin gcplogs: plugin "gcplogs" not found'
+    ):
+        await drivers.check("gcplogs", {})
 
 
-def test_the_daemon_s_own_options_are_checked(drivers: LogDrivers) -> None:
+async def test_the_daemon_s_own_options_are_checked(drivers: LogDrivers) -> None:
     drivers.check_usual(EngineConfig(log_driver="json-file", log_opts={"max-size": "1m", "mode": "blocking"}))
     with pytest.raises(InvalidParameter) as refused:
         drivers.check_usual(EngineConfig(log_driver="gelf", log_opts={"tag": "x"}))

@@ -11,7 +11,13 @@ from moby.core.types.containers import (
     TmpfsOptions,
     VolumeOptions,
 )
-from moby.engine.containers.mount_specs import in_daemon_root, parse_bind, parse_mount, parse_volumes_from
+from moby.engine.containers.mount_specs import (
+    in_daemon_root,
+    parse_anonymous,
+    parse_bind,
+    parse_mount,
+    parse_volumes_from,
+)
 
 
 def test_host_path_is_a_bind() -> None:
@@ -24,9 +30,16 @@ def test_host_path_is_a_bind() -> None:
 
 def test_name_is_a_volume() -> None:
     mount = parse_bind("data:/data:nocopy")
-    assert (mount.point.type, mount.point.name, mount.point.driver) == ("volume", "data", "local")
+    assert (mount.point.type, mount.point.name, mount.point.driver) == ("volume", "data", "")
     assert mount.no_copy
     assert not mount.anonymous
+
+
+def test_a_volume_of_a_configuration_is_a_path_and_nothing_else() -> None:
+    point = parse_anonymous("/a:/b").point
+    assert (point.type, point.destination, point.source, point.mode) == ("volume", "/a:/b", "", "")
+    with pytest.raises(InvalidParameter, match="invalid volume specification: 'rel'"):
+        parse_anonymous("rel")
 
 
 def test_target_alone_is_an_anonymous_volume() -> None:

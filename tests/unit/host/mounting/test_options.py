@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moby.host.mounts.options import (
+from moby.host.mounting.options import (
     MS_BIND,
     MS_NODEV,
     MS_NOSUID,

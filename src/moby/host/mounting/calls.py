@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from moby.core.snapshots import Mount
-from moby.host.mounts.options import MS_BIND, MS_PRIVATE, MS_REC, MS_REMOUNT, parse_options
+from moby.host.mounting.options import MS_BIND, MS_PRIVATE, MS_REC, MS_REMOUNT, parse_options
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -1,0 +1,136 @@
+"""Networks made and removed, a running container connected and disconnected; bytes between two of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from bench.http import Connection
+from bench.measurement import Measurement, milliseconds
+from bench.place import Side
+
+NETWORK = "bench-net"
+ONE, OTHER = "bench-one", "bench-other"
+SECONDS = 2
+PORT, PUBLISHED = 5201, 15201
+
+
+def namespace(side: Side, container: str) -> Path:
+    """Where a running container's network namespace is."""
+    return Path(f"/proc/{side.engine.ok('inspect', '--format', '{{.State.Pid}}', container)}/ns/net")
+
+
+def address(side: Side, container: str) -> str:
+    """What a container is reached at."""
+    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    return side.engine.ok("inspect", "--format", form, container)
+
+
+def call(connection: Connection, method: str, path: str, body: object = None) -> bytes:
+    """One request that has to go well."""
+    status, answer = connection.call(method, f"/v1.41{path}", json.dumps(body).encode() if body else b"")
+    assert status < 400, (method, path, status, answer)
+    return answer
+
+
+def create_and_remove(side: Side) -> float:
+    """A network's life, the mean of five."""
+    with Connection(side.engine.socket) as connection:
+
+        def lives() -> None:
+            for _ in range(5):
+                call(connection, "POST", "/networks/create", {"Name": NETWORK})
+                call(connection, "DELETE", f"/networks/{NETWORK}")
+
+        return milliseconds(lives) / 5
+
+
+def one(side: Side) -> None:
+    """A container on the default network, and a network to connect it with."""
+    side.engine.ok("network", "create", NETWORK)
+    side.engine.ok("run", "-d", "--name", ONE, "busybox", "sleep", "3600")
+
+
+def connect_and_disconnect(side: Side) -> float:
+    """In and out again, the mean of five."""
+    with Connection(side.engine.socket) as connection:
+
+        def moves() -> None:
+            for _ in range(5):
+                call(connection, "POST", f"/networks/{NETWORK}/connect", {"Container": ONE})
+                call(connection, "POST", f"/networks/{NETWORK}/disconnect", {"Container": ONE})
+
+        return milliseconds(moves) / 5
+
+
+def two(side: Side) -> None:
+    """Two containers on a network of their own; one publishes a port."""
+    side.engine.ok("network", "create", NETWORK)
+    for name, options in ((ONE, ("-p", f"{PUBLISHED}:{PORT}")), (OTHER, ())):
+        side.engine.ok(
+            "run", "-d", "--name", name, "--network", NETWORK, *options, "busybox", "sleep", "3600"
+        )
+
+
+def end(side: Side) -> None:
+    """Without all that again."""
+    side.engine.docker("rm", "--force", ONE, OTHER)
+    side.engine.docker("network", "rm", NETWORK)
+
+
+def throughput(side: Side, client: Path, target: str, port: int) -> float:
+    """Gigabits a second by iperf3 from a namespace to a server in the first container."""
+    inside = ["nsenter", f"--net={namespace(side, ONE)}"]
+    server = [*inside, "iperf3", "--server", "--one-off", "--forceflush", "--port", str(PORT)]
+    with subprocess.Popen(server, stdout=subprocess.PIPE, text=True) as serving:
+        try:
+            assert serving.stdout is not None
+            assert any("listening" in line for line in serving.stdout), "iperf3 does not listen"
+            done = subprocess.run(
+                [
+                    "nsenter", f"--net={client}",
+                    "iperf3", "--json", "--client", target, "--port", str(port), "--time", str(SECONDS),
+                ],
+                capture_output=True, check=True, timeout=SECONDS + 20,
+            )  # fmt: skip
+        finally:
+            serving.kill()
+    return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"]) / 1e9
+
+
+def between(side: Side) -> float:
+    """From container to container."""
+    return throughput(side, namespace(side, OTHER), address(side, ONE), PORT)
+
+
+def published(side: Side) -> float:
+    """From another host, through the published port."""
+    host, outside = side.engine.network, f"mobyb-o-{side.name}"
+    link = ["ip", "-n", host.name]
+    try:
+        for words in (
+            ["ip", "netns", "add", outside],
+            [*link, "link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", outside],
+            [*link, "address", "add", "192.0.2.1/24", "dev", "out0"],
+            ["ip", "-n", outside, "address", "add", "192.0.2.2/24", "dev", "eth0"],
+            [*link, "link", "set", "out0", "up"],
+            ["ip", "-n", outside, "link", "set", "eth0", "up"],
+        ):
+            subprocess.run(words, check=True)
+        return throughput(side, Path("/run/netns") / outside, "192.0.2.1", PUBLISHED)
+    finally:
+        subprocess.run([*link, "link", "delete", "out0"], check=False)
+        subprocess.run(["ip", "netns", "delete", outside], check=False)
+
+
+MEASUREMENTS = (
+    Measurement("network-create-rm", "ms", create_and_remove, rounds=9, goal=0.4),
+    Measurement("network-connect", "ms", connect_and_disconnect, rounds=9, goal=0.4, prepare=one, tidy=end),
+    Measurement(
+        "iperf3-containers", "Gbit/s", between, rounds=5, goal=1.0, rising=True, prepare=two, tidy=end
+    ),
+    Measurement(
+        "iperf3-published", "Gbit/s", published, rounds=5, goal=1.0, rising=True, prepare=two, tidy=end
+    ),
+)

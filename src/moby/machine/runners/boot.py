@@ -1,0 +1,66 @@
+"""This file is about what is booted: kernel and RAM disk, a disk, a CD, and the firmware that each needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from moby.core.errors import NotFound
+from moby.core.platform import Platform, host_platform
+from moby.machine.runners.hardware import FORMATS, Disk
+
+_READ_ONLY = ("squashfs", "erofs", "iso")
+_FIRMWARE = {
+    "amd64": (("/usr/share/ovmf/OVMF.fd", "/usr/share/OVMF/OVMF_CODE_4M.fd"), "ovmf"),
+    "arm64": (
+        ("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd", "/usr/share/AAVMF/AAVMF_CODE.fd"),
+        "qemu-efi-aarch64",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """What to boot: kernel, RAM disk and command line, or a disk, or a CD."""
+
+    kernel: Path | None = None
+    initrd: Path | None = None
+    cmdline: str = ""
+    disks: tuple[Disk, ...] = ()
+    cds: tuple[Path, ...] = ()
+    firmware: Path | None = None
+
+
+def boot_of(path: Path, platform: Platform | None = None) -> Boot:
+    """What `moby build` wrote: the prefix of kernel and RAM disk, or a disk, CD or root. Raises NotFound."""
+    path = path.absolute()
+    for kind in _READ_ONLY:
+        if path.name.endswith(f"-{kind}.img"):
+            prefix = path.with_name(path.name.removesuffix(f"-{kind}.img"))
+            return replace(_kernel_boot(prefix, f"{kind}-initrd.img"), disks=(Disk(path, read_only=True),))
+    if path.suffix != ".iso" and path.suffix not in FORMATS:
+        return _kernel_boot(path, "initrd.img")
+    if not path.exists():
+        raise NotFound(f"there is no {path}")
+    firmware = efi_firmware(platform) if "-efi" in path.stem else None
+    if path.suffix == ".iso":
+        return Boot(cds=(path,), firmware=firmware)
+    return Boot(disks=(Disk(path),), firmware=firmware)
+
+
+def _kernel_boot(prefix: Path, disk: str) -> Boot:
+    files = [prefix.with_name(f"{prefix.name}-{end}") for end in ("kernel", disk, "cmdline")]
+    for path in files:
+        if not path.exists():
+            raise NotFound(f"there is no {path}", hint="moby build -f kernel+initrd")
+    return Boot(files[0], files[1], files[2].read_text().strip())
+
+
+def efi_firmware(platform: Platform | None = None) -> Path:
+    """The EFI firmware for a platform's machines. Raises NotFound if it is not installed."""
+    paths, package = _FIRMWARE.get((platform or host_platform()).architecture, ((), ""))
+    for firmware in paths:
+        if Path(firmware).exists():
+            return Path(firmware)
+    hint = f"apt-get install {package}" if package else None
+    raise NotFound("there is no EFI firmware for qemu", hint=hint)

@@ -1,0 +1,37 @@
+"""A device that is removed is gone, with its other end, its addresses and its routes."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_interface, ip_network
+
+import pytest
+
+from moby.core.errors import MobyError
+from moby.host import namespaces, netlink
+
+pytestmark = pytest.mark.kernel
+
+
+def inside() -> None:
+    with netlink.RoutingSocket() as routing:
+        routing.change([netlink.create_pair("one", "other")])
+        for name in ("one", "other"):
+            routing.change([netlink.set_link(name=name, up=True)])
+        link = netlink.find_link(routing, "one")
+        assert link is not None
+        routing.change([netlink.add_address(link.index, ip_interface("192.0.2.1/24"))])
+        netlink.remove_link(link)
+        assert [one.name for one in netlink.links(routing)] == ["lo"]
+        assert ip_network("192.0.2.0/24") not in [route.destination for route in netlink.routes(routing)]
+        routing.change([netlink.create_pair("one", "other")])
+        netlink.remove_link(link)
+        assert len(netlink.links(routing)) == 3
+        loopback = netlink.find_link(routing, "lo")
+        assert loopback is not None
+        with pytest.raises(MobyError, match="delete lo"):
+            netlink.remove_link(loopback)
+
+
+def test_a_device_is_gone_with_all_that_it_had() -> None:
+    os.close(namespaces.prepare(inside))
