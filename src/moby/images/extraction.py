@@ -26,7 +26,7 @@ from moby.images.compression import MAGIC, Decoder, decoder, detect
 SNAPSHOT_REF = "containerd.io/snapshot.ref"
 _THREADS = Threads("layers", 16)
 # So much stays in a processor's cache while it is decompressed, hashed and written.
-_SLICE = 1 << 18
+_SLICE = 1 << 16
 
 
 class _Stopped(Exception):
