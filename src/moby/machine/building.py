@@ -178,8 +178,11 @@ async def _write(
             try:
                 found += await write(replace(job, options=output, scratch=own))
             except MobyError as error:
-                where = f"{assembly.name}: {output.format}"
-                raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
+                message = f"{output.format}: {error.message}"
+                if order.formats or not assembly.machine.outputs:
+                    raise type(error)(f"{assembly.name}: {message}", hint=error.hint) from error
+                where = assembly.wrong(f"outputs[{index}].format", message)
+                raise type(error)(where.message, hint=error.hint) from error
     if order.papers:
         formats = [output.format for output in outputs]
         stated = await finishing(
