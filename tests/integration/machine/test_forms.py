@@ -26,7 +26,7 @@ FORMS = {
     "qcow2-bios": "minimal.qcow2",
     "qcow2-efi": "minimal-efi.qcow2",
 }
-# What is another form's disk in another wrapping, or boots as another does: make boots-all runs these too.
+# What boots as another form does, from another file: `make boots ALL=1` runs these too.
 LONG = {"kernel+iso", "iso-efi-initrd", "raw-efi", "qcow2-bios"}
 # The machine that runs these has two processors.
 AT_ONCE = 2
