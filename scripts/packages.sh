@@ -41,6 +41,7 @@ extra umoci umoci
 need ip iproute2
 need iptables iptables
 need mkfs.ext4 e2fsprogs
+extra mkfs.btrfs btrfs-progs
 need mount mount
 need openssl openssl
 need ps procps
@@ -65,7 +66,11 @@ need_package busybox-static
 ldconfig -p 2> /dev/null | grep -q libnftables.so.1 || [ -n "$(ls /usr/lib/*/libnftables.so.1 2> /dev/null)" ] || wanted="$wanted libnftables1"
 python3 -c 'import ensurepip, venv' 2> /dev/null || wanted="$wanted python3-venv"
 [ -e /etc/ssl/certs/ca-certificates.crt ] || wanted="$wanted ca-certificates"
-[ -n "$wanted$extras" ] || exit 0
+compose=
+for folder in /usr/local/lib/docker /usr/local/libexec/docker /usr/lib/docker /usr/libexec/docker; do
+    if [ -e "$folder/cli-plugins/docker-compose" ]; then compose=there; fi
+done
+[ -n "$wanted$extras" ] || [ -z "$compose" ] || exit 0
 
 wanted=$(printf '%s\n' $wanted | sort -u | tr '\n' ' ')
 extras=$(printf '%s\n' $extras | sort -u | tr '\n' ' ')
@@ -92,3 +97,29 @@ install() {
 install $wanted
 # shellcheck disable=SC2086
 install $extras || echo "Not installed: $extras; some machines cannot be built or run, and their tests are skipped." >&2
+
+# Debian 12 has the first edition of compose alone. The next release's plugin needs nothing that 12 lacks.
+next_compose() {
+    keys=/usr/share/keyrings/debian-archive-keyring.gpg
+    [ -e "$keys" ] || return 1
+    work=$(mktemp -d)
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+    echo "deb [signed-by=$keys] http://deb.debian.org/debian trixie main" > "$work/sources.list"
+    set -- -q -o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+        -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root
+    (
+        cd "$work" && $sudo apt-get "$@" update && $sudo apt-get "$@" download docker-compose \
+            && dpkg-deb --fsys-tarfile docker-compose_*.deb | tar -x ./usr/libexec/docker/cli-plugins/docker-compose \
+            && $sudo mkdir -p /usr/local/lib/docker/cli-plugins \
+            && $sudo cp usr/libexec/docker/cli-plugins/docker-compose /usr/local/lib/docker/cli-plugins/
+    )
+    code=$?
+    $sudo rm -rf "$work"
+    return $code
+}
+if [ -z "$compose" ]; then
+    case $(apt-cache policy docker-compose | sed -n 's/^ *Candidate: //p') in
+        2* | [3-9]*) install docker-compose ;;
+        *) install docker-compose-v2 2> /dev/null || next_compose ;;
+    esac || echo "Not installed: the compose plugin; its tests are skipped." >&2
+fi

@@ -10,15 +10,17 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from docker import DockerClient
 
 from tests.leftovers import Leftovers, in_namespace, links, mounts, mounts_of, processes, tables
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 # Debian's own docker command may lie beside a newer one; the first on the path is used, as a user would.
@@ -56,22 +58,33 @@ class Network:
 
     def connect(self, port: int, host: str = "127.0.0.1", timeout: float = 5) -> socket.socket:
         """A TCP connection made inside the namespace, by a thread that enters it and ends."""
-        made: list[socket.socket | OSError] = []
+        return within(self.path, lambda: socket.create_connection((host, port), timeout=timeout))
 
-        def dial() -> None:
-            with self.path.open("rb") as namespace:
-                setns(namespace.fileno())
+    def get(self, port: int, limit_s: float = 30) -> str:
+        """What a web server inside says, when it listens at last."""
+        deadline = time.monotonic() + limit_s
+        while True:
             try:
-                made.append(socket.create_connection((host, port), timeout=timeout))
-            except OSError as error:
-                made.append(error)
+                with self.connect(port) as connection:
+                    connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                    answer = b"".join(iter(lambda: connection.recv(65536), b""))
+                return answer.partition(b"\r\n\r\n")[2].decode()
+            except (ConnectionRefusedError, ConnectionResetError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
-        thread = threading.Thread(target=dial)
-        thread.start()
-        thread.join()
-        if isinstance(made[0], OSError):
-            raise made[0]
-        return made[0]
+
+def within(namespace: Path, function: Callable[[], T]) -> T:
+    """Runs a function in a network namespace, by a thread that enters it and ends."""
+
+    def enter() -> T:
+        with namespace.open("rb") as file:
+            setns(file.fileno())
+        return function()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(enter).result()
 
 
 def setns(descriptor: int) -> None:

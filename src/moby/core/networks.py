@@ -146,8 +146,9 @@ class SandboxRequest:
     """A sandbox to make: `id` is the container's ID; `sysctls` are set inside; the name is for errors.
 
     `ports` are published by the network that gives the default route, on none if there is no way out. `dns`
-    are the name servers that are asked for what is not on its networks; empty means the host's. With `ids`
-    it belongs to a user namespace of these users: the one at path `owner`, or a new one.
+    are the name servers that are asked for what is not on its networks; empty means the host's. `ndots` says
+    that its user decided how many dots make a name complete: nobody else is asked for one without any.
+    With `ids` it belongs to a user namespace of these users: the one at path `owner`, or a new one.
     """
 
     id: str
@@ -156,6 +157,7 @@ class SandboxRequest:
     container_name: str = ""
     dns: tuple[str, ...] = ()
     ports: tuple[PortMapping, ...] = ()
+    ndots: bool = False
     ids: IdMap = NO_MAP
     owner: str = ""
 
@@ -171,6 +173,7 @@ class Sandbox(msgspec.Struct, frozen=True):
     endpoints: tuple[Endpoint, ...] = ()
     dns: tuple[str, ...] = ()
     ports: tuple[PortMapping, ...] = ()
+    ndots: bool = False
     users: str = ""
 
 

@@ -291,10 +291,20 @@ class TcpCheck(Section, frozen=True):
     contains: str = ""
 
 
+class CommandCheck(Section, frozen=True):
+    """A program that has to end with `status` and to say `contains`; in a service, or the machine itself."""
+
+    run: Strings
+    service: str = ""
+    status: int = 0
+    contains: str = ""
+
+
 class Check(Section, frozen=True):
     """Something that has to come true after the start, `within` so many seconds."""
 
     console: str | None = None
+    command: CommandCheck | None = None
     http: HttpCheck | None = None
     tcp: TcpCheck | None = None
     powers_off: bool = False

@@ -32,6 +32,7 @@ from moby.core.reference import Reference, dangling_name
 from moby.core.types.registries import AuthConfig
 from moby.images.documents import (
     CONFIG_LIMIT,
+    INDEX_DEPTH,
     LAYER_TYPES,
     REFERENCE_DIGEST,
     Document,
@@ -136,13 +137,18 @@ class Puller:
         except NotFound as error:
             raise NotFound(f'failed to resolve reference "{reference}": {reference}: not found') from error
         except (System, Unavailable) as error:
-            raise type(error)(f'failed to resolve reference "{reference}": {error.message}') from error
+            kind = System if isinstance(error, Unavailable) else type(error)
+            raise kind(f'failed to resolve reference "{reference}": {error.message}') from error
         fetch = _Fetch(self._store, repository, report, self._blobs, self._registries.downloads, self._chains)
         document = await fetch.keep_document(target, data)
         platform = request.platform or host_platform()
         chosen, manifest = target, document
         attestations: list[Descriptor] = []
+        depth = 0
         while manifest.is_index:
+            depth += 1
+            if depth > INDEX_DEPTH:
+                raise InvalidParameter(f"indexes of {target.digest} are nested too deeply")
             found = choose(manifest.manifests, platform)
             if found is None:
                 raise _no_match(platform)

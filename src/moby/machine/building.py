@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from moby import __version__
@@ -18,6 +18,7 @@ from moby.images.registry.settings import RegistryConfig
 from moby.machine.cache import Image, ImageCache
 from moby.machine.components import Library
 from moby.machine.formats import DEFAULT, check_format, writer
+from moby.machine.image_maps import ImageMap
 from moby.machine.image_roots import image_tree
 from moby.machine.inventory import software
 from moby.machine.job import Job, scratch_folder, write_chunks, written
@@ -49,6 +50,8 @@ class Settings:
     insecure_registries: tuple[str, ...] = ()
     components: Path | None = None
     """A folder of components beside those that ship; of two with one name, this one."""
+    image_map: ImageMap = field(default_factory=dict)
+    """Other images than the assembly names."""
 
 
 def read_machine(*paths: Path) -> Assembly:
@@ -95,6 +98,7 @@ async def find_images(
             pull=settings.pull,
             offline=settings.offline,
             locked_only=settings.locked_only,
+            image_map=settings.image_map,
         )
         return cache, await resolve(assembly, sources)
 

@@ -21,6 +21,9 @@ from moby.host.files import translation
 
 NAMESPACE = "moby"
 FILE = "build.yml"
+TEST = "test.yml"
+# The image does not depend on these.
+_BESIDE = ("README.md", TEST)
 LIBRARY = Path(__file__).parent / "library"
 # Raised when the same recipe would give another image: every tag then changes.
 _FORMAT = 1
@@ -94,11 +97,11 @@ class Component:
     recipe: Recipe
 
     def tag(self, platform: Platform) -> str:
-        """The hash of the recipe, of all beside it, of code that it takes from here, and of the platform."""
+        """The hash of the recipe, of what it takes from its folder and from our code, and of the platform."""
         found = hashlib.sha256(f"{_FORMAT} {platform}\n".encode())
         with translation(f"cannot read component {self.name}"):
             for path in sorted(self.folder.rglob("*")):
-                if path.is_file() and path.suffix != ".pyc":
+                if path.is_file() and path.suffix != ".pyc" and path.name not in _BESIDE:
                     mode = "x" if os.access(path, os.X_OK) else "-"
                     data = hashlib.sha256(path.read_bytes()).hexdigest()
                     found.update(f"{path.relative_to(self.folder)} {mode} {data}\n".encode())

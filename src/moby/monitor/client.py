@@ -78,7 +78,7 @@ class Monitor:
     """
 
     def __init__(self, connection: socket.socket, ready: Ready, ends: asyncio.Queue[End]) -> None:
-        self.id = ready.id
+        self.id = self.container = ready.id
         self.pid = ready.pid
         # Does it run the process itself, and the container's others?
         self.runs = ready.runs
@@ -117,15 +117,20 @@ class Monitor:
         with theirs:
             self._send(Execute(request, process), theirs.fileno())
         ready = Ready(request.id, self.pid, "", "", "", request.tty, runs=True)
-        return Monitor(ours, ready, self._ends)
+        made = Monitor(ours, ready, self._ends)
+        made.container = self.id
+        return made
 
     async def go(self) -> int:
-        """Run the process of a session that `execute` opened; its pid. Raises what the runtime says."""
+        """Run the process of a session that `execute` opened; its pid. Raises System, Conflict."""
         self._begun = asyncio.get_running_loop().create_future()
         self._send(Go())
         if self._gone.is_set():
-            raise Unavailable(f"the monitor of {self.id} is gone")
+            raise self._stopped()
         return await self._begun
+
+    def _stopped(self) -> Conflict:
+        return Conflict(f"container {self.container} is not running")
 
     def forget(self, process: str) -> None:
         """How one more process has ended is written down."""
@@ -189,8 +194,8 @@ class Monitor:
                         ended.set_result(AttachEnd(how))
                 case Begun(pid) if self._begun is not None and not self._begun.done():
                     self._begun.set_result(pid)
-                case Failed(words) if self._begun is not None and not self._begun.done():
-                    self._begun.set_exception(System(words))
+                case Failed(words, stopped) if self._begun is not None and not self._begun.done():
+                    self._begun.set_exception(self._stopped() if stopped else System(words))
                 case Ready():
                     continue
                 case Ended():
@@ -225,7 +230,7 @@ class Monitor:
         self._connection.close()
         self._gone.set()
         if self._begun is not None and not self._begun.done():
-            self._begun.set_exception(Unavailable(f"the monitor of {self.id} is gone"))
+            self._begun.set_exception(self._stopped())
         for ended in tuple(self._attachments.values()):
             if not ended.done():
                 ended.set_result(AttachEnd.FINISHED)

@@ -87,9 +87,10 @@ class Done(msgspec.Struct, tag=True, frozen=True):
 
 
 class Failed(msgspec.Struct, tag=True, frozen=True):
-    """It cannot be done, and why."""
+    """It cannot be done, and why; `stopped` if that is because the container does not run."""
 
     message: str
+    stopped: bool = False
 
 
 class NoLog(msgspec.Struct, tag=True, frozen=True):

@@ -174,7 +174,9 @@ class Controller(Networks):
             endpoints = [await self._join(one, path, undo) for one in self._routed(placed, request.ports)]
             if request.sysctls and path:
                 await to_its_end(self._threads, lambda: kernel.configure(Path(path), request.sysctls))
-            sandbox = Sandbox(request.id, path, tuple(endpoints), request.dns, request.ports, users)
+            sandbox = Sandbox(
+                request.id, path, tuple(endpoints), request.dns, request.ports, request.ndots, users
+            )
             undo.push(self._stored_sandboxes.delete, request.id)
             await self._stored_sandboxes.save(request.id, sandbox)
             self._sandboxes[request.id] = sandbox

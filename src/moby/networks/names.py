@@ -87,12 +87,26 @@ def resolv_conf_inside(host: str, *, search: Sequence[str] = (), options: Sequen
 
     Names without a dot are asked for as they are (`ndots:0`), unless an option says otherwise.
     """
-    chosen = list(options) or [
-        word for fields in _fields(host) if fields[0] == "options" for word in fields[1:]
-    ]
+    chosen = [option for option in _chosen(host, options) if not _is_bad_ndots(option)]
     if not any(option.startswith("ndots:") for option in chosen):
         chosen.append("ndots:0")
     return resolv_conf(host, servers=["127.0.0.11"], search=search, options=chosen)
+
+
+def has_ndots(host: str, options: Sequence[str] = ()) -> bool:
+    """Do these options, or without any the host's, say how many dots make a name complete?"""
+    return any(option.partition(":")[0] == "ndots" for option in _chosen(host, options))
+
+
+def _chosen(host: str, options: Sequence[str]) -> list[str]:
+    return list(options) or [
+        word for fields in _fields(host) if fields[0] == "options" for word in fields[1:]
+    ]
+
+
+def _is_bad_ndots(option: str) -> bool:
+    name, _, value = option.partition(":")
+    return name == "ndots" and not value.isdecimal()
 
 
 def resolv_conf(

@@ -150,7 +150,7 @@ async def _prepared(
     """What is to be called: qemu, what serves it before, and the ports that it publishes."""
     from dataclasses import replace
 
-    from moby.machine.data_disc import write_data_disc
+    from moby.machine.data_disc import Data, write_data_disc
     from moby.machine.runners.boot import boot_of, efi_firmware
     from moby.machine.runners.hardware import Disk, make_disks
     from moby.machine.runners.qemu import command, servers
@@ -168,7 +168,7 @@ async def _prepared(
     if data is not None:
         # No CD drive: its drivers come late, and what looks for the label finds it on any disk.
         disc = Disk(state.folder.absolute() / "data.iso", read_only=True)
-        await write_data_disc(disc.path, state.name, data)
+        await write_data_disc(disc.path, Data(data, state.name, state.name))
         disks = (*disks, disc)
     cmdline = f"{boot.cmdline} {chosen.append}".strip()
     boot = replace(boot, cmdline=cmdline, disks=boot.disks + disks)

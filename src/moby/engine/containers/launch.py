@@ -67,6 +67,10 @@ class Launcher:
         """The name servers of containers that name none themselves; none means the host's."""
         return self._config.current.dns
 
+    def has_ndots(self, record: Record) -> bool:
+        """See `NameFiles.has_ndots`."""
+        return self._files.has_ndots(record.host_config)
+
     def ids(self, host: HostConfig) -> IdMap:
         """See `container_ids`."""
         return container_ids(self._config.current, host)

@@ -16,6 +16,7 @@ from moby.engine.containers.record import Record
 from moby.engine.userns import container_ids
 from moby.networks.names import (
     HOST_RESOLV_CONF,
+    has_ndots,
     hosts_file,
     own_names,
     resolv_conf,
@@ -73,6 +74,11 @@ class NameFiles:
             changed = "".join([*kept, *(line for line in new if line not in kept)])
             if changed != "".join(lines):
                 hosts.write_text(changed)
+
+    def has_ndots(self, host: HostConfig) -> bool:
+        """Does somebody say how many dots make a name complete: the container, the settings or the host?"""
+        options = host.dns_options or self._config.current.dns_opts
+        return has_ndots("" if options else _host_resolv_conf(), options)
 
     def _hosts(self, record: Record, sandbox: Sandbox) -> str:
         config, host = record.config, record.host_config

@@ -134,6 +134,7 @@ class Starter:
                 container_name=record.name,
                 dns=servers,
                 ports=port_mappings(record.config, record.host_config),
+                ndots=self._launcher.has_ndots(record),
                 ids=self._launcher.ids(record.host_config),
                 owner=self._launcher.joined_users(record),
             )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from moby.engine.components import Components
-from moby.engine.config import EngineConfig
 from moby.engine.containers.archive import Archiver
 from moby.engine.containers.attach import Attacher
 from moby.engine.containers.binds import Binder
@@ -48,7 +46,7 @@ from moby.engine.execs.probe import Probes
 from moby.engine.execs.record import ExecShelf
 from moby.engine.execs.service import Execs
 from moby.engine.images.runnable import RunnableImages
-from moby.engine.userns import id_map
+from moby.engine.userns import containers_directory
 from moby.volumes.service import Volumes
 
 Loop = Callable[[asyncio.TaskGroup], Coroutine[Any, Any, None]]
@@ -72,21 +70,13 @@ class ContainerServices:
     loops: Sequence[Loop]
 
 
-def _directory(config: EngineConfig) -> Path:
-    """Where the containers' files are; those who are root inside may pass through."""
-    found = Path(config.data_root, "containers")
-    found.mkdir(mode=0o710, parents=True, exist_ok=True)
-    os.chown(found, 0, id_map(config).root[1])
-    return found
-
-
 def container_services(
     parts: Components, shelf: Shelf, volumes: Volumes, runnable: RunnableImages, commits: Images
 ) -> ContainerServices:
     """The services; nothing runs yet."""
     config, runtime, networks = parts.config, parts.runtime, parts.networks
     snapshotter, monitors = parts.images.snapshotter, parts.monitors
-    directory = _directory(config.current)
+    directory = containers_directory(config.current)
     run = Path(config.current.exec_root, "containers")
     plugged = PluginLogs(parts.plugins, Path(config.current.exec_root, "logging"))
     drivers = LogDrivers(parts.logs, directory, plugged)
@@ -95,7 +85,7 @@ def container_services(
     planner = MountPlanner(shelf.index, volumes, snapshotter, runnable, roots)
     execs = ExecShelf(shelf.index, run)
     exec_ends = ExecEnds(shelf, execs, runtime)
-    trees = Trees(snapshotter, volumes)
+    trees = Trees(parts.images, volumes, directory)
     exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config, drivers)
     stopper = Stopper(shelf, runtime, config)
     inspector = Inspector(shelf, snapshotter, directory, execs, config)

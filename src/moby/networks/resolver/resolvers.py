@@ -9,11 +9,13 @@ from pathlib import Path
 from moby.core.errors import MobyError
 from moby.core.networks import Endpoint, Sandbox
 from moby.networks.names import HOST_RESOLV_CONF, name_servers
-from moby.networks.resolver.server import Names, Resolver
+from moby.networks.resolver.server import ADDRESS, Names, Resolver
+from moby.networks.resolver.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
 PREDEFINED = frozenset({"bridge", "host", "none"})
+_SERVERS = 3
 
 
 def has_resolver(sandbox: Sandbox) -> bool:
@@ -32,24 +34,29 @@ class Resolvers(Names):
         self._sandboxes = sandboxes
         self._host_file = host_file
         self._resolvers: dict[str, Resolver] = {}
+        self.version = 0
         self._known: dict[str, tuple[dict[str, list[str]], dict[str, str]]] = {}
 
     async def settle(self, sandbox: Sandbox) -> None:
         """A sandbox was opened, or has changed its networks: it has a name server if it is to have one."""
-        self._known.clear()
+        self._changed()
         if not has_resolver(sandbox):
             self.stop(sandbox.id)
         elif sandbox.id not in self._resolvers:
-            resolver = self._resolvers[sandbox.id] = Resolver(sandbox.id, self)
+            resolver = self._resolvers[sandbox.id] = Resolver(sandbox.id, sandbox.path, self)
             try:
-                await resolver.open(sandbox.path)
+                await resolver.open()
             except (MobyError, OSError) as error:
                 log.warning("no name server", extra={"sandbox": sandbox.id, "error": str(error)})
                 self.stop(sandbox.id)
 
+    def _changed(self) -> None:
+        self._known.clear()
+        self.version += 1
+
     def stop(self, sandbox: str) -> None:
         """A sandbox is about to go."""
-        self._known.clear()
+        self._changed()
         if (resolver := self._resolvers.pop(sandbox, None)) is not None:
             resolver.close()
 
@@ -77,17 +84,25 @@ class Resolvers(Names):
                 return f"{found}.{endpoint.network_name}"
         return ""
 
-    def servers(self, sandbox: str) -> Sequence[str]:
-        """See `Names.servers`."""
+    def servers(self, sandbox: str) -> Sequence[Upstream]:
+        """See `Names.servers`: those of the user's, else the host's if there is a way out."""
         found = self._sandboxes.get(sandbox)
-        if found is None or not any(end.gateway or end.gateway6 for end in found.endpoints):
+        if found is None:
             return ()
         if found.dns:
-            return found.dns
+            return [Upstream(server) for server in found.dns if server != ADDRESS][:_SERVERS]
+        if not any(end.gateway or end.gateway6 for end in found.endpoints):
+            return ()
         try:
-            return name_servers(self._host_file.read_text())
+            servers = name_servers(self._host_file.read_text())
         except OSError:
             return ()
+        return [Upstream(server, from_host=True) for server in servers[:_SERVERS]]
+
+    def keeps_plain_names(self, sandbox: str) -> bool:
+        """See `Names.keeps_plain_names`."""
+        found = self._sandboxes.get(sandbox)
+        return found is not None and found.ndots
 
     def _own(self, sandbox: str) -> Sequence[Endpoint]:
         found = self._sandboxes.get(sandbox)

@@ -9,16 +9,18 @@ from hypothesis import strategies as st
 
 from moby.networks.resolver.messages import (
     AAAA,
+    FORMAT_ERROR,
+    NOT_IMPLEMENTED,
     PTR,
     SERVER_FAILURE,
     A,
     address_data,
     answer,
     answers,
+    has_failed,
     name_data,
     read_query,
     reverse_address,
-    truncated,
 )
 
 
@@ -43,7 +45,30 @@ def test_an_answer_has_its_question_and_records() -> None:
     assert answers(data, query("web"))
     assert not answers(data, query("web", number=8))
     assert struct.unpack_from(">HH", answer(found, (), SERVER_FAILURE))[1] & 0xF == SERVER_FAILURE
-    assert struct.unpack_from(">HH", truncated(found))[1] & 0x0200
+
+
+def test_an_answer_that_is_too_long_is_cut_and_says_so() -> None:
+    found = read_query(query("web"))
+    assert found is not None
+    records = [address_data(f"10.0.0.{number}") for number in range(50)]
+    data = answer(found, records, limit=found.room)
+    _, flags, _, count, _, _ = struct.unpack_from(">HHHHHH", data)
+    assert len(data) <= 512
+    assert flags & 0x0200
+    assert count == (512 - 12 - len(found.section)) // 16
+    assert not struct.unpack_from(">HH", answer(found, records))[1] & 0x0200
+
+
+def test_a_client_says_how_much_it_can_take() -> None:
+    data = bytearray(query("web") + b"\0\0\x29" + struct.pack(">HIH", 1232, 0, 0))
+    data[11] = 1
+    found = read_query(bytes(data))
+    assert found is not None
+    assert found.room == 1232
+    data[-8:-6] = b"\0\1"
+    found = read_query(bytes(data))
+    assert found is not None
+    assert found.room == 512
 
 
 def test_names_are_turned_round() -> None:
@@ -55,14 +80,35 @@ def test_names_are_turned_round() -> None:
     assert answer(found, [name_data("web.net")]).endswith(b"\x03web\x03net\0")
 
 
-def test_what_is_no_question_is_left_to_others() -> None:
+def test_what_is_no_question_is_refused() -> None:
     assert read_query(b"") is None
     assert read_query(query("web", flags=0x8180)) is None
-    assert read_query(query("web", flags=0x2800)) is None
-    assert read_query(query("web")[:-1]) is None
-    assert read_query(query("web")[:12] + b"\xc0\x0c\0\1\0\1") is None
-    assert read_query(query("web")[:-2] + b"\0\3") is None
-    assert read_query(struct.pack(">HHHHHH", 1, 0, 2, 0, 0, 0) + query("a")[12:] * 2) is None
+    for data, code in (
+        (query("web", flags=0x2800), NOT_IMPLEMENTED),
+        (query("web")[:-1], FORMAT_ERROR),
+        (query("web")[:12] + b"\xc0\x0c\0\1\0\1", FORMAT_ERROR),
+        (struct.pack(">HHHHHH", 1, 0, 2, 0, 0, 0) + query("a")[12:] * 2, FORMAT_ERROR),
+    ):
+        found = read_query(data)
+        assert found is not None
+        assert found.code == code
+        assert struct.unpack_from(">HHH", answer(found, (), found.code)) == (
+            found.number, 0x8080 | found.flags & 0x7900 | code, 0,
+        )  # fmt: skip
+    chaos = read_query(query("web")[:-2] + b"\0\3")
+    assert chaos is not None
+    assert chaos.group == 3
+
+
+def test_only_an_answer_to_the_question_is_one() -> None:
+    assert answers(query("WEB", flags=0x8180), query("web"))
+    assert not answers(query("other", flags=0x8180), query("web"))
+    assert not answers(query("web"), query("web"))
+    assert not answers(b"\0\7\x80", query("web"))
+    refused = struct.pack(">HHHHHH", 7, 0x8105, 0, 0, 0, 0)
+    assert answers(refused, query("web"))
+    assert has_failed(refused)
+    assert not has_failed(query("web", flags=0x8183))
 
 
 @given(st.binary(max_size=600))
