@@ -1,7 +1,7 @@
 """`python -m bench.machines`: how long machines take to build and to start, and where their bytes are.
 
 Needs neither root nor a peer. Images come from the cache; the first run fills it. Limits stand beside the
-numbers. On a host that is busy with other things the seconds of its processors say more than those of the clock.
+numbers. On a busy host the seconds of its processors say more than those of the clock.
 """
 
 from __future__ import annotations
