@@ -165,7 +165,10 @@ def _check_binds(tree: Tree, parts: Parts, every: Sequence[_Mounts]) -> None:
     for mounts in every:
         for source in mounts.sources:
             path = source.strip("/")
-            if not path or path.partition("/")[0] in _AT_RUN_TIME or tree.lookup(path) is not None:
+            if not path or path.partition("/")[0] in _AT_RUN_TIME:
+                continue
+            # Where a link leads may be made later.
+            if tree.get(tree.resolve(path)) is not None:
                 continue
             if not any(
                 f"{path}/".startswith(f"{each}/") or f"{each}/".startswith(f"{path}/") for each in made

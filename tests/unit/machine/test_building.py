@@ -74,7 +74,7 @@ def test_what_is_wrong_is_one_line(
 def test_a_bind_of_what_is_made_at_the_start_is_right(folder: Path) -> None:
     text = (
         KERNEL + "init: [./app.tar]\nservices:\n - name: a\n   image: ./app.tar\n"
-        "   binds: ['/etc/x:/x', '/run/y:/y', '/srv/data:/data', '/opt/file:/file']\n   runtime: {mkdir: [/srv/data]}\n"
+        "   binds: ['/etc/x:/x', '/etc/resolv.conf:/r', '/run/y:/y', '/srv/data:/data', '/opt/file:/file']\n   runtime: {mkdir: [/srv/data]}\n"
         "files: [{path: opt/file, contents: x}]\n"
     )
     (folder / "a.yml").write_text(text)
