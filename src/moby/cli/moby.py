@@ -29,6 +29,7 @@ COMMANDS = (
     "cloud",
     "container",
     "image",
+    "volume",
 )
 
 
