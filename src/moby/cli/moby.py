@@ -26,6 +26,7 @@ COMMANDS = (
     "component",
     "cache",
     "metadata",
+    "cloud",
     "container",
     "image",
     "volume",

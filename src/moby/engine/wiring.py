@@ -110,3 +110,4 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
         made.restarts.stopping = True
         for loop in loops:
             loop.cancel()
+    await made.deletions.finish()
