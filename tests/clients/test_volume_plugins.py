@@ -160,20 +160,9 @@ def test_of_a_dead_plugin_the_volumes_are_still_known(engine: Engine, plugin: Pr
 def test_who_has_mounted_what_outlives_the_daemon(make_engine: Callable[..., Engine], tmp_path: Path) -> None:
     engine = make_engine()
     with Process("volumes", engine.plugins / "sample.sock", tmp_path / "state") as plugin:
+        wanted = ("--volume-driver", "sample", "-v", "data:/data")
         for name in ("runs", "ends"):
-            engine.ok(
-                "run",
-                "-d",
-                "--name",
-                name,
-                "--volume-driver",
-                "sample",
-                "-v",
-                "data:/data",
-                "busybox",
-                "sleep",
-                "600",
-            )
+            engine.ok("run", "-d", "--name", name, *wanted, "busybox", "sleep", "600")
         engine.kill()
         engine.start()
         assert len(users(engine, "data")) == 2
@@ -181,9 +170,8 @@ def test_who_has_mounted_what_outlives_the_daemon(make_engine: Callable[..., Eng
         engine.ok("wait", "ends")
         engine.ok("rm", "ends")
         assert len(users(engine, "data")) == 1
-        assert (
-            len(plugin.calls("VolumeDriver.Mount")) == 4
-        )  # each container's, and for filling it from the image
+        # Each container's, and one each for filling it from the image.
+        assert len(plugin.calls("VolumeDriver.Mount")) == 4
         engine.ok("rm", "-f", "runs")
         assert users(engine, "data") == []
         engine.ok("volume", "rm", "data")
