@@ -168,6 +168,9 @@ class Volumes:
                 found = await driver.look(name)
             except MobyError:
                 continue
+            if name in self._records:
+                # Somebody else was as curious.
+                return await self._find(name)
             record = VolumeRecord(name, driver.name, _created(found))
             await self._save(record)
             return record, driver, found
@@ -189,7 +192,7 @@ class Volumes:
         """
         labels = dict(labels or {})
         if not name:
-            name = os.urandom(32).hex()
+            name, driver = os.urandom(32).hex(), driver or _DEFAULT_DRIVER
             labels[ANONYMOUS_LABEL] = ""
         async with self._lock(name):
             record = await self._existing(name, driver)
