@@ -50,7 +50,7 @@ def id_map(config: EngineConfig) -> IdMap:
 
 
 def containers_directory(config: EngineConfig) -> Path:
-    """Where the containers' files are; those who are root inside may pass through."""
+    """Where the containers' files are, made if need be; who is root inside may pass through."""
     found = Path(config.data_root, "containers")
     found.mkdir(mode=0o710, parents=True, exist_ok=True)
     os.chown(found, 0, id_map(config).root[1])

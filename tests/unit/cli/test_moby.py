@@ -87,7 +87,7 @@ def test_what_an_output_lacks_leaves_nothing(tmp_path: Path, capsys: pytest.Capt
         run(["build", str(tmp_path / "a.yml"), "-o", str(tmp_path / "out"), "--cache", str(tmp_path / "c")])
         == 1
     )
-    assert "a.yml: kernel+initrd: kernel+initrd needs a kernel" in capsys.readouterr().err
+    assert "a.yml: kernel+initrd: needs a kernel" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
     assert run(["build", str(tmp_path / "a.yml"), "-f", "isobios"]) == 1
     assert "no output format 'isobios'" in capsys.readouterr().err
