@@ -146,9 +146,11 @@ class ImageTransfers:
     async def _load(
         self, archive: AsyncIterator[bytes], platforms: Sequence[Platform], report: Report
     ) -> None:
-        async with self._store.leases.hold(), self._chains.ahead() as ahead:
+        # What is not for these platforms is not there afterwards.
+        leases = self._store.leases.hold(collect=bool(platforms))
+        async with leases, self._chains.ahead() as ahead:
             named: dict[str, StoredImage] = {}
-            for loaded in await self._loader.load(archive, ahead):
+            for loaded in await self._loader.load(archive, ahead, platforms):
                 image = _stored(loaded)
                 named[image.name] = image
             for image in named.values():
