@@ -59,6 +59,7 @@ extra faketime faketime
 extra iperf3 iperf3
 extra grub-mkimage grub-common
 if [ "$(dpkg --print-architecture)" = amd64 ]; then
+    extra_package ovmf
     extra_package grub-pc-bin
     extra_package grub-efi-amd64-bin
 fi

@@ -52,6 +52,7 @@ def test_an_image_is_pulled_when_run_needs_it_and_by_digest(images: Engine, plai
     images.ok("rmi", f"{plain_registry}/busybox@{digest}")
 
 
+@pytest.mark.docker28
 def test_a_password_is_needed_and_enough(images: Engine, locked_registry: str) -> None:
     name = f"{locked_registry}/busybox:secret"
     images.ok("tag", "busybox", name)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from moby import __version__
 from moby.core.errors import InvalidParameter, MobyError
 from moby.core.platform import Platform, host_platform
 from moby.framework.assembly import Assembly, read
@@ -30,6 +31,7 @@ from moby.machine.resolving import Sources, resolve
 from moby.machine.rootfs import Parts, root_tree
 from moby.machine.rules import check_machine
 from moby.machine.sbom import Contents, cyclonedx, spdx
+from moby.machine.unchanged import Notes, key_of
 
 Tell = Callable[[str], None]
 
@@ -105,7 +107,8 @@ async def find_images(
 class Order:
     """What to build: `formats` instead of the assembly's outputs; `papers` tell what is in the machine.
 
-    `more` are files that are merged into the assembly, one after the other.
+    `more` are files that are merged into the assembly, one after the other. What has not changed since it was
+    written is not written again, unless `again` is set.
     """
 
     path: Path
@@ -115,6 +118,7 @@ class Order:
     papers: bool = True
     size: str = ""
     more: Sequence[Path] = ()
+    again: bool = False
 
 
 async def build(order: Order, settings: Settings, tell: Tell = lambda _step: None) -> list[Path]:
@@ -128,12 +132,46 @@ async def build(order: Order, settings: Settings, tell: Tell = lambda _step: Non
     outputs = [Output(each) for each in order.formats] or list(assembly.machine.outputs) or [Output(DEFAULT)]
     if order.size:
         outputs = [Output(each.format, each.compression, order.size) for each in outputs]
-    writers = [writer(output.format) for output in outputs]
+    for output in outputs:
+        check_format(output.format)
     platform = settings.platform or host_platform()
     tell("images")
     cache, images = await find_images(path, assembly, settings, tell)
+    notes = Notes(cache.root, order.folder, order.name)
+    key = await finishing(_key, order, assembly, images, outputs, (platform, when))
+    if not order.again and (made := notes.find(key)) is not None:
+        tell("nothing has changed")
+        return [order.folder / each.name for each in made]
+    parts = Parts(assembly, images, cache, path.resolve().parent)
+    found = await _write(order, parts, outputs, platform, tell)
+    notes.write(key, found)
+    return found
+
+
+def _key(
+    order: Order,
+    assembly: Assembly,
+    images: dict[str, Image],
+    outputs: Sequence[Output],
+    more: tuple[object, ...],
+) -> str:
+    made_of = [
+        f"{name}={image.target.digest} {image.manifest.digest}" for name, image in sorted(images.items())
+    ]
+    folder = order.path.resolve().parent
+    sources = [folder / Path(file.source).expanduser() for file in assembly.machine.files if file.source]
+    parts = [__version__, assembly.name, assembly.digest, order.name, order.papers, outputs, made_of, *more]
+    return key_of(parts, sources)
+
+
+async def _write(
+    order: Order, parts: Parts, outputs: Sequence[Output], platform: Platform, tell: Tell
+) -> list[Path]:
+    """Every output and the papers; the files that were written."""
+    assembly, when = parts.assembly, moment()
+    writers = [writer(output.format) for output in outputs]
     tell("root file system")
-    tree = await finishing(root_tree, Parts(assembly, images, cache, path.resolve().parent))
+    tree = await finishing(root_tree, parts)
     found: list[Path] = []
     with scratch_folder(order.folder) as scratch:
         job = Job(tree, order.name, order.folder, scratch, when, platform=platform)
@@ -144,20 +182,23 @@ async def build(order: Order, settings: Settings, tell: Tell = lambda _step: Non
             try:
                 found += await write(replace(job, options=output, scratch=own))
             except MobyError as error:
-                where = f"{assembly.name}: {output.format}"
-                raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
+                message = f"{output.format}: {error.message}"
+                if order.formats or not assembly.machine.outputs:
+                    raise type(error)(f"{assembly.name}: {message}", hint=error.hint) from error
+                where = assembly.wrong(f"outputs[{index}].format", message)
+                raise type(error)(where.message, hint=error.hint) from error
     if order.papers:
         formats = [output.format for output in outputs]
-        stated = await finishing(statement, assembly, path, images, set(found), formats, platform, when)
-        found += await finishing(_papers, order, cache, images, stated, when)
+        stated = await finishing(
+            statement, assembly, order.path, parts.images, set(found), formats, platform, when
+        )
+        found += await finishing(_papers, order, parts, stated, when)
     return list(dict.fromkeys(found))
 
 
-def _papers(
-    order: Order, cache: ImageCache, images: dict[str, Image], stated: bytes, when: int
-) -> list[Path]:
+def _papers(order: Order, parts: Parts, stated: bytes, when: int) -> list[Path]:
     """Bills of materials and provenance, beside the machine."""
-    listed = {name: (image, software(image_tree(cache, image))) for name, image in images.items()}
+    listed = {name: (image, software(image_tree(parts.cache, image))) for name, image in parts.images.items()}
     contents = Contents(order.name, listed, when)
     found = []
     for end, data in (

@@ -19,7 +19,7 @@ from moby.core.errors import MobyError, NotFound, System
 from moby.core.platform import Platform
 from moby.host.files import translation
 from moby.host.threads import blocking
-from moby.machine.native import native
+from moby.machine.native import native, program
 
 LISTS_AGE_S = 24 * 3600
 _ARCHITECTURES = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el"}
@@ -121,8 +121,8 @@ class Apt:
 
 async def content(package: Path, target: Path) -> None:
     """Write a package's files as a plain tar archive."""
-    data = await native("dpkg-deb", "--fsys-tarfile", package)
-    await blocking(target.write_bytes, data)
+    # To a file: a kernel's would be hundreds of MiB in memory.
+    await native("sh", "-c", 'exec "$0" --fsys-tarfile "$1" > "$2"', program("dpkg-deb"), package, target)
 
 
 async def control(package: Path) -> str:
