@@ -105,5 +105,6 @@ def _backends(running: Engine) -> Backends:
         transfers=running.transfers,
         networks=running.networks,
         volumes=running.volumes,
+        volume_transfers=running.volume_transfers,
         system=running.system,
     )

@@ -26,8 +26,10 @@ COMMANDS = (
     "component",
     "cache",
     "metadata",
+    "cloud",
     "container",
     "image",
+    "volume",
 )
 
 

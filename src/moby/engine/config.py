@@ -97,7 +97,9 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     )
     exec_opts: Annotated[Strings, _meta("options of runtimes", "exec-opt")] = ()
     cgroup_parent: Annotated[str, _meta("the cgroup above all containers'", "cgroup-parent")] = ""
-    storage_driver: Annotated[str, _meta("snapshotter: overlayfs, native, btrfs", "storage-driver", "s")] = ""
+    storage_driver: Annotated[
+        str, _meta("the snapshotter: overlayfs, native or btrfs", "storage-driver", "s")
+    ] = ""
     storage_opts: Annotated[Strings, _meta("options of the snapshotter", "storage-opt", works=False)] = ()
 
     # The default network

@@ -311,6 +311,13 @@ class Check(Section, frozen=True):
     within: int = 120
 
 
+class TrustRule(Section, frozen=True):
+    """Images whose names match have to be signed by one of these public keys: PEM, or a path to it."""
+
+    match: str
+    keys: Strings
+
+
 class MachineSections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything but the engine."""
 
@@ -321,7 +328,7 @@ class MachineSections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     services: list[Container] = msgspec.field(default_factory=list)
     volumes: list[Volume] = msgspec.field(default_factory=list)
     files: list[File] = msgspec.field(default_factory=list)
-    trust: Any = None
+    trust: list[TrustRule] | dict[str, Any] | None = None
     outputs: list[Output] = msgspec.field(default_factory=list)
     checks: list[Check] = msgspec.field(default_factory=list)
 

@@ -20,10 +20,13 @@ ARCHIVE_PREFIXES = ("./", "../", "/", "~/")
 def check_machine(assembly: Assembly) -> None:
     """Raises InvalidParameter naming file, line and key of the first thing that is wrong."""
     machine = assembly.machine
-    if machine.trust is not None:
+    if isinstance(machine.trust, dict):
         raise assembly.wrong(
-            "trust", "content trust is not supported", hint="moby lock pins every image by its digest"
+            "trust", "Notary's content trust is not supported", hint="a list of rules: match and keys"
         )
+    for index, rule in enumerate(machine.trust or []):
+        if not rule.match or not rule.keys:
+            raise assembly.wrong(f"trust[{index}]", "a rule has a pattern to match and keys")
     for key, image in machine.images():
         _check_image(assembly, key, image)
     for section in ("onboot", "onshutdown", "services"):

@@ -20,7 +20,7 @@ def test_what_can_be_asked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert run(["schema"]) == 0
     assert "EngineSection" in json.loads(capsys.readouterr().out)["$defs"]
     assert run(["components"]) == 0
-    assert "logs: awslogs, fluentd, gelf, journald, json-file" in capsys.readouterr().out
+    assert "logs: awslogs, fluentd, gcplogs, gelf, journald, json-file" in capsys.readouterr().out
     (tmp_path / "a.yml").write_text("engine: {logs: [none]}\n")
     assert run(["check", str(tmp_path / "a.yml")]) == 0
     assert capsys.readouterr().out == f"{tmp_path}/a.yml: 11 components, 0 images\n"

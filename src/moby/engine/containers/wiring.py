@@ -16,6 +16,7 @@ from moby.engine.containers.boot import Boot
 from moby.engine.containers.change import Changer
 from moby.engine.containers.commit import CommitService, Images
 from moby.engine.containers.create import Creator
+from moby.engine.containers.deletions import Deletions
 from moby.engine.containers.exits import Exits
 from moby.engine.containers.forgotten import Forgotten
 from moby.engine.containers.history import History
@@ -67,6 +68,7 @@ class ContainerServices:
     stopper: Stopper
     restarts: Restarts
     reconciler: Reconciler
+    deletions: Deletions
     loops: Sequence[Loop]
 
 
@@ -128,12 +130,14 @@ def container_services(
         stopper=stopper,
         restarts=restarts,
         reconciler=reconciler,
+        deletions=exits.deletions,
         loops=[
             lambda group: exits.watch(group, reconciler.resynchronise, restarts.after_exit),
             lambda group: exits.hear(group, monitors.ends, restarts.after_exit),
             lambda _: Boot(shelf, starter, restarts).at_start(),
             lambda _: forgotten.free(),
             lambda _: exec_ends.tidy(),
+            lambda _: exits.deletions.run(),
             lambda _: health.run(),
             lambda _: unhealthy.run(),
             lambda _: stats.run(),

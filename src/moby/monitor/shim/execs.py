@@ -16,7 +16,7 @@ from moby.monitor.shim.pipes import Terminals
 from moby.monitor.shim.process import Process
 
 # What the runtime says if it, or what it has begun, is killed because the container ends around it.
-_KILLED = ("did not terminate successfully", "No such process")
+_KILLED = ("did not terminate successfully", "No such process", "fail startup")
 
 
 class Execs:
@@ -76,6 +76,8 @@ class Execs:
         process.has_ended()
         self._events.exited(process)
         process.tell_end()
+        if process.session is not None:
+            process.session.release()
 
     def forget(self, name: str) -> Process:
         """Free what is left of one that ended. Raises NotFound, Conflict."""

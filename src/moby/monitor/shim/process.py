@@ -69,7 +69,6 @@ class Process:
         self.ended.give(None)
 
     def tell_end(self) -> None:
-        """Its session may end, and whoever follows it hears how."""
+        """Whoever follows it hears how it has ended."""
         if self.session is not None:
             self.session.tell(Ended(self.pid, self.status, self.ended_at_ns))
-            self.session.release()

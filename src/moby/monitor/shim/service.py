@@ -123,13 +123,19 @@ class TaskService:
             return failure(asked.stream, UNKNOWN, str(error))
 
     def _finished(self) -> None:
-        """As soon as what was answered is on its way."""
+        """End, as soon as what was answered is on its way."""
+        self._forget_path()
         self._loop.after(0, self._end)
 
     def _end(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path)
         self._loop.over = True
+
+    def _forget_path(self) -> None:
+        """It is the next monitor's of this container as soon as containerd has its last answer."""
+        path, self._path = self._path, ""
+        if path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     # The container
 
@@ -217,6 +223,8 @@ class TaskService:
         return message((1, os.getpid()), (2, self._task.init.pid))
 
     async def _shutdown(self, _: Fields) -> bytes:
+        if self._task.state in ("none", "deleted"):
+            self._forget_path()
         self._task.shut_down()
         return b""
 

@@ -11,14 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from moby.core.errors import Conflict, MobyError, NotFound, System
 from moby.core.logs import LogWriter
 from moby.core.snapshots import Mount
 from moby.host.mounting import mount, unmount
-from moby.monitor.loop import Children, Loop, begin, report
-from moby.monitor.protocol import Execute, Forget, Message, MonitorRequest, Running
+from moby.monitor.loop import Children, Later, Loop, begin, report
+from moby.monitor.protocol import Execute, Forget, Freed, Message, MonitorRequest, Running
 from moby.monitor.session import Session
 from moby.monitor.shim.events import Events
 from moby.monitor.shim.execs import Execs
@@ -32,19 +30,6 @@ State = Literal["none", "creating", "created", "running", "paused", "stopped", "
 _PR_SET_CHILD_SUBREAPER = 36
 # What the shim's program finds in the bundle if we were killed (`moby.runtime.own_shim`).
 _RUNTIME_FILE, _EXIT_FILE = "moby-runtime", "moby-exit"
-
-
-class _Namespace(msgspec.Struct):
-    type: str = ""
-    path: str = ""
-
-
-class _Linux(msgspec.Struct):
-    namespaces: list[_Namespace] = []
-
-
-class _Spec(msgspec.Struct):
-    linux: _Linux = msgspec.field(default_factory=_Linux)
 
 
 class Task:
@@ -74,6 +59,8 @@ class Task:
         self._runtime: OciRuntime | None = None
         self._own_processes = True
         self._session_ended = False
+        self._made: Later[None] = Later()
+        self._freed: Later[None] | None = None
         self.events = Events(loop, request.id)
         terminals = Terminals(request.shim)
         self.execs = Execs(loop, children, terminals, self.events, self._running, os.path.dirname(path))
@@ -121,26 +108,29 @@ class Task:
         if self.state != "none" or self._session_ended:
             raise Conflict(f"task {self.id} cannot be created now")
         self.state, self.bundle = "creating", bundle
+        self._made = Later()
         self.session.needs_daemon = False
         self._runtime = OciRuntime(self._children, binary, root, bundle, self.id)
         _write(os.path.join(bundle, _RUNTIME_FILE), f"{binary}\n{root}\n")
         self.events.connect(os.path.join(bundle, "moby-events"))
         try:
             self._mount(rootfs)
-            self._own_processes = _has_own_processes(bundle)
             await self.init.make(self._children, self._runtime.create)
         except MobyError:
             self.state = "none"
             await self._free()
             # What the runtime itself has written is not the program's output.
             self.session.finish()
+            self._made.give(None)
             raise
         self.state = "created"
+        self._own_processes = _is_first(self.init.pid)
         self.session.held = True
         self.session.outputs_known()
         self.init.end.then(self._init_has_ended)
         self.events.task_created(bundle, self.init.pid)
         watch_memory(self._loop, self.init.pid, self.events.out_of_memory)
+        self._made.give(None)
         return self.init.pid
 
     def _mount(self, rootfs: Sequence[Mount]) -> None:
@@ -159,8 +149,7 @@ class Task:
             await self._runtime.delete(force=self.state != "stopped")
         finally:
             self._unmount()
-        for name in (_RUNTIME_FILE, _EXIT_FILE):
-            _remove(os.path.join(self.bundle, name))
+        _remove(os.path.join(self.bundle, _RUNTIME_FILE))
 
     def _unmount(self) -> None:
         try:
@@ -185,8 +174,6 @@ class Task:
         self.state = "stopped"
         line = f"{self.init.pid} {self.init.status} {self.init.ended_at_ns // 1_000_000_000}\n"
         _write(os.path.join(self.bundle, _EXIT_FILE), line)
-        if not self._own_processes and self._runtime is not None:
-            begin(self._runtime.kill_everyone(int(signal.SIGKILL)))
         if started:
             self._tell_init_ended()
 
@@ -196,17 +183,38 @@ class Task:
             return
         self.events.exited(self.init)
         self.init.tell_end()
+        self._freed = begin(self._free_ended())
+
+    async def _free_ended(self) -> None:
+        """At once: whoever starts or removes it next has to wait for this, and not for containerd."""
+        try:
+            if not self._own_processes:
+                await self.runtime.kill_everyone(int(signal.SIGKILL))
+            await self._free()
+        except MobyError as error:
+            # `delete` tries again, and says so.
+            report(error)
+        else:
+            self.session.tell(Freed())
+        finally:
+            self.session.release()
 
     async def delete(self) -> Process:
         """Free what is left of a container that has ended or was not started. Raises Conflict."""
+        if self.state == "creating":
+            # Whoever wanted it made has changed their mind.
+            await self._made
         runtime = self.runtime
         if self.state in ("running", "paused"):
             raise Conflict(f"cannot delete a {self.state} process")
         if self.state == "created":
             await runtime.delete(force=True)
             await self.init.ended
+        if self._freed is not None:
+            await self._freed
         self.state = "deleted"
         await self._free()
+        _remove(os.path.join(self.bundle, _EXIT_FILE))
         self.session.release()
         self.events.deleted(self.init)
         return self.init
@@ -284,14 +292,13 @@ class Task:
             self.finished()
 
 
-def _has_own_processes(bundle: str) -> bool:
-    """Do all its processes end with its first one? They do in a PID namespace of its own."""
+def _is_first(pid: int) -> bool:
+    """Is it the first process of its PID namespace? Then all others end with it (proc(5), `NSpid`)."""
     try:
-        with open(os.path.join(bundle, "config.json"), "rb") as file:
-            spec = msgspec.json.decode(file.read(), type=_Spec)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise System(f"cannot read the bundle: {error}") from error
-    return any(one.type == "pid" and not one.path for one in spec.linux.namespaces)
+        with open(f"/proc/{pid}/status") as file:
+            return next((line.split()[-1] for line in file if line.startswith("NSpid:")), "") == "1"
+    except OSError:
+        return False
 
 
 def _write(path: str, text: str) -> None:

@@ -21,6 +21,8 @@ from moby.networks.drivers.bridge import Bridge
 from moby.networks.drivers.host import Host
 from moby.networks.drivers.none import NoNetwork
 from moby.networks.ipam import Ipam
+from moby.networks.ipam.addressing import Addressing
+from moby.networks.lookup import DriverLookup
 from moby.networks.ports import Ports
 from moby.networks.settings import BridgeSettings
 
@@ -55,7 +57,7 @@ class Machine:
             self.directory / "locks",
         )
         drivers = {"bridge": bridge, "host": Host(), "null": NoNetwork()}
-        async with Controller(self.store, drivers, ipam, self.netns) as controller:
+        async with Controller(self.store, DriverLookup(drivers), Addressing(ipam), self.netns) as controller:
             await controller.restore(live)
             yield controller
         threads.close()
