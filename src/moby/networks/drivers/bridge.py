@@ -321,6 +321,7 @@ class Bridge(NetworkDriver):
         for state in self._networks.values():
             if not state.endpoints:
                 await self._threads.run(self._close_filter, state)
+        await self._threads.run(self._nftables.close)
         self._threads.close()
         self._proxies.close_all()
         self._ports.close()

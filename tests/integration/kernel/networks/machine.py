@@ -21,6 +21,7 @@ from moby.networks.drivers.bridge import Bridge
 from moby.networks.drivers.host import Host
 from moby.networks.drivers.none import NoNetwork
 from moby.networks.ipam import Ipam
+from moby.networks.ipam.occupied import occupied
 from moby.networks.ports import Ports
 from moby.networks.settings import BridgeSettings
 
@@ -46,7 +47,7 @@ class Machine:
     ) -> AsyncIterator[Controller]:
         """One life of the daemon; at its end sandboxes stay, as after a crash."""
         threads = Threads("test", 1)
-        ipam = Ipam(lambda: threads.run(bridge_device.host_networks))
+        ipam = Ipam(lambda: threads.run(occupied))
         bridge = Bridge(
             settings or BridgeSettings(bridge=self.bridge),
             ipam,
@@ -70,6 +71,7 @@ class Machine:
             namespaces.remove(path)
         with suppress(NotFound):
             self.nftables.run(f"delete table ip moby-{self.bridge}")
+        self.nftables.close()
         bridge_device.remove(self.bridge)
 
 
