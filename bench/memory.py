@@ -35,14 +35,16 @@ def proportional_bytes(pid: str) -> int:
 
 
 def resident(side: Side) -> float:
-    """The daemon, its monitors or port proxies; not containerd and its shims, which both sides share."""
+    """The daemon and what it keeps beside each container: monitors, which are shims, or shims and port
+    proxies. Not containerd, which both sides have alike.
+    """
     everyone = in_namespace(side.engine.network.path) | processes(str(side.engine.root))
     own = set()
     for line in everyone:
         pid, _, name = line.partition(": ")
         command = Path(f"/proc/{pid}/cmdline")
         text = command.read_bytes().decode(errors="replace") if command.exists() else name
-        if not re.search(r"containerd(-shim\S*)?\0|docker-registry|^sleep\0", text) or "mobyd" in text:
+        if not re.search(r"containerd\0|docker-registry|^sleep\0", text) or "mobyd" in text:
             own.add(pid)
     return sum(map(proportional_bytes, own)) / (1 << 20)
 

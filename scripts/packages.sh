@@ -24,7 +24,7 @@ extra_package() { # extra_package PACKAGE
 
 command -v apt-get > /dev/null 2>&1 || {
     echo "This is no Debian or Ubuntu. Install by other means: containerd, runc, crun, nftables, docker," \
-        "docker-registry, a static busybox, tini, iproute2, iptables, e2fsprogs, openssl." >&2
+        "docker-registry, a static busybox, tini, iproute2, iptables, e2fsprogs, openssl, procps." >&2
     exit 0
 }
 
@@ -41,8 +41,10 @@ extra umoci umoci
 need ip iproute2
 need iptables iptables
 need mkfs.ext4 e2fsprogs
+extra mkfs.btrfs btrfs-progs
 need mount mount
 need openssl openssl
+need ps procps
 extra qemu-system-x86_64 qemu-system-x86
 extra qemu-img qemu-utils
 extra mksquashfs squashfs-tools
@@ -57,6 +59,7 @@ extra faketime faketime
 extra iperf3 iperf3
 extra grub-mkimage grub-common
 if [ "$(dpkg --print-architecture)" = amd64 ]; then
+    extra_package ovmf
     extra_package grub-pc-bin
     extra_package grub-efi-amd64-bin
 fi

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -36,6 +38,14 @@ def _clients() -> str:
     return _containerd() or _kernel() or _registry() or _commands("docker")
 
 
+def _docker28() -> str:
+    said = subprocess.run(["docker", "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"version (\d+)\.", said)
+    return (
+        "" if found and int(found[1]) >= 28 else f"needs a docker command of version 28, found {said.strip()}"
+    )
+
+
 def _boots() -> str:
     return _commands("qemu-system-x86_64", "apt-get", "dpkg-deb", "depmod")
 
@@ -49,6 +59,7 @@ NEEDS: Mapping[str, Callable[[], str]] = {
     "kernel": _kernel,
     "registry": _registry,
     "clients": _clients,
+    "docker28": _docker28,
     "boots": _boots,
     "peers": _peers,
 }

@@ -14,9 +14,9 @@ def _run(*command: str) -> str:
 
 
 def mounts(below: str = "/") -> frozenset[str]:
-    """Mount points at or below a path."""
+    """Mount points at or below a path; not the one that the first `ip netns add` since the boot makes."""
     points = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
-    return frozenset(point for point in points if point.startswith(below))
+    return frozenset(point for point in points if point.startswith(below) and point != "/run/netns")
 
 
 def mounts_of(root: str) -> frozenset[str]:

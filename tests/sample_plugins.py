@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import importlib
 import json
 import os
 import re
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Self
@@ -47,7 +48,9 @@ class Sample:
             file.write(json.dumps({"method": method, "request": request}) + "\n")
 
 
-class _Handling(BaseHTTPRequestHandler):
+class Handling(BaseHTTPRequestHandler):
+    """One call."""
+
     protocol_version = "HTTP/1.1"
 
     def address_string(self) -> str:
@@ -119,7 +122,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.ended = threading.Event()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        super().__init__(str(path), _Handling)
+        super().__init__(str(path), Handling)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -310,18 +313,25 @@ def logs(state: Path) -> Sample:
     return Sample(state, ["LogDriver"], methods)
 
 
+def _networks() -> Any:
+    """Those for networks are many, and need root."""
+    return importlib.import_module("tests.sample_network_plugins")
+
+
 KINDS: dict[str, Callable[[Path], Sample]] = {
     "authorization": authorization,
+    "addresses": lambda state: _networks().addresses(state),
     "logs": logs,
+    "networks": lambda state: _networks().networks(state),
     "volumes": volumes,
 }
 
 
 class Process:
-    """A sample plugin as a process; `state` is its directory. A context manager."""
+    """A sample plugin as a process; `state` is its directory, `enter` what runs it elsewhere. A context manager."""
 
-    def __init__(self, kind: str, path: Path, state: Path) -> None:
-        self.kind, self.path, self.state = kind, path, state
+    def __init__(self, kind: str, path: Path, state: Path, enter: Sequence[str] = ()) -> None:
+        self.kind, self.path, self.state, self.enter = kind, path, state, enter
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -335,7 +345,15 @@ class Process:
     def start(self) -> None:
         """Returns when it listens."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.sample_plugins", self.kind, str(self.path), str(self.state)],
+            [
+                *self.enter,
+                sys.executable,
+                "-m",
+                "tests.sample_plugins",
+                self.kind,
+                str(self.path),
+                str(self.state),
+            ],
             cwd=ROOT,
             stdout=subprocess.PIPE,
         )

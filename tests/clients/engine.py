@@ -60,6 +60,20 @@ class Network:
         """A TCP connection made inside the namespace, by a thread that enters it and ends."""
         return within(self.path, lambda: socket.create_connection((host, port), timeout=timeout))
 
+    def get(self, port: int, limit_s: float = 30) -> str:
+        """What a web server inside says, when it listens at last."""
+        deadline = time.monotonic() + limit_s
+        while True:
+            try:
+                with self.connect(port) as connection:
+                    connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                    answer = b"".join(iter(lambda: connection.recv(65536), b""))
+                return answer.partition(b"\r\n\r\n")[2].decode()
+            except (ConnectionRefusedError, ConnectionResetError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
 
 def within(namespace: Path, function: Callable[[], T]) -> T:
     """Runs a function in a network namespace, by a thread that enters it and ends."""

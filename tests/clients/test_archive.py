@@ -80,6 +80,7 @@ def test_archives_on_standard_input_and_output(engine: Engine, box: str) -> None
         assert tar.getnames() == ["a", "a/b", "a/b/file"]
 
 
+@pytest.mark.docker28
 def test_what_is_not_there_or_must_not_be_written(engine: Engine, box: str, files: Path) -> None:
     assert f"Could not find the file /nothing in container {box}" in engine.fails(
         "cp", f"{box}:/nothing", "-"

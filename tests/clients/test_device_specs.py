@@ -14,6 +14,7 @@ from tests.clients.engine import Engine
 pytestmark = pytest.mark.skipif(KIND == "dockerd", reason="newer than 20.10")
 
 
+@pytest.mark.docker28
 def test_a_described_device_is_there(make_engine: Callable[..., Engine], tmp_path: Path) -> None:
     (tmp_path / "cdi").mkdir()
     (tmp_path / "lib").mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,7 @@ def test_an_image_is_pulled_when_run_needs_it_and_by_digest(images: Engine, plai
     images.ok("rmi", f"{plain_registry}/busybox@{digest}")
 
 
+@pytest.mark.docker28
 def test_a_password_is_needed_and_enough(images: Engine, locked_registry: str) -> None:
     name = f"{locked_registry}/busybox:secret"
     images.ok("tag", "busybox", name)
@@ -150,3 +152,30 @@ def test_prune_removes_what_has_no_name(images: Engine, tmp_path: Path) -> None:
     assert identifier.partition(":")[2][:12] in images.ok("images", "-q", "--filter", "dangling=true")
     images.ok("image", "prune", "--force")
     assert images.ok("images", "-q", "--filter", "dangling=true") == ""
+
+
+def test_what_images_take_is_what_the_disk_says(images: Engine, archive: Path, tmp_path: Path) -> None:
+    root = io.BytesIO()
+    with tarfile.open(fileobj=root, mode="w") as tar:
+        for number in range(500):
+            info = tarfile.TarInfo(f"d/{number}")
+            info.size = number * 40
+            tar.addfile(info, io.BytesIO(bytes(info.size)))
+    (tmp_path / "root.tar").write_bytes(root.getvalue())
+    images.ok("import", tmp_path / "root.tar", "many-files")
+    used = json.loads(
+        images.raw(b"GET /v1.50/system/df?type=image HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")[2]
+    )
+    places = ("io.containerd.content.v1.content/blobs", "io.containerd.snapshotter.v1.overlayfs/snapshots")
+    on_disk = 0
+    for place in places:
+        path = images.root / "data/containerd" / place
+        done = subprocess.run(
+            ["du", "-s", "--block-size=1", path], capture_output=True, text=True, check=True
+        )
+        on_disk += int(done.stdout.split()[0])
+    assert abs(used["LayersSize"] - on_disk) < 0.02 * on_disk
+    assert -1 not in {line["Containers"] for line in used["Images"]}
+    # Nothing is used, and so everything can be had back.
+    reclaimable = images.ok("system", "df", "--format", "{{.Type}} {{.Reclaimable}}").splitlines()[0]
+    assert reclaimable.endswith("(100%)")

@@ -103,6 +103,7 @@ def test_a_subnet_of_the_pool(engine: Engine) -> None:
         engine.ok("network", "rm", "pooled")
 
 
+@pytest.mark.docker28
 def test_ipv6_alone(engine: Engine) -> None:
     engine.ok("network", "create", "--ipv6", "--ipv4=false", "--subnet", "fd00:89::/64", "six")
     try:
@@ -157,6 +158,7 @@ def test_what_goes_out_has_the_hosts_address(engine: Engine, dual: str, outside:
     assert seen == ["2001:db8::1"]
 
 
+@pytest.mark.docker28
 def test_a_published_port_is_there_in_both_families(engine: Engine, dual: str, outside: Network) -> None:
     run(engine, "one", "--network", dual, "-p", "18091:80")
     assert engine.ok("port", "one").splitlines() == ["80/tcp -> 0.0.0.0:18091", "80/tcp -> [::]:18091"]
@@ -184,6 +186,7 @@ def test_a_published_port_is_there_on_the_loopback(engine: Engine, dual: str) ->
         engine.network.connect(18097, "::1")
 
 
+@pytest.mark.docker28
 def test_a_container_without_ipv6_is_reached_by_it(engine: Engine, outside: Network) -> None:
     run(engine, "one", "-p", "18110:80")
     assert engine.ok("port", "one").splitlines() == ["80/tcp -> 0.0.0.0:18110", "80/tcp -> [::]:18110"]
@@ -298,6 +301,7 @@ def test_what_is_refused(engine: Engine, arguments: list[str], words: str) -> No
     assert engine.ok("network", "ls", "-q", "--filter", "name=^x$") == ""
 
 
+@pytest.mark.docker28
 def test_a_network_more_brings_the_way_out(engine: Engine, dual: str) -> None:
     run(engine, "one", "-p", "18093:80")
     assert engine.ok("exec", "one", "ip", "-6", "route") == ""

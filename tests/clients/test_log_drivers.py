@@ -243,6 +243,33 @@ def test_awslogs(make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyP
     engine.ok("rm", "cloud")
 
 
+def test_gcplogs(make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = make_engine()
+    assert engine.stop() == 0
+    answer = b'{"access_token": "open", "expires_in": 3599}'
+    with HttpServer(lambda _: (200, answer), listener=there(engine, "tcp")) as server:
+        monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_LOGGING", server.url)
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(engine.root / "account.json"))
+        user = {"type": "authorized_user", "token_uri": f"{server.url}/token"}
+        (engine.root / "account.json").write_text(json.dumps(user))
+        engine.start()
+        engine.ok(
+            "run", "--name", "cloud", *options("gcplogs", gcp_project="mine"), "busybox", "seq", "1", "3"
+        )
+        server.wait(lambda: len(server.requests) == 3)
+    token, ping, put = server.requests
+    assert token.path == "/token"
+    assert json.loads(ping.body)["logName"] == "projects/mine/logs/ping"
+    assert put.headers["authorization"] == "Bearer open"
+    entries = json.loads(put.body)["entries"]
+    assert [entry["jsonPayload"]["message"] for entry in entries] == ["1", "2", "3"]
+    assert entries[0]["jsonPayload"]["container"]["name"] == "/cloud"
+    assert engine.ok("logs", "cloud") == "1\n2\n3"
+    engine.ok("rm", "cloud")
+    refused = engine.fails("run", "--rm", *options("gcplogs"), "busybox", "true", code=125)
+    assert "No project was specified and couldn't read project from the metadata server" in refused
+
+
 def test_journald(engine: Engine) -> None:
     path = Path("/run/systemd/journal/socket")
     if path.exists():

@@ -62,11 +62,13 @@ def test_a_bind_takes_along_what_is_mounted_below(engine: Engine, tree: Path) ->
 
 
 @ours_only
+@pytest.mark.docker28
 def test_a_bind_of_one_file_system_alone(engine: Engine, tree: Path) -> None:
     assert run(engine, f"type=bind,source={tree},target=/x,bind-recursive=disabled", script="ls /x/sub") == ""
 
 
 @ours_only
+@pytest.mark.docker28
 def test_read_only_goes_all_the_way_down(engine: Engine, tree: Path) -> None:
     probe = "touch /x/new 2>/dev/null && echo top; touch /x/sub/new 2>/dev/null && echo below; true"
     assert run(engine, f"type=bind,source={tree},target=/x,readonly", script=probe) == ""
@@ -184,6 +186,7 @@ def test_a_read_only_volume(engine: Engine) -> None:
 
 
 @ours_only
+@pytest.mark.docker28
 def test_a_part_of_a_volume(engine: Engine) -> None:
     run(engine, "type=volume,source=whole,target=/x", script="mkdir -p /x/a/b; echo deep > /x/a/b/c")
     assert (
@@ -210,6 +213,7 @@ def test_a_part_of_a_volume(engine: Engine) -> None:
     )
 
 
+@pytest.mark.docker28
 def test_what_is_mounted_for_the_start_is_gone_after_it(engine: Engine) -> None:
     if KIND == "dockerd":
         pytest.skip("about our own directories")
@@ -264,6 +268,7 @@ def test_tmpfs_options(engine: Engine) -> None:
 
 
 @ours_only
+@pytest.mark.docker28
 def test_an_image_is_mounted_read_only(engine: Engine) -> None:
     assert "busybox" in run(engine, "type=image,source=busybox,target=/i", script="ls /i/bin")
     script = "touch /i/x 2>&1; true"
@@ -288,6 +293,7 @@ def test_an_image_is_mounted_read_only(engine: Engine) -> None:
 
 
 @ours_only
+@pytest.mark.docker28
 def test_a_mounted_image_stays_while_its_container_does(engine: Engine) -> None:
     name = engine.ok(
         "create", "--mount", "type=image,source=busybox,target=/i", "busybox", "ls", "/i/bin/busybox"

@@ -170,7 +170,9 @@ def test_what_the_host_is_on_is_left_alone(make_engine: Callable[..., Engine]) -
         ),
         (["--subnet", "10.1.0.0/24", "--ip-range", "10.1.0.3/30"], "it should be 10.1.0.0/30"),
         (["--subnet", "x"], "x"),
-        (["-o", "com.docker.network.enable_ipv6=odd"], "is not a valid bool"),
+        pytest.param(
+            ["-o", "com.docker.network.enable_ipv6=odd"], "is not a valid bool", marks=pytest.mark.docker28
+        ),
         (["--ipam-driver", "odd"], "the IPAM driver odd is not supported yet"),
         (["--scope", "swarm"], "networks of a swarm are not supported yet"),
         (["-o", "com.docker.network.driver.mtu=x"], "failed to parse com.docker.network.driver.mtu value"),

@@ -30,6 +30,7 @@ def limits(engine: Engine, name: str) -> list[str]:
     return engine.ok("exec", name, "cat", *paths).split()[:3]
 
 
+@pytest.mark.docker28
 def test_stats_tell_what_is_used(engine: Engine, busy: str) -> None:
     found = json.loads(engine.ok("stats", "--no-stream", "--format", "json", busy))
     assert 1 < float(found["CPUPerc"].rstrip("%")) < 90

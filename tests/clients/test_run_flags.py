@@ -147,6 +147,7 @@ def test_stop_signal_and_timeout(engine: Engine) -> None:
     assert "nvalid signal: SIGWHAT" in message
 
 
+@pytest.mark.docker28
 def test_labels_and_annotations(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "labels").write_text("from=file\n")
     name = engine.ok(

@@ -51,6 +51,7 @@ def test_a_capability_that_is_none(engine: Engine) -> None:
     assert 'invalid CapDrop: unknown capability: "CAP_FLY"' in message
 
 
+@pytest.mark.docker28
 def test_system_calls_are_filtered(engine: Engine) -> None:
     assert status(engine, "Seccomp") == "2"
     assert status(engine, "Seccomp", "--security-opt", "seccomp=unconfined") == "0"
@@ -156,6 +157,7 @@ def test_a_privileged_container_may_do_all(engine: Engine) -> None:
     ) == ('["label=disable"] null')
 
 
+@pytest.mark.docker28
 def test_a_link_in_a_volume_does_not_lead_out_of_it(engine: Engine) -> None:
     if KIND == "dockerd":
         pytest.skip("20.10 has no subpaths")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.clients.engine import Engine
+from tests.leftovers import mounts
 
 
 def test_a_bind_shows_the_hosts_files_both_ways(engine: Engine, tmp_path: Path) -> None:
@@ -83,3 +85,22 @@ def test_a_bind_is_private_to_the_container_by_default(engine: Engine, tmp_path:
         "run", "--rm", "-v", f"{tmp_path}:/data", "busybox", "grep", " /data ", "/proc/self/mountinfo"
     )
     assert "shared:" not in fields
+
+
+def test_what_was_mounted_for_a_volume_goes_with_its_last_user_after_a_restart_too(
+    make_engine: Callable[..., Engine],
+) -> None:
+    engine = make_engine()
+    engine.ok("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "fast")
+    for name in ("one", "two"):
+        engine.ok("run", "-d", "--name", name, "-v", "fast:/fast", "busybox", "sleep", "600")
+    place = engine.ok("volume", "inspect", "-f", "{{.Mountpoint}}", "fast")
+    engine.ok("exec", "one", "touch", "/fast/file")
+    engine.kill()
+    engine.start()
+    engine.ok("rm", "-f", "one")
+    assert engine.ok("exec", "two", "ls", "/fast") == "file"
+    assert mounts(place)
+    engine.ok("rm", "-f", "two")
+    assert not mounts(place)
+    engine.ok("volume", "rm", "fast")

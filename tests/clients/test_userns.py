@@ -14,9 +14,10 @@ import pytest
 
 from tests.clients.conftest import KIND
 from tests.clients.engine import Engine, Network
+from tests.clients.places import apart
 
 # Users of our own on top of the host's, for as long as it stands: nothing of the host's is changed.
-OVERLAY = 'mount -t overlay -o "lowerdir=/etc,upperdir=$0/upper,workdir=$0/work" etc /etc; echo; exec cat'
+OVERLAY = 'mount -t overlay -o "lowerdir=/etc,upperdir=$0/upper,workdir=$0/work" etc /etc'
 
 
 @contextmanager
@@ -30,21 +31,12 @@ def remapped(place: Path, remap: str) -> Iterator[Engine]:
         directory.chmod(0o711)
     for file in ("subuid", "subgid"):
         (root / "etc/upper" / file).write_text("games:700000:65536\n")
-    command = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", OVERLAY, str(root / "etc")]
-    with (
-        Network(f"mobyt-{name}") as network,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder,
-    ):
-        assert holder.stdout is not None
-        assert holder.stdin is not None
-        assert holder.stdout.readline() == b"\n"
-        network.enter = (*network.enter, f"--mount=/proc/{holder.pid}/ns/mnt")  # type: ignore[assignment]
+    with Network(f"mobyt-{name}") as network, apart(network, OVERLAY, str(root / "etc")):
         engine = Engine(root, network, KIND, ("--userns-remap", remap))
         try:
             yield engine
         finally:
             engine.remove()
-            holder.stdin.close()
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,7 @@ from moby.core.types.system import (
 )
 from moby.core.types.volumes import (
     Volume,
+    VolumeCopyRequest,
     VolumeCreateRequest,
     VolumeListResponse,
     VolumePruneResponse,
@@ -269,6 +270,23 @@ class FakeVolumes:
     async def list(self, filters: Filters) -> VolumeListResponse:
         return VolumeListResponse(volumes=[VOLUME])
 
+    async def clone(self, name: str, request: VolumeCopyRequest) -> Volume:
+        return await self.inspect(name)
+
+    async def rename(self, name: str, new: str) -> Volume:
+        return await self.inspect(name)
+
+    async def export(self, name: str) -> AsyncIterator[bytes]:
+        await self.inspect(name)
+        return self._archive()
+
+    async def _archive(self) -> AsyncIterator[bytes]:
+        yield b"tar"
+
+    async def import_(self, name: str, archive: AsyncIterator[bytes]) -> Volume:
+        assert [chunk async for chunk in archive]
+        return await self.inspect(name)
+
 
 class FakeSystem:
     """An engine that has seen three events."""
@@ -344,5 +362,6 @@ class FakeEngine:
             transfers=self.transfers,
             networks=self.networks,
             volumes=self.volumes,
+            volume_transfers=self.volumes,
             system=self.system,
         )

@@ -17,6 +17,7 @@ from moby.api.routes.images import ImageRoutes, Images
 from moby.api.routes.networks import NetworkRoutes, Networks
 from moby.api.routes.swarm import SwarmRoutes
 from moby.api.routes.system import System, SystemRoutes
+from moby.api.routes.volume_transfers import VolumeTransferRoutes, VolumeTransfers
 from moby.api.routes.volumes import VolumeRoutes, Volumes
 from moby.api.routing import Route
 
@@ -36,6 +37,7 @@ class Backends:
     transfers: Transfers
     networks: Networks
     volumes: Volumes
+    volume_transfers: VolumeTransfers
     system: System
 
     def routes(self) -> Sequence[Route]:
@@ -52,6 +54,7 @@ class Backends:
             *TransferRoutes(self.transfers).routes(),
             *NetworkRoutes(self.networks).routes(),
             *VolumeRoutes(self.volumes).routes(),
+            *VolumeTransferRoutes(self.volume_transfers).routes(),
             *SystemRoutes(self.system).routes(),
             *SwarmRoutes().routes(),
         ]

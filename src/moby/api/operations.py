@@ -128,5 +128,9 @@ OPERATIONS: dict[str, Operation] = {
 EXTENSIONS: dict[str, Operation] = {
     "ContainerHistory": Operation("GET", "/containers/removed"),
     "ContainerLogsDelete": Operation("DELETE", "/containers/{id}/logs"),
+    "VolumeClone": Operation("POST", "/volumes/{name}/clone"),
+    "VolumeRename": Operation("POST", "/volumes/{name}/rename"),
+    "VolumeExport": Operation("GET", "/volumes/{name}/archive"),
+    "VolumeImport": Operation("PUT", "/volumes/{name}/archive"),
 }
 SERVED = OPERATIONS | EXTENSIONS

@@ -54,6 +54,8 @@ class TlsFront:
                 await self._relay()
             except (TimeoutError, OSError) as error:
                 log.debug("TLS client refused or gone", extra={"error": str(error)})
+            except Exception:  # whatever it is, the others are served on
+                log.exception("TLS client lost")
 
     async def _relay(self) -> None:
         try:
@@ -63,8 +65,12 @@ class TlsFront:
                 # The server has said everything: whoever still talks to it is not waited for long.
                 async with asyncio.timeout(_GOODBYE_LIMIT_S):
                     await inwards
-        except* OSError as errors:
-            raise ConnectionResetError(str(errors.exceptions[0])) from errors
+        except ExceptionGroup as group:
+            # Not by `except*`: Python 3.11.2 wraps what is raised there once more.
+            _, others = group.split(OSError)
+            if others is not None:
+                raise
+            raise ConnectionResetError(str(group.exceptions[0])) from group
 
     async def _handshake(self) -> None:
         while True:

@@ -176,13 +176,14 @@ def image_inspect(answer: ImageInspect, version: Version) -> object:
     return found
 
 
-def image_list(answer: Sequence[ImageSummary], version: Version) -> object:
-    """`GET /images/json`."""
+def image_list(answer: Sequence[ImageSummary], version: Version, *, counted: bool = False) -> object:
+    """`GET /images/json`; with the numbers of containers for old clients only where these are `counted`."""
     if version >= (1, 51):
         return answer
     lines = [_builtins(line) for line in answer]
     for line in lines:
-        line["Containers"] = -1
+        if not counted:
+            line["Containers"] = -1
         if version < (1, 48):
             line.pop("Descriptor", None)
         if version < (1, 44):
@@ -226,7 +227,7 @@ def disk_usage(answer: DiskUsage, version: Version, *, verbose: bool) -> object:
     if (images := answer.image_usage) is not None:
         if images.total_size:
             found["LayersSize"] = images.total_size
-        found["Images"] = image_list(images.items, version)
+        found["Images"] = image_list(images.items, version, counted=True)
     if (containers := answer.container_usage) is not None:
         found["Containers"] = container_list(list(containers.items), version)
     if (volumes := answer.volume_usage) is not None:

@@ -24,6 +24,7 @@ from moby.framework.assembly import Assembly
 from moby.framework.wiring import Wiring
 from moby.host.cgroups import cgroup_facts
 from moby.host.containerd.client import Containerd
+from moby.host.containerd.introspection import check_snapshotter
 from moby.host.containerd.leases import ContainerdLeases
 from moby.monitor.client import Monitors
 from moby.networks.controller import Controller
@@ -41,6 +42,7 @@ async def assembled(
         child = await wired.need(ContainerdChild)
         await client.ensure_namespace()
         await ContainerdLeases(client).drop_stale()
+        await check_snapshotter(client, snapshotter(current))
         parts = Components(
             config=config,
             store=await wired.need(Store),
@@ -103,5 +105,6 @@ def _backends(running: Engine) -> Backends:
         transfers=running.transfers,
         networks=running.networks,
         volumes=running.volumes,
+        volume_transfers=running.volume_transfers,
         system=running.system,
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -13,9 +16,13 @@ from moby.core.codec import encode
 from moby.core.errors import InvalidParameter, MobyError, Unavailable
 from moby.core.types.errors import ErrorResponse
 
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 _VERSION = "v1.55"
 _JSON = {"Content-Type": "application/json"}
+_TAR = {"Content-Type": "application/x-tar"}
 
 
 def ask(
@@ -30,30 +37,66 @@ def ask(
     `host` is as for the docker command, empty for what `DOCKER_HOST` says; `DOCKER_TLS_VERIFY` and
     `DOCKER_CERT_PATH` mean what they mean there.
     """
-    where = host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST
-    return asyncio.run(_ask(where, method, path, query or {}, encode(body) if body is not None else None))
+    return asyncio.run(_ask(host, method, path, query or {}, encode(body) if body is not None else None))
+
+
+def fetch(host: str, path: str, target: BinaryIO) -> None:
+    """Write the body of an answer, as it comes. Raises as `ask`."""
+
+    async def run() -> None:
+        async with _answered(host, "GET", path, {}, None) as answer:
+            async for chunk in answer.content.iter_any():
+                target.write(chunk)
+            target.flush()
+
+    asyncio.run(run())
+
+
+def send(host: str, path: str, source: BinaryIO) -> bytes:
+    """The body of the answer to an archive. Raises as `ask`."""
+
+    async def run() -> bytes:
+        async with _answered(host, "PUT", path, {}, source, _TAR) as answer:
+            return await answer.read()
+
+    return asyncio.run(run())
 
 
 async def _ask(host: str, method: str, path: str, query: dict[str, str], data: bytes | None) -> bytes:
-    from aiohttp import ClientError, ClientSession, TCPConnector, UnixConnector
+    async with _answered(host, method, path, query, data) as answer:
+        return await answer.read()
 
+
+@asynccontextmanager
+async def _answered(
+    host: str,
+    method: str,
+    path: str,
+    query: dict[str, str],
+    data: bytes | BinaryIO | None,
+    headers: Mapping[str, str] = _JSON,
+) -> AsyncIterator[ClientResponse]:
+    """An answer that is no error, its body still to be read."""
+    from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, UnixConnector
+
+    host = host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST
     scheme, separator, address = host.partition("://")
     if not separator or scheme not in ("unix", "tcp"):
         raise InvalidParameter(f"cannot speak to {host}: it is neither unix://PATH nor tcp://HOST:PORT")
     tls = _tls() if scheme == "tcp" else None
     base = "http://engine" if scheme == "unix" else f"{'https' if tls else 'http'}://{address}"
     connector = UnixConnector(address) if scheme == "unix" else TCPConnector(ssl=tls or False)
+    target = f"/{_VERSION}{path}"
     try:
         async with (
-            ClientSession(base, connector=connector) as session,
-            session.request(method, f"/{_VERSION}{path}", params=query, data=data, headers=_JSON) as answer,
+            ClientSession(base, connector=connector, timeout=ClientTimeout(total=None)) as session,
+            session.request(method, target, params=query, data=data, headers=headers) as answer,
         ):
-            body = await answer.read()
+            if answer.status >= 400:
+                raise MobyError(_words(await answer.read()) or f"the engine answers {answer.status}")
+            yield answer
     except (ClientError, OSError) as error:
         raise Unavailable(f"cannot reach the engine at {host}: {error}") from error
-    if answer.status >= 400:
-        raise MobyError(_words(body) or f"the engine answers {answer.status}")
-    return body
 
 
 def _tls() -> ssl.SSLContext | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +14,23 @@ from moby import __version__
 from moby.core.errors import MobyError
 
 # Each is a module of `moby.cli.commands`; one that has several commands says so by `module`.
-COMMANDS = ("build", "run", "machines", "certs", "test", "lock", "component", "cache", "container", "image")
+COMMANDS = (
+    "build",
+    "run",
+    "machines",
+    "certs",
+    "test",
+    "inspect",
+    "diff",
+    "lock",
+    "component",
+    "cache",
+    "metadata",
+    "cloud",
+    "container",
+    "image",
+    "volume",
+)
 
 
 def main() -> None:
@@ -46,7 +63,7 @@ def run(arguments: list[str]) -> int:
         return int(error.code or 0)
     try:
         if said := _do(chosen):
-            print(said)
+            print(said, flush=True)
     except MobyError as error:
         return _failed(error)
     except ExceptionGroup as group:
@@ -55,6 +72,10 @@ def run(arguments: list[str]) -> int:
         if failure is None:
             raise
         return _failed(failure)
+    except BrokenPipeError:
+        # Who reads has read enough; nothing is to be said at the end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("moby: interrupted", file=sys.stderr)
         return 1

@@ -14,7 +14,7 @@ _HEAD = """\
 # moby
 
 The tool for assemblies. It ends with status 0, with 1 after one line that says what failed, and with 2 if it
-was called wrongly. Every command but `container` works for an ordinary user.
+was called wrongly. Every command but `container` and `volume` works for an ordinary user.
 
 This page is written by `python -m moby.cli.moby_reference`.
 """

@@ -19,19 +19,23 @@ Transport = Literal["tcp", "udp", "sctp"]
 
 
 class Subnet(msgspec.Struct, frozen=True):
-    """An address pool of a network; all texts as `ipaddress` parses them, `gateway` without a length."""
+    """An address pool of a network; all texts as `ipaddress` parses them, `gateway` without a length.
+
+    `pool` is what a plugin that grants its addresses knows it by.
+    """
 
     subnet: str
     gateway: str = ""
     ip_range: str = ""
     aux_addresses: Mapping[str, str] = msgspec.field(default_factory=dict)
+    pool: str = ""
 
 
 class Network(msgspec.Struct, frozen=True):
     """A network as it is stored; `options` are the driver's (`com.docker.network.bridge.name`, ...).
 
     One that is `config_only` is a configuration for others, which name it as their `config_from`; it has no
-    driver and nobody joins it.
+    driver and nobody joins it. Addresses are granted by the plugin `ipam_driver`, by ourselves without one.
     """
 
     id: str
@@ -50,6 +54,7 @@ class Network(msgspec.Struct, frozen=True):
     ipam_options: Mapping[str, str] = msgspec.field(default_factory=dict)
     config_only: bool = False
     config_from: str = ""
+    ipam_driver: str = ""
 
 
 class SubnetUse(NamedTuple):
@@ -120,6 +125,7 @@ class NetworkRequest:
     ipam_options: Mapping[str, str] = field(default_factory=dict)
     config_only: bool = False
     config_from: str = ""
+    ipam_driver: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +217,11 @@ class NetworkDriver(Protocol):
 
     name: str
     makes_gateways: bool
+    scope: Literal["local", "global"] = "local"
+
+    async def gateways(self, options: Mapping[str, str]) -> frozenset[int]:
+        """The versions of IP for which a network with these options has an address for itself."""
+        return frozenset({4, 6}) if self.makes_gateways else frozenset()
 
     async def predefined(self, stored: Network | None) -> Network | None:
         """The network that is always there, if there is one; `stored` is what it was when we last ran.

@@ -33,7 +33,8 @@ class Plugin(Protocol):
         """What the plugin answers to `VolumeDriver.Get` and the like; it is not looked into for errors.
 
         Raises NotFound if it has no such method, and System if it cannot be reached, does not answer within
-        `limit_s`, dies over it or talks nonsense. Who is not `patient` tries once.
+        `limit_s`, dies over it or talks nonsense. Who is not `patient` tries once, and not at all while it is
+        known not to answer.
         """
         ...
 

@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+from moby.core.errors import NotImplemented
+
 
 @dataclass(frozen=True, slots=True)
 class DriverVolume:
@@ -55,6 +57,13 @@ class VolumeDriver(Protocol):
     async def remove(self, name: str) -> None:
         """Free the volume. Raises NotFound, and Conflict while it is mounted."""
         ...
+
+    async def rename(self, name: str, new: str) -> None:
+        """Give a volume that nobody has mounted another name. Raises Conflict, InvalidParameter.
+
+        NotImplemented for drivers that cannot.
+        """
+        raise NotImplemented(f"volume driver {self.name} cannot rename volumes")
 
     async def list(self) -> Sequence[DriverVolume]:
         """Every volume of this driver."""

@@ -97,7 +97,9 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     )
     exec_opts: Annotated[Strings, _meta("options of runtimes", "exec-opt")] = ()
     cgroup_parent: Annotated[str, _meta("the cgroup above all containers'", "cgroup-parent")] = ""
-    storage_driver: Annotated[str, _meta("the snapshotter", "storage-driver", "s")] = ""
+    storage_driver: Annotated[
+        str, _meta("the snapshotter: overlayfs, native or btrfs", "storage-driver", "s")
+    ] = ""
     storage_opts: Annotated[Strings, _meta("options of the snapshotter", "storage-opt", works=False)] = ()
 
     # The default network
@@ -270,7 +272,7 @@ def check(config: EngineConfig) -> None:
         ("log_format", ("text", "json")),
         ("default_ipc_mode", ("private", "shareable")),
         ("default_cgroupns_mode", ("", "private", "host")),
-        ("storage_driver", ("", "overlay2", "overlayfs", "native")),
+        ("storage_driver", ("", "overlay2", "overlayfs", "native", "btrfs")),
         ("firewall_backend", ("", "nftables", "iptables")),
     ):
         if getattr(config, name) not in allowed:

@@ -14,5 +14,8 @@ def managed_containerd(config: EngineConfig) -> ManagedContainerd | None:
         return None
     level = "debug" if config.debug else config.log_level
     return ManagedContainerd(
-        Path(config.data_root, "containerd"), Path(config.exec_root, "containerd"), level=level
+        Path(config.data_root, "containerd"),
+        Path(config.exec_root, "containerd"),
+        level=level,
+        btrfs=config.storage_driver == "btrfs",
     )

@@ -40,6 +40,7 @@ def wanted(request: NetworkCreateRequest, defaults: Mapping[str, Mapping[str, st
         ipam_options=ipam.options or {},
         config_only=request.config_only,
         config_from=source,
+        ipam_driver="" if ipam.driver == "default" else ipam.driver,
     )
 
 
@@ -56,7 +57,7 @@ def _check(request: NetworkCreateRequest) -> None:
         )
     if request.ingress or request.scope not in ("", "local"):
         raise NotImplemented("networks of a swarm are not supported yet")
-    if request.ipam is not None and request.ipam.driver not in ("", "default"):
+    if request.ipam is not None and request.ipam.driver == "null":
         raise NotImplemented(f"the IPAM driver {request.ipam.driver} is not supported yet")
 
 

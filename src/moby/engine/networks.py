@@ -149,7 +149,9 @@ def _fields(network: Network) -> dict[str, Any]:
         "driver": network.driver,
         "enable_ipv4": network.enable_ipv4,
         "enable_ipv6": network.enable_ipv6,
-        "ipam": IPAM(driver="default", options=dict(network.ipam_options) or None, config=pools),
+        "ipam": IPAM(
+            driver=network.ipam_driver or "default", options=dict(network.ipam_options) or None, config=pools
+        ),
         "internal": network.internal,
         "attachable": network.attachable,
         "ingress": network.ingress,

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from moby.core.networks import NetworkDriver
+from moby.core.plugins import Plugins
 from moby.core.store import Store
 from moby.engine.config import EngineConfig
 from moby.engine.containerd_child import managed_containerd
@@ -21,7 +22,9 @@ from moby.images.stores.containerd import ContainerdImages
 from moby.networks.controller import Controller
 from moby.networks.drivers.bridge import Bridge
 from moby.networks.ipam import Ipam, host_seed, parse_pools
+from moby.networks.ipam.addressing import Addressing
 from moby.networks.ipam.occupied import occupied
+from moby.networks.lookup import DriverLookup
 from moby.networks.ports import Ports
 from moby.networks.settings import BridgeSettings
 from moby.plugins.discovery import Discovery
@@ -133,11 +136,20 @@ def bridge(config: EngineConfig, addresses: Ipam, host_ports: Ports, filters: Nf
 
 
 def network_controller(
-    store: Store, drivers: Mapping[str, NetworkDriver], addresses: Ipam, config: EngineConfig
+    store: Store,
+    drivers: Mapping[str, NetworkDriver],
+    addresses: Ipam,
+    plugins: Plugins,
+    config: EngineConfig,
 ) -> Controller:
     """Networks and sandboxes; by the driver's own name, which for `none` is `null`."""
     by_driver = {driver.name: driver for driver in drivers.values()}
-    return Controller(store, by_driver, addresses, Path(config.exec_root, "netns"))
+    return Controller(
+        store,
+        DriverLookup(by_driver, plugins),
+        Addressing(addresses, plugins),
+        Path(config.exec_root, "netns"),
+    )
 
 
 def legacy_plugins(config: EngineConfig) -> LegacyPlugins:

@@ -12,7 +12,7 @@ from moby.core.errors import InvalidParameter, NotFound
 from moby.engine.config import EngineConfig, RuntimeEntry
 from moby.host.cgroups import cgroup_facts
 from moby.host.containerd.tasks import Shim
-from moby.runtime.own_shim import OwnShim
+from moby.runtime.own_shim import NAME, OwnShim
 
 _FOUND = ("runc", "crun")
 
@@ -77,9 +77,12 @@ def check_runtimes(config: EngineConfig) -> None:
 
 
 def default_runtime(config: EngineConfig, shims: Mapping[str, Shim]) -> str:
-    """The runtime for containers that name none: crun where it can run, else runc."""
+    """The runtime for containers that name none: crun where it can run, else runc.
+
+    Raises InvalidParameter if the settings name one that is not there; a shim's name is as good as one.
+    """
     if name := config.default_runtime:
-        if name not in shims:
+        if name not in shims and (name == NAME or "." not in name or "/" in name):
             raise InvalidParameter(f"specified default runtime '{name}' does not exist")
         return name
     return usual_runtime()

@@ -49,6 +49,14 @@ def id_map(config: EngineConfig) -> IdMap:
     return _id_map(user) if user else NO_MAP
 
 
+def containers_directory(config: EngineConfig) -> Path:
+    """Where the containers' files are, made if need be; who is root inside may pass through."""
+    found = Path(config.data_root, "containers")
+    found.mkdir(mode=0o710, parents=True, exist_ok=True)
+    os.chown(found, 0, id_map(config).root[1])
+    return found
+
+
 def container_ids(config: EngineConfig, host: HostConfig) -> IdMap:
     """Who the users of a container are that is configured so."""
     return NO_MAP if host.userns_mode == "host" else id_map(config)

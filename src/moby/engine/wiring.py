@@ -32,6 +32,7 @@ from moby.engine.networks import NetworkService
 from moby.engine.reloading import announce_reloads
 from moby.engine.system import SystemService
 from moby.engine.usage import DiskUsageService
+from moby.engine.volume_transfers import VolumeTransferService
 from moby.engine.volumes import VolumeService
 from moby.images.registry.client import Registries
 from moby.volumes.service import Volumes
@@ -54,6 +55,7 @@ class Engine:
     transfers: ImageTransfers
     networks: NetworkService
     volumes: VolumeService
+    volume_transfers: VolumeTransferService
     system: SystemService
     stopper: Stopper
     restarts: Restarts
@@ -98,6 +100,7 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
             transfers=transfers,
             networks=NetworkService(parts.networks, shelf.index, connections, events, config),
             volumes=VolumeService(volumes, events),
+            volume_transfers=VolumeTransferService(volumes, shelf.index),
             system=SystemService(
                 config, parts.inventory, shelf.index, events, images.count, usage, parts.plugins
             ),
@@ -107,3 +110,4 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
         made.restarts.stopping = True
         for loop in loops:
             loop.cancel()
+    await made.deletions.finish()

@@ -16,6 +16,7 @@ import yaml
 from moby.core.errors import InvalidParameter
 from moby.framework.builtins import BUILTINS, MANY, OPTIONAL
 from moby.framework.machine import MachineSections
+from moby.framework.older_spelling import is_older, renamed
 from moby.framework.registry import Component, find
 
 Entry = str | dict[str, dict[str, Any] | None]
@@ -121,7 +122,10 @@ def _parsed(text: str, name: str) -> _Parsed:
     if plain is not None and not isinstance(plain, dict):
         raise InvalidParameter(f"{name}:1: document: Expected `object`, got `{type(plain).__name__}`")
     places = {path: f"{name}:{line}" for path, line in lines.items()}
-    return _Parsed(name, plain or {}, places, hashlib.sha256(text.encode()).hexdigest())
+    plain = plain or {}
+    if is_older(plain):
+        plain, places = renamed(plain, places)
+    return _Parsed(name, plain, places, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _assembled(found: Sequence[_Parsed]) -> Assembly:

@@ -24,6 +24,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     "logs": {
         "awslogs": "moby.logs.drivers.awslogs:AwsLogs",
         "fluentd": "moby.logs.drivers.fluentd:Fluentd",
+        "gcplogs": "moby.logs.drivers.gcplogs:GcpLogs",
         "gelf": "moby.logs.drivers.gelf:Gelf",
         "journald": "moby.logs.drivers.journald:Journald",
         "json-file": "moby.logs.drivers.json_file:JsonFile",

@@ -291,14 +291,31 @@ class TcpCheck(Section, frozen=True):
     contains: str = ""
 
 
+class CommandCheck(Section, frozen=True):
+    """A program that has to end with `status` and to say `contains`; in a service, or the machine itself."""
+
+    run: Strings
+    service: str = ""
+    status: int = 0
+    contains: str = ""
+
+
 class Check(Section, frozen=True):
     """Something that has to come true after the start, `within` so many seconds."""
 
     console: str | None = None
+    command: CommandCheck | None = None
     http: HttpCheck | None = None
     tcp: TcpCheck | None = None
     powers_off: bool = False
     within: int = 120
+
+
+class TrustRule(Section, frozen=True):
+    """Images whose names match have to be signed by one of these public keys: PEM, or a path to it."""
+
+    match: str
+    keys: Strings
 
 
 class MachineSections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -311,7 +328,7 @@ class MachineSections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     services: list[Container] = msgspec.field(default_factory=list)
     volumes: list[Volume] = msgspec.field(default_factory=list)
     files: list[File] = msgspec.field(default_factory=list)
-    trust: Any = None
+    trust: list[TrustRule] | dict[str, Any] | None = None
     outputs: list[Output] = msgspec.field(default_factory=list)
     checks: list[Check] = msgspec.field(default_factory=list)
 

@@ -17,6 +17,8 @@ from typing import Self
 from moby.core.errors import Conflict, Forbidden, InvalidParameter, MobyError, NotFound, System, Unavailable
 from moby.host.threads import blocking
 
+_TREE_TRIES = 100
+
 _serial = itertools.count()
 
 _CLASSES: dict[int, type[MobyError]] = {
@@ -106,12 +108,16 @@ async def remove_tree(path: Path) -> None:
 
 
 def _remove_tree(path: Path) -> None:
-    # Somebody may be removing in it as well: an entry that has gone is no reason to leave the others.
-    while path.is_symlink() or path.exists():
+    # Somebody may be removing or writing in it as well: what has gone, or has come, is no reason to leave
+    # the others. A writer that never ends is one.
+    for tries_left in reversed(range(_TREE_TRIES)):
+        if not path.is_symlink() and not path.exists():
+            return
         try:
             shutil.rmtree(path)
-        except FileNotFoundError:
-            continue
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY) or not tries_left:
+                raise
 
 
 class LockFile:

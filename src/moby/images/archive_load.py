@@ -43,6 +43,7 @@ from moby.images.documents import (
     read_image,
 )
 from moby.images.jobs import first_error
+from moby.images.referrers import SUBJECT, keep_referrers
 from moby.images.tars import Entry, TarReader, inside
 from moby.images.unpack import UNCOMPRESSED
 
@@ -159,8 +160,17 @@ class Loader:
                 continue
             name = descriptor.annotations.get(IMAGE_NAME) or descriptor.annotations.get(REF_NAME, "")
             await self._label(contents, descriptor)
+            if subject := descriptor.annotations.get(SUBJECT):
+                await self._refer(contents, subject, descriptor)
+                continue
             loaded.append(Loaded(_nameless(descriptor), name))
         return loaded
+
+    async def _refer(self, contents: Contents, subject: str, referrer: Descriptor) -> None:
+        """What refers to something is no image of its own."""
+        if not is_digest(subject) or not await contents.present(subject):
+            raise NotFound(f"invalid archive: {subject[:100]!r}, which something refers to, is missing")
+        await keep_referrers(self._store, subject, [referrer])
 
     async def _label(self, contents: Contents, top: Descriptor) -> None:
         """Tell the collector what belongs together. Raises NotFound if the image itself is missing."""

@@ -15,6 +15,7 @@ from moby.core.platform import Platform, host_platform
 from moby.core.reference import Reference
 from moby.images.contents import Contents
 from moby.images.documents import IMAGE_NAME, REF_NAME, REFERENCE_DIGEST, Document, is_attestation
+from moby.images.referrers import SUBJECT, kept_referrers
 from moby.images.tars import END, header, padding
 
 
@@ -36,10 +37,13 @@ class Saver:
     async def save(self, images: Sequence[Saved], platforms: Sequence[Platform] = ()) -> AsyncIterator[bytes]:
         """An archive in chunks; what of an index is not here is left out."""
         blobs: dict[str, Descriptor] = {}
+        referrers: dict[str, Descriptor] = {}
         for image in images:
             async for descriptor in self._wanted(image.target, platforms):
                 blobs.setdefault(descriptor.digest, descriptor)
-        top = [_named(image) for image in images]
+                if descriptor.annotations.get(SUBJECT):
+                    referrers.setdefault(descriptor.digest, descriptor)
+        top = [*(_named(image) for image in images), *referrers.values()]
         docker = await self._docker_manifest(images, platforms)
         yield header("blobs/", 0, directory=True) + header("blobs/sha256/", 0, directory=True)
         for digest in sorted(blobs):
@@ -80,6 +84,7 @@ class Saver:
             yield current
             if current.media_type in INDEX_TYPES | MANIFEST_TYPES:
                 waiting += (await self._contents.document(current)).children()
+                waiting += await kept_referrers(self._store, self._contents, current.digest)
 
     async def _fits(self, manifest: Descriptor, platforms: Sequence[Platform]) -> bool:
         try:

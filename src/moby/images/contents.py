@@ -10,6 +10,7 @@ from moby.core.images import ImageStore
 from moby.core.platform import Platform
 from moby.images.documents import (
     CONFIG_LIMIT,
+    INDEX_DEPTH,
     MANIFEST_LIMIT,
     Document,
     ImageDocument,
@@ -18,8 +19,6 @@ from moby.images.documents import (
     read_document,
     read_image,
 )
-
-_DEPTH = 4
 
 
 class Contents:
@@ -72,7 +71,7 @@ class Contents:
         """The manifests of an image, through its indexes as far as they are here."""
         if target.media_type not in INDEX_TYPES:
             return [target]
-        if depth > _DEPTH:
+        if depth > INDEX_DEPTH:
             raise InvalidParameter(f"indexes of {target.digest} are nested too deeply")
         found = []
         for child in (await self.document(target)).manifests:

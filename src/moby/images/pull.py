@@ -32,6 +32,7 @@ from moby.core.reference import Reference, dangling_name
 from moby.core.types.registries import AuthConfig
 from moby.images.documents import (
     CONFIG_LIMIT,
+    INDEX_DEPTH,
     LAYER_TYPES,
     REFERENCE_DIGEST,
     Document,
@@ -44,6 +45,7 @@ from moby.images.documents import (
     read_image,
 )
 from moby.images.jobs import Report, first_error
+from moby.images.referrers import SIGNATURES, keep_referrers
 from moby.images.registry.client import Registries, Repository
 from moby.images.sources import remember_source, source_label
 from moby.images.unpack import Chains, Layers, Locks, Tap
@@ -86,6 +88,9 @@ class Puller:
             return await repository.tags()
         except Unauthorized as error:
             raise _denied(request.reference, error) from error
+        except Unavailable as error:
+            # Not 503: that is about this engine.
+            raise System(error.message) from error
 
     async def pull(self, request: PullRequest, report: Report) -> StoredImage:
         """Pull one image; it has its name when this returns.
@@ -136,13 +141,18 @@ class Puller:
         except NotFound as error:
             raise NotFound(f'failed to resolve reference "{reference}": {reference}: not found') from error
         except (System, Unavailable) as error:
-            raise type(error)(f'failed to resolve reference "{reference}": {error.message}') from error
+            kind = System if isinstance(error, Unavailable) else type(error)  # see above
+            raise kind(f'failed to resolve reference "{reference}": {error.message}') from error
         fetch = _Fetch(self._store, repository, report, self._blobs, self._registries.downloads, self._chains)
         document = await fetch.keep_document(target, data)
         platform = request.platform or host_platform()
         chosen, manifest = target, document
         attestations: list[Descriptor] = []
+        depth = 0
         while manifest.is_index:
+            depth += 1
+            if depth > INDEX_DEPTH:
+                raise InvalidParameter(f"indexes of {target.digest} are nested too deeply")
             found = choose(manifest.manifests, platform)
             if found is None:
                 raise _no_match(platform)
@@ -157,6 +167,7 @@ class Puller:
             await self._fetch_image(fetch, chosen, manifest, platform)
             for attestation in attestations:
                 await fetch.everything(attestation)
+                await fetch.signatures(attestation)
         return target
 
     @asynccontextmanager
@@ -264,6 +275,17 @@ class _Fetch:
         document = await self.document(descriptor)
         for child in document.children():
             await self.blob(child)
+
+    async def signatures(self, attestation: Descriptor) -> None:
+        """The signatures of what was stated; an image is one without them, too."""
+        try:
+            found = await self._repository.referrers(attestation.digest)
+            signatures = [each for each in found if each.artifact_type in SIGNATURES]
+            for signature in signatures:
+                await self.everything(signature)
+            await keep_referrers(self._store, attestation.digest, signatures)
+        except MobyError as error:
+            log.warning("no signatures", extra={"digest": attestation.digest, "error": error.message})
 
     async def survey(self, layers: list[Descriptor]) -> None:
         """If every layer is here already, nothing is told of them."""

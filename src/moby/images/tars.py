@@ -47,6 +47,12 @@ class TarReader:
         """What `data` completes. Raises InvalidParameter; after the end marker everything is ignored."""
         if self.ended:
             return
+        if self._left and self._pass_on and not self._extra and not self._buffer:
+            # Most of an archive is content, which needs no copy.
+            chunk = data[: self._left]
+            self._left -= len(chunk)
+            yield chunk
+            data = data[len(chunk) :]
         self._buffer += data
         while not self.ended:
             if self._left:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from moby import __version__
 from moby.core.errors import InvalidParameter, MobyError
 from moby.core.platform import Platform, host_platform
 from moby.framework.assembly import Assembly, read
@@ -17,6 +18,7 @@ from moby.images.registry.settings import RegistryConfig
 from moby.machine.cache import Image, ImageCache
 from moby.machine.components import Library
 from moby.machine.formats import DEFAULT, check_format, writer
+from moby.machine.image_maps import ImageMap
 from moby.machine.image_roots import image_tree
 from moby.machine.inventory import software
 from moby.machine.job import Job, scratch_folder, write_chunks, written
@@ -29,6 +31,7 @@ from moby.machine.resolving import Sources, resolve
 from moby.machine.rootfs import Parts, root_tree
 from moby.machine.rules import check_machine
 from moby.machine.sbom import Contents, cyclonedx, spdx
+from moby.machine.unchanged import Notes, key_of
 
 Tell = Callable[[str], None]
 
@@ -47,6 +50,8 @@ class Settings:
     insecure_registries: tuple[str, ...] = ()
     components: Path | None = None
     """A folder of components beside those that ship; of two with one name, this one."""
+    image_map: ImageMap = field(default_factory=dict)
+    """Other images than the assembly names."""
 
 
 def read_machine(*paths: Path) -> Assembly:
@@ -93,6 +98,7 @@ async def find_images(
             pull=settings.pull,
             offline=settings.offline,
             locked_only=settings.locked_only,
+            image_map=settings.image_map,
         )
         return cache, await resolve(assembly, sources)
 
@@ -101,7 +107,8 @@ async def find_images(
 class Order:
     """What to build: `formats` instead of the assembly's outputs; `papers` tell what is in the machine.
 
-    `more` are files that are merged into the assembly, one after the other.
+    `more` are files that are merged into the assembly, one after the other. What has not changed since it was
+    written is not written again, unless `again` is set.
     """
 
     path: Path
@@ -111,6 +118,7 @@ class Order:
     papers: bool = True
     size: str = ""
     more: Sequence[Path] = ()
+    again: bool = False
 
 
 async def build(order: Order, settings: Settings, tell: Tell = lambda _step: None) -> list[Path]:
@@ -124,12 +132,46 @@ async def build(order: Order, settings: Settings, tell: Tell = lambda _step: Non
     outputs = [Output(each) for each in order.formats] or list(assembly.machine.outputs) or [Output(DEFAULT)]
     if order.size:
         outputs = [Output(each.format, each.compression, order.size) for each in outputs]
-    writers = [writer(output.format) for output in outputs]
+    for output in outputs:
+        check_format(output.format)
     platform = settings.platform or host_platform()
     tell("images")
     cache, images = await find_images(path, assembly, settings, tell)
+    notes = Notes(cache.root, order.folder, order.name)
+    key = await finishing(_key, order, assembly, images, outputs, (platform, when))
+    if not order.again and (made := notes.find(key)) is not None:
+        tell("nothing has changed")
+        return [order.folder / each.name for each in made]
+    parts = Parts(assembly, images, cache, path.resolve().parent)
+    found = await _write(order, parts, outputs, platform, tell)
+    notes.write(key, found)
+    return found
+
+
+def _key(
+    order: Order,
+    assembly: Assembly,
+    images: dict[str, Image],
+    outputs: Sequence[Output],
+    more: tuple[object, ...],
+) -> str:
+    made_of = [
+        f"{name}={image.target.digest} {image.manifest.digest}" for name, image in sorted(images.items())
+    ]
+    folder = order.path.resolve().parent
+    sources = [folder / Path(file.source).expanduser() for file in assembly.machine.files if file.source]
+    parts = [__version__, assembly.name, assembly.digest, order.name, order.papers, outputs, made_of, *more]
+    return key_of(parts, sources)
+
+
+async def _write(
+    order: Order, parts: Parts, outputs: Sequence[Output], platform: Platform, tell: Tell
+) -> list[Path]:
+    """Every output and the papers; the files that were written."""
+    assembly, when = parts.assembly, moment()
+    writers = [writer(output.format) for output in outputs]
     tell("root file system")
-    tree = await finishing(root_tree, Parts(assembly, images, cache, path.resolve().parent))
+    tree = await finishing(root_tree, parts)
     found: list[Path] = []
     with scratch_folder(order.folder) as scratch:
         job = Job(tree, order.name, order.folder, scratch, when, platform=platform)
@@ -140,20 +182,23 @@ async def build(order: Order, settings: Settings, tell: Tell = lambda _step: Non
             try:
                 found += await write(replace(job, options=output, scratch=own))
             except MobyError as error:
-                where = f"{assembly.name}: {output.format}"
-                raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
+                message = f"{output.format}: {error.message}"
+                if order.formats or not assembly.machine.outputs:
+                    raise type(error)(f"{assembly.name}: {message}", hint=error.hint) from error
+                where = assembly.wrong(f"outputs[{index}].format", message)
+                raise type(error)(where.message, hint=error.hint) from error
     if order.papers:
         formats = [output.format for output in outputs]
-        stated = await finishing(statement, assembly, path, images, set(found), formats, platform, when)
-        found += await finishing(_papers, order, cache, images, stated, when)
+        stated = await finishing(
+            statement, assembly, order.path, parts.images, set(found), formats, platform, when
+        )
+        found += await finishing(_papers, order, parts, stated, when)
     return list(dict.fromkeys(found))
 
 
-def _papers(
-    order: Order, cache: ImageCache, images: dict[str, Image], stated: bytes, when: int
-) -> list[Path]:
+def _papers(order: Order, parts: Parts, stated: bytes, when: int) -> list[Path]:
     """Bills of materials and provenance, beside the machine."""
-    listed = {name: (image, software(image_tree(cache, image))) for name, image in images.items()}
+    listed = {name: (image, software(image_tree(parts.cache, image))) for name, image in parts.images.items()}
     contents = Contents(order.name, listed, when)
     found = []
     for end, data in (

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import re
 import socket
+import tempfile
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from moby.core.errors import MobyError, System
-from moby.framework.machine import Check, HttpCheck, TcpCheck
-from moby.host.process import Running, running
+from moby.core.errors import System
+from moby.framework.machine import Check
+from moby.host.process import running
+from moby.machine.guest_agent import agent_device
+from moby.machine.job import scratch_folder
+from moby.machine.probes import Subject, console, described, why_not
 from moby.machine.runners.boot import Boot
 from moby.machine.runners.hardware import Hardware, Port
 from moby.machine.runners.qemu import command
 
 _PAUSE_S = 0.25
 _STARTS = 3
-_WORDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a check; `why` it is not true, or nothing."""
+
+    check: Check
+    seconds: float
+    why: str = ""
+
+    @property
+    def name(self) -> str:
+        """The check in words."""
+        return described(self.check)
 
 
 class CheckFailed(System):
@@ -28,99 +44,48 @@ class CheckFailed(System):
 
 async def run_checks(
     boot: Boot, hardware: Hardware, checks: Sequence[Check], log: Path, tell: Callable[[str], None]
-) -> None:
-    """Start the machine and wait for every check. Raises CheckFailed with the console's last words."""
+) -> list[Result]:
+    """Start the machine and see what becomes of every check, in their order; the machine ends with it."""
     for attempt in range(1, _STARTS + 1):
         servers = [server for check in checks if (server := check.http or check.tcp) is not None]
         ports = {server.port: _free_port() for server in servers}
         forwarded = tuple(Port(here, there) for there, here in ports.items())
-        argv = command(
-            boot, replace(hardware, ports=hardware.ports + forwarded), console=("-serial", "stdio")
-        )
-        async with running(argv, output=log) as machine:
-            try:
+        # A socket's path is short.
+        with scratch_folder(Path(tempfile.gettempdir())) as scratch:
+            whole = replace(hardware, ports=hardware.ports + forwarded)
+            argv = command(boot, whole, console=("-serial", "stdio"))
+            if any(check.command is not None for check in checks):
+                argv += agent_device(scratch / "agent")
+            async with running(argv, output=log) as machine:
+                subject = Subject(machine, log, ports, scratch / "agent")
                 async with asyncio.TaskGroup() as group:
-                    for check in checks:
-                        group.create_task(_check(check, machine, log, ports, tell))
-            except ExceptionGroup as failures:
-                words = _console(log)
-                # Somebody else may have taken the port that was free a moment ago.
-                if "forwarding rule" in words and attempt < _STARTS:
-                    continue
-                first = failures.exceptions[0]
-                if not isinstance(first, MobyError):
-                    raise
-                last = "\n".join(words.splitlines()[-_WORDS:])
-                raise CheckFailed(f"{first}; the console's last words:\n{last}") from first
-            return
+                    asked = [group.create_task(_result(check, subject, tell)) for check in checks]
+        results = [task.result() for task in asked]
+        # Somebody else may have taken the port that was free a moment ago.
+        failed = any(result.why for result in results)
+        if not failed or attempt == _STARTS or "forwarding rule" not in console(log):
+            return results
+    raise AssertionError("the last start returns")
 
 
-def described(check: Check) -> str:
-    """A check in words."""
-    if check.http is not None:
-        return f"http on port {check.http.port}{check.http.path}"
-    if check.tcp is not None:
-        return f"tcp on port {check.tcp.port}"
-    return "power off" if check.powers_off else f"console: {check.console}"
-
-
-async def _check(
-    check: Check, machine: Running, log: Path, ports: dict[int, int], tell: Callable[[str], None]
-) -> None:
+async def _result(check: Check, subject: Subject, tell: Callable[[str], None]) -> Result:
+    start = time.monotonic()
+    why = ""
     try:
         async with asyncio.timeout(check.within):
-            while not await _true(check, machine, log, ports):
-                if machine.code is not None:
-                    raise CheckFailed(f"{described(check)}: the machine ended with status {machine.code}")
+            while why := await why_not(check, subject):
+                if subject.process.code is not None:
+                    why = f"the machine ended with status {subject.process.code}"
+                    break
                 await asyncio.sleep(_PAUSE_S)
     except TimeoutError:
-        raise CheckFailed(f"{described(check)}: not within {check.within} s") from None
-    tell(f"ok: {described(check)}")
-
-
-async def _true(check: Check, machine: Running, log: Path, ports: dict[int, int]) -> bool:
-    if check.http is not None:
-        return await _answers(check.http, ports[check.http.port])
-    if check.tcp is not None:
-        return await _says(check.tcp, ports[check.tcp.port])
-    if check.console is not None:
-        return re.search(check.console, _console(log), re.MULTILINE) is not None
-    return machine.code == 0
-
-
-def _console(log: Path) -> str:
-    return log.read_bytes().decode(errors="replace").replace("\r", "")
-
-
-async def _answers(wanted: HttpCheck, port: int) -> bool:
-    import aiohttp
-
-    url = f"http://127.0.0.1:{port}{wanted.path}"
-    with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-        timeout = aiohttp.ClientTimeout(total=5)
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
-            body = await response.text(errors="replace")
-            return response.status == wanted.status and wanted.contains in body
-    return False
-
-
-async def _says(wanted: TcpCheck, port: int) -> bool:
-    """Does the server say what it should? qemu takes the connection whether or not there is one."""
-    said = b""
-    with contextlib.suppress(TimeoutError, OSError):
-        async with asyncio.timeout(5):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                writer.write(wanted.send.encode())
-                while wanted.contains.encode() not in said or not said:
-                    chunk = await reader.read(4096)
-                    if not chunk:
-                        return False
-                    said += chunk
-                return True
-            finally:
-                writer.close()
-    return False
+        why = f"not within {check.within} s: {why or 'no answer'}"
+    # A machine that goes down may have said the last word meanwhile.
+    if why and subject.process.code is not None and check.console and not await why_not(check, subject):
+        why = ""
+    result = Result(check, time.monotonic() - start, why)
+    tell(f"FAILED: {result.name}: {why}" if why else f"ok: {result.name} ({result.seconds:.1f} s)")
+    return result
 
 
 def _free_port() -> int:

@@ -25,7 +25,7 @@ from moby.machine.container_spec import LABEL
 from moby.machine.job import scratch_folder
 from moby.machine.kernel_component import kernel_tree
 from moby.machine.lock import Locked
-from moby.machine.packages import Apt, Package, content, control, select
+from moby.machine.packages import Apt, Package, content, control, debian_architecture, select
 from moby.machine.python_component import add_python
 from moby.machine.recipes import NAMESPACE, Component, library, read_component
 from moby.machine.resolving import PACKAGES_LABEL
@@ -92,7 +92,8 @@ class Library:
         if locked is not None and locked.packages:
             packages = [Package(*each.split("=", 1)) for each in locked.packages]
         elif recipe.packages:
-            every = await self._apt.closure(recipe.packages)
+            own = debian_architecture(self._platform)
+            every = await self._apt.closure([name.replace("{arch}", own) for name in recipe.packages])
             packages = select(every, recipe.only, recipe.without)
         files = await self._apt.fetch(packages) if packages else {}
         try:
@@ -121,7 +122,7 @@ class Library:
             controls[package.name] = await control(path)
         tree = await finishing(component_tree, component, archives, controls)
         if component.recipe.kernel is not None:
-            tree = await kernel_tree(tree, component.recipe.kernel.without, scratch)
+            tree = await kernel_tree(tree, component.recipe.kernel, scratch)
         if component.recipe.python is not None:
             await add_python(tree, component, self._cache.root, self._platform, scratch)
         return tree

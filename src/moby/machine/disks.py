@@ -69,12 +69,17 @@ async def bios_disk(job: Job, target: Path) -> None:
     boot, core = await bios_sectors(job)
     if len(core) > (_START - 1) * SECTOR:
         raise InvalidParameter("the kernel's command line is too long for the boot loader")
-    script = "label: dos\nlabel-id: 0x6d6f6279\nstart=2048, type=c, bootable\n"
-    await _disk(job, target, await boot_files(job), script, tail=0)
+    await fat_disk(job, target, await boot_files(job))
     with target.open("r+b") as file:
         table = file.read(SECTOR)[440:]
         file.seek(0)
         file.write(boot[:440] + table + core)
+
+
+async def fat_disk(job: Job, target: Path, files: dict[str, Path]) -> None:
+    """A disk whose one partition has these files, for boards that read it by themselves. Raises MobyError."""
+    script = "label: dos\nlabel-id: 0x6d6f6279\nstart=2048, type=c, bootable\n"
+    await _disk(job, target, files, script, tail=0)
 
 
 async def efi_disk(job: Job, target: Path) -> None:

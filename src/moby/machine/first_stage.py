@@ -19,6 +19,8 @@ _DRIVERS = (
     "virtio_pci", "virtio_mmio", "virtio_blk", "virtio_scsi", "sd_mod", "sr_mod", "ahci", "ata_piix", "nvme",
     "hv_storvsc", "xen_blkfront", "loop",
 )  # fmt: skip
+_FILE_SYSTEMS = {"iso": "iso9660"}
+_MODULES = {"iso9660": "isofs"}
 _INIT = """\
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -51,7 +53,7 @@ exec sh
 
 
 def first_stage(job: Job, kind: str) -> Iterator[bytes] | None:
-    """The RAM disk for a root of a file system's kind; None for a machine without busybox or modules."""
+    """The RAM disk for a root that is `squashfs`, `erofs` or `iso`; None without busybox or modules."""
     busybox = job.tree.lookup(_BUSYBOX)
     index = next((path for path, _node in job.tree.sorted() if _DEPENDENCIES.fullmatch(path)), None)
     if busybox is None or index is None:
@@ -60,13 +62,15 @@ def first_stage(job: Job, kind: str) -> Iterator[bytes] | None:
     tree.put(_BUSYBOX, Node(mode=0o755, content=busybox.content))
     for folder in ("dev", "proc", "root", "sys"):
         tree.make_directories(folder)
-    script = _INIT.format(drivers=" ".join([*_DRIVERS, kind]), kind=kind)
+    system = _FILE_SYSTEMS.get(kind, kind)
+    drivers = [*_DRIVERS, _MODULES.get(system, system)]
+    script = _INIT.format(drivers=" ".join(drivers), kind=system)
     tree.put("init", Node(mode=0o755, content=script.encode()))
     folder = index.rpartition("/")[0]
     node = job.tree.get(index)
     assert node is not None
     listed = parse_dependencies(node.read().decode())
-    for path in needed(listed, [*_DRIVERS, kind]):
+    for path in needed(listed, drivers):
         module = job.tree.get(f"{folder}/{path}")
         if module is not None:
             tree.put(f"{folder}/{path}", module)

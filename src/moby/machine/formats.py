@@ -20,8 +20,10 @@ FORMATS: dict[str, str] = {
     "tar-kernel-initrd": "moby.machine.outputs.tar_kernel_initrd:write",
     "kernel+squashfs": "moby.machine.outputs.kernel_squashfs:write",
     "kernel+erofs": "moby.machine.outputs.kernel_erofs:write",
+    "kernel+iso": "moby.machine.outputs.kernel_iso:write",
     "iso-bios": "moby.machine.outputs.iso:write_bios",
     "iso-efi": "moby.machine.outputs.iso:write_efi",
+    "iso-efi-initrd": "moby.machine.outputs.iso:write_efi_initrd",
     "raw-bios": "moby.machine.outputs.raw:write_bios",
     "raw-efi": "moby.machine.outputs.raw:write_efi",
     "qcow2-bios": "moby.machine.outputs.qcow2:write_bios",
@@ -31,6 +33,7 @@ FORMATS: dict[str, str] = {
     "dynamic-vhd": "moby.machine.outputs.vhd:write_dynamic",
     "gcp": "moby.machine.outputs.gcp:write",
     "aws": "moby.machine.outputs.aws:write",
+    "rpi3": "moby.machine.outputs.rpi3:write",
     "oci": "moby.machine.outputs.oci:write",
 }
 

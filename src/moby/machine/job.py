@@ -40,7 +40,7 @@ class Job:
         """The kernel. Raises InvalidParameter if the machine has none."""
         node = self.tree.get(KERNEL)
         if node is None:
-            raise InvalidParameter(f"{self.options.format} needs a kernel, and the assembly has none")
+            raise InvalidParameter("needs a kernel, and the assembly has none")
         return node
 
     def root(self) -> Tree:

@@ -10,7 +10,7 @@ from moby.core.errors import InvalidParameter
 from moby.host.threads import blocking
 from moby.machine.job import write_chunks
 from moby.machine.native import native
-from moby.machine.recipes import matches
+from moby.machine.recipes import KernelRecipe, matches
 from moby.machine.streams import tar_stream
 from moby.machine.tree import Node, Slice, Tree
 
@@ -20,14 +20,17 @@ _INDEXES = ("modules.alias", "modules.dep", "modules.devname", "modules.softdep"
 _GIVEN = ("modules.builtin", "modules.builtin.modinfo", "modules.order")
 
 
-async def kernel_tree(tree: Tree, without: list[str], scratch: Path) -> Tree:
+async def kernel_tree(tree: Tree, recipe: KernelRecipe, scratch: Path) -> Tree:
     """The image's tree, of the package's. Raises InvalidParameter if there is not one kernel in it."""
     found = [(match[1], node) for path, node in tree.sorted() if (match := _KERNEL.fullmatch(path))]
     if len(found) != 1:
         raise InvalidParameter(f"there is not one kernel in the packages, but {len(found)}")
     version, kernel = found[0]
-    modules = _modules(tree, f"lib/modules/{version}", without)
+    modules = _modules(tree, f"lib/modules/{version}", recipe.without)
     await _index(modules, version, scratch)
+    for path, node in tree.sorted():
+        if node.kind == "file" and path.endswith(".dtb") and matches(path, recipe.device_trees):
+            modules.put(path, node)
     archive = scratch / "kernel.tar"
     size = await blocking(write_chunks, archive, tar_stream(modules))
     result = Tree()

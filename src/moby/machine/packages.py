@@ -19,7 +19,7 @@ from moby.core.errors import MobyError, NotFound, System
 from moby.core.platform import Platform
 from moby.host.files import translation
 from moby.host.threads import blocking
-from moby.machine.native import native
+from moby.machine.native import native, program
 
 LISTS_AGE_S = 24 * 3600
 _ARCHITECTURES = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el"}
@@ -37,12 +37,17 @@ class Package:
         return f"{self.name}={self.version}"
 
 
+def debian_architecture(platform: Platform) -> str:
+    """Debian's word for a platform."""
+    return _ARCHITECTURES.get(platform.architecture, platform.architecture)
+
+
 class Apt:
     """apt with a state of its own."""
 
     def __init__(self, root: Path, platform: Platform) -> None:
         self._root = root / "apt" / platform.architecture
-        self._architecture = _ARCHITECTURES.get(platform.architecture, platform.architecture)
+        self._architecture = debian_architecture(platform)
 
     def _options(self) -> list[str]:
         root = self._root
@@ -116,8 +121,8 @@ class Apt:
 
 async def content(package: Path, target: Path) -> None:
     """Write a package's files as a plain tar archive."""
-    data = await native("dpkg-deb", "--fsys-tarfile", package)
-    await blocking(target.write_bytes, data)
+    # To a file: a kernel's would be hundreds of MiB in memory.
+    await native("sh", "-c", 'exec "$0" --fsys-tarfile "$1" > "$2"', program("dpkg-deb"), package, target)
 
 
 async def control(package: Path) -> str:

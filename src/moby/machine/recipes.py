@@ -21,6 +21,9 @@ from moby.host.files import translation
 
 NAMESPACE = "moby"
 FILE = "build.yml"
+TEST = "test.yml"
+# The image does not depend on these.
+_BESIDE = ("README.md", TEST)
 LIBRARY = Path(__file__).parent / "library"
 # Raised when the same recipe would give another image: every tag then changes.
 _FORMAT = 1
@@ -41,6 +44,8 @@ class KernelRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The image is a kernel's: which modules are left out, by patterns of their paths."""
 
     without: list[str] = []
+    device_trees: list[str] = []
+    """Patterns of device trees that come with the modules."""
 
 
 class PythonRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,7 +64,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     about: str
     packages: list[str] = []
-    """Debian packages, with all that they depend on."""
+    """Debian packages, with all that they depend on; `{arch}` is Debian's word for the platform."""
     only: list[str] = []
     """Of these packages only those whose names match."""
     without: list[str] = []
@@ -92,11 +97,11 @@ class Component:
     recipe: Recipe
 
     def tag(self, platform: Platform) -> str:
-        """The hash of the recipe, of all beside it, of code that it takes from here, and of the platform."""
+        """The hash of the recipe, of what it takes from its folder and from our code, and of the platform."""
         found = hashlib.sha256(f"{_FORMAT} {platform}\n".encode())
         with translation(f"cannot read component {self.name}"):
             for path in sorted(self.folder.rglob("*")):
-                if path.is_file() and path.suffix != ".pyc":
+                if path.is_file() and path.suffix != ".pyc" and path.name not in _BESIDE:
                     mode = "x" if os.access(path, os.X_OK) else "-"
                     data = hashlib.sha256(path.read_bytes()).hexdigest()
                     found.update(f"{path.relative_to(self.folder)} {mode} {data}\n".encode())

@@ -1,7 +1,8 @@
 """This file is about which image a name in an assembly stands for, and getting it here.
 
-A path (`./app.tar`) is an archive or a layout beside the assembly. Any other name is what the lock says; else
-a component of ours, if it is one; else what the cache has under that name; else what its registry has.
+A path (`./app.tar`) is an archive or a layout beside the assembly. Any other name may stand for another, by a
+map. It is what the lock says; else a component of ours, if it is one; else what the cache has under that
+name; else what its registry has.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from moby.framework.assembly import Assembly
 from moby.host.threads import finishing
 from moby.machine.archives import take_in
 from moby.machine.cache import Image, ImageCache, full_name
+from moby.machine.image_maps import ImageMap, commanded, other_image
 from moby.machine.lock import Locked
 from moby.machine.pulling import Fetcher
 from moby.machine.rules import is_archive
+from moby.machine.trust import Guard
 
 
 class Components(Protocol):
@@ -49,6 +52,7 @@ class Sources:
     pull: bool = False
     offline: bool = False
     locked_only: bool = False
+    image_map: ImageMap = field(default_factory=dict)
 
 
 async def resolve(assembly: Assembly, sources: Sources) -> dict[str, Image]:
@@ -57,23 +61,32 @@ async def resolve(assembly: Assembly, sources: Sources) -> dict[str, Image]:
     Raises a MobyError whose message begins with file, line and key.
     """
     found: dict[str, Image] = {}
+    rules = assembly.machine.trust
+    guard = Guard(rules if isinstance(rules, list) else [], sources.cache, sources.folder)
     for key, name in assembly.machine.images():
         if name in found:
             continue
         try:
-            found[name] = await _image(name, sources)
+            found[name] = await _image(name, sources, guard)
         except MobyError as error:
             where = assembly.wrong(key, f"{name}: {error.message}", hint=error.hint)
             raise type(error)(where.message, hint=where.hint) from error
     return found
 
 
-async def _image(name: str, sources: Sources) -> Image:
+async def _image(name: str, sources: Sources, guard: Guard) -> Image:
     if is_archive(name):
         target = await finishing(_from_file, name, sources)
+        command = None
     else:
-        target = await _from_name(parse_reference(name), name, sources)
-    image = await finishing(sources.cache.image, target, sources.platform, name)
+        other = other_image(sources.image_map, name)
+        command = other.command if other else None
+        reference = parse_reference(other.image if other else name)
+        target = await _from_name(reference, name, sources)
+        # What is made here needs nobody's word.
+        if sources.components is None or not sources.components.has(reference):
+            await guard.check(reference, target, None if sources.offline else sources.fetcher)
+    image = commanded(await finishing(sources.cache.image, target, sources.platform, name), command)
     if image.config.os and not image.config.platform.fits(sources.platform):
         raise NotFound(f"the image is for {image.config.platform}, not for {sources.platform}")
     return image

@@ -6,7 +6,7 @@ machine comes out anywhere, at any time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from moby.machine.rules import identity, mode_of, numbered, place_of
 from moby.machine.tree import Node, Slice, Tree
 
 KERNEL, CMDLINE, UCODE = "boot/kernel", "boot/cmdline", "boot/ucode.cpio"
+# What these hold is known when the machine runs.
+_AT_RUN_TIME = ("containers", "dev", "mnt", "proc", "run", "sys", "tmp", "var")
 _DEFAULT_FILE, _DEFAULT_DIRECTORY = 0o600, 0o700
 
 
@@ -53,11 +55,12 @@ def root_tree(parts: Parts) -> Tree:
     for index, volume in enumerate(machine.volumes):
         with _At(assembly, f"volumes[{index}]"):
             _volume(tree, parts, volume)
-    _containers(tree, parts)
+    mounts = _containers(tree, parts)
     names = numbered(assembly)
     for index, file in enumerate(machine.files):
         with _At(assembly, f"files[{index}]"):
             _file(tree, parts, file, names)
+    _check_binds(tree, parts, mounts)
     return tree
 
 
@@ -113,8 +116,18 @@ def _volume(tree: Tree, parts: Parts, volume: Volume) -> None:
         tree.graft(complete(image_tree(parts.cache, image)), f"{base}/lower")
 
 
-def _containers(tree: Tree, parts: Parts) -> None:
+@dataclass(frozen=True, slots=True)
+class _Mounts:
+    """What a container is given of the machine's root, and what is made there for it."""
+
+    key: str
+    sources: Sequence[str]
+    made: Sequence[str]
+
+
+def _containers(tree: Tree, parts: Parts) -> list[_Mounts]:
     bundles = Bundles(tree)
+    found: list[_Mounts] = []
     trees: dict[str, Tree] = {}
     for section in ("onboot", "onshutdown", "services"):
         containers: list[Container] = getattr(parts.assembly.machine, section)
@@ -126,16 +139,44 @@ def _containers(tree: Tree, parts: Parts) -> None:
                     trees[digest] = complete(image_tree(parts.cache, image))
                 number = "" if section == "services" else f"{index:03d}-"
                 place = f"containers/{section}/{number}{container.name}"
-                _container(bundles, place, parts, container, trees[digest])
+                sources, made = _container(bundles, place, parts, container, trees[digest])
+                found.append(_Mounts(f"{section}[{index}].binds", sources, made))
+    return found
 
 
-def _container(bundles: Bundles, place: str, parts: Parts, container: Container, root: Tree) -> None:
+def _container(
+    bundles: Bundles, place: str, parts: Parts, container: Container, root: Tree
+) -> tuple[list[str], list[str]]:
+    """Put a container into the tree; the sources of its binds, and the paths that its start makes."""
     image = parts.images[container.image]
     config = image.config.config
     label = read_label(config)
     volumes = {volume.name: volume.readonly for volume in parts.assembly.machine.volumes}
     spec = container_spec(container, label, config, numbered(parts.assembly), volumes)
-    bundles.add(place, image.manifest.digest, root, spec, effective_runtime(container, label))
+    runtime = effective_runtime(container, label)
+    bundles.add(place, image.manifest.digest, root, spec, runtime)
+    sources = [mount["source"] for mount in spec["mounts"] if mount["type"] == "bind"]
+    return sources, [*(runtime.mkdir or []), *(mount.destination for mount in runtime.mounts or [])]
+
+
+def _check_binds(tree: Tree, parts: Parts, every: Sequence[_Mounts]) -> None:
+    """Raises NotFound for a bind of what is neither in the root nor made at the start."""
+    made = [path.strip("/") for mounts in every for path in mounts.made]
+    for mounts in every:
+        for source in mounts.sources:
+            path = source.strip("/")
+            if not path or path.partition("/")[0] in _AT_RUN_TIME:
+                continue
+            # Where a link leads may be made later.
+            if tree.get(tree.resolve(path)) is not None:
+                continue
+            if not any(
+                f"{path}/".startswith(f"{each}/") or f"{each}/".startswith(f"{path}/") for each in made
+            ):
+                with _At(parts.assembly, mounts.key):
+                    raise NotFound(
+                        f"there is no {source} in the machine", hint="runtime: {mkdir: […]} makes it"
+                    )
 
 
 def _file(tree: Tree, parts: Parts, file: File, names: dict[str, int]) -> None:

@@ -20,10 +20,13 @@ ARCHIVE_PREFIXES = ("./", "../", "/", "~/")
 def check_machine(assembly: Assembly) -> None:
     """Raises InvalidParameter naming file, line and key of the first thing that is wrong."""
     machine = assembly.machine
-    if machine.trust is not None:
+    if isinstance(machine.trust, dict):
         raise assembly.wrong(
-            "trust", "content trust is not supported", hint="moby lock pins every image by its digest"
+            "trust", "Notary's content trust is not supported", hint="a list of rules: match and keys"
         )
+    for index, rule in enumerate(machine.trust or []):
+        if not rule.match or not rule.keys:
+            raise assembly.wrong(f"trust[{index}]", "a rule has a pattern to match and keys")
     for key, image in machine.images():
         _check_image(assembly, key, image)
     for section in ("onboot", "onshutdown", "services"):
@@ -149,14 +152,20 @@ def _kind(assembly: Assembly, key: str, file: File) -> str:
 
 
 def _check_check(assembly: Assembly, key: str, check: Check) -> None:
-    asked = [check.console is not None, check.http is not None, check.tcp is not None, check.powers_off]
-    if sum(asked) != 1:
-        raise assembly.wrong(key, "a check is one of console, http, tcp, powers_off")
+    asked = [check.console, check.command, check.http, check.tcp, check.powers_off or None]
+    if sum(each is not None for each in asked) != 1:
+        raise assembly.wrong(key, "a check is one of command, console, http, tcp, powers_off")
     if check.within <= 0:
         raise assembly.wrong(f"{key}.within", "has to be a number of seconds")
     for name, server in (("http", check.http), ("tcp", check.tcp)):
         if server is not None and not 0 < server.port < 65536:
             raise assembly.wrong(f"{key}.{name}.port", f"{server.port} is no port")
+    if check.command is not None:
+        if not check.command.run:
+            raise assembly.wrong(f"{key}.command.run", "there is no command")
+        services = [service.name for service in assembly.machine.services]
+        if check.command.service and check.command.service not in services:
+            raise assembly.wrong(f"{key}.command.service", f"there is no service {check.command.service!r}")
     if check.console is not None:
         try:
             re.compile(check.console)

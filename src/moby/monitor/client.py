@@ -21,6 +21,7 @@ from moby.monitor.protocol import (
     AttachEnded,
     AttachOptions,
     Begun,
+    Delivered,
     Discard,
     Done,
     Ended,
@@ -28,6 +29,7 @@ from moby.monitor.protocol import (
     Failed,
     Finished,
     Forget,
+    Freed,
     Go,
     Held,
     Hold,
@@ -52,7 +54,7 @@ from moby.monitor.protocol import (
 
 log = logging.getLogger(__name__)
 
-_START_LIMIT_S = 10.0
+_START_LIMIT_S = 60.0
 
 
 class AttachEnd(StrEnum):
@@ -74,11 +76,12 @@ class Monitor:
     """One container's monitor, as the daemon sees it.
 
     Life: made when the monitor was forked or found again; `running` tells it that the runtime has come;
-    `finished` returns when it has read, logged and delivered everything and is gone, or has died.
+    `finished` returns when it has read, logged and delivered everything, or died; `freed` when it has also
+    freed what its container held.
     """
 
     def __init__(self, connection: socket.socket, ready: Ready, ends: asyncio.Queue[End]) -> None:
-        self.id = ready.id
+        self.id = self.container = ready.id
         self.pid = ready.pid
         # Does it run the process itself, and the container's others?
         self.runs = ready.runs
@@ -93,6 +96,8 @@ class Monitor:
         self._attachments: dict[int, asyncio.Future[AttachEnd]] = {}
         self._number = 0
         self._gone = asyncio.Event()
+        self._delivered = asyncio.Event()
+        self._free: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[object]] = set()
         connection.setblocking(False)
         asyncio.get_running_loop().add_reader(connection, self._readable)
@@ -117,15 +122,20 @@ class Monitor:
         with theirs:
             self._send(Execute(request, process), theirs.fileno())
         ready = Ready(request.id, self.pid, "", "", "", request.tty, runs=True)
-        return Monitor(ours, ready, self._ends)
+        made = Monitor(ours, ready, self._ends)
+        made.container = self.id
+        return made
 
     async def go(self) -> int:
-        """Run the process of a session that `execute` opened; its pid. Raises what the runtime says."""
+        """Run the process of a session that `execute` opened; its pid. Raises System, Conflict."""
         self._begun = asyncio.get_running_loop().create_future()
         self._send(Go())
         if self._gone.is_set():
-            raise Unavailable(f"the monitor of {self.id} is gone")
+            raise self._stopped()
         return await self._begun
+
+    def _stopped(self) -> Conflict:
+        return Conflict(f"container {self.container} is not running")
 
     def forget(self, process: str) -> None:
         """How one more process has ended is written down."""
@@ -154,8 +164,12 @@ class Monitor:
         return self._gone.is_set()
 
     async def finished(self) -> None:
-        """Returns when the monitor is gone."""
-        await self._gone.wait()
+        """Returns when it has read, logged and delivered everything, or is gone."""
+        await self._delivered.wait()
+
+    async def freed(self) -> bool:
+        """Returns when all that a container of its own held is free; False if it is gone before that."""
+        return await asyncio.shield(self._free)
 
     async def discard(self) -> None:
         """The container did not start: end the monitor."""
@@ -189,10 +203,14 @@ class Monitor:
                         ended.set_result(AttachEnd(how))
                 case Begun(pid) if self._begun is not None and not self._begun.done():
                     self._begun.set_result(pid)
-                case Failed(words) if self._begun is not None and not self._begun.done():
-                    self._begun.set_exception(System(words))
+                case Failed(words, stopped) if self._begun is not None and not self._begun.done():
+                    self._begun.set_exception(self._stopped() if stopped else System(words))
                 case Ready():
                     continue
+                case Delivered():
+                    self._delivered.set()
+                case Freed() if not self._free.done():
+                    self._free.set_result(True)
                 case Ended():
                     self._ends.put_nowait(End(self.id, message))
                 case StdinClosed():
@@ -224,8 +242,11 @@ class Monitor:
         asyncio.get_running_loop().remove_reader(self._connection)
         self._connection.close()
         self._gone.set()
+        self._delivered.set()
+        if not self._free.done():
+            self._free.set_result(False)
         if self._begun is not None and not self._begun.done():
-            self._begun.set_exception(Unavailable(f"the monitor of {self.id} is gone"))
+            self._begun.set_exception(self._stopped())
         for ended in tuple(self._attachments.values()):
             if not ended.done():
                 ended.set_result(AttachEnd.FINISHED)

@@ -87,9 +87,10 @@ class Done(msgspec.Struct, tag=True, frozen=True):
 
 
 class Failed(msgspec.Struct, tag=True, frozen=True):
-    """It cannot be done, and why."""
+    """It cannot be done, and why; `stopped` if that is because the container does not run."""
 
     message: str
+    stopped: bool = False
 
 
 class NoLog(msgspec.Struct, tag=True, frozen=True):
@@ -143,7 +144,7 @@ class Discard(msgspec.Struct, tag=True, frozen=True):
 
 
 class Finished(msgspec.Struct, tag=True, frozen=True):
-    """From a monitor, last: everything was read, logged and delivered."""
+    """From a monitor, last: it has nothing more to say."""
 
 
 class Execute(msgspec.Struct, tag=True, frozen=True):
@@ -174,6 +175,14 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
     at_ns: int
 
 
+class Delivered(msgspec.Struct, tag=True, frozen=True):
+    """From a monitor: everything was read, logged and delivered."""
+
+
+class Freed(msgspec.Struct, tag=True, frozen=True):
+    """From a monitor that runs its container: it has ended, and holds nothing any more."""
+
+
 class Forget(msgspec.Struct, tag=True, frozen=True):
     """To the monitor that runs a container: how this one of its processes ended is written down."""
 
@@ -183,7 +192,7 @@ class Forget(msgspec.Struct, tag=True, frozen=True):
 Message = (
     Spawn | Living | Hold | Held | Release | Stop | Names | Done | Failed | NoLog | Spawned
     | Ready | Running | Attach | AttachEnded | StdinClosed | Discard | Finished
-    | Execute | Go | Begun | Ended | Forget
+    | Execute | Go | Begun | Ended | Delivered | Freed | Forget
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

@@ -15,6 +15,7 @@ from moby.monitor.loop import BROKEN, IN, OUT, Loop
 from moby.monitor.protocol import (
     Attach,
     AttachEnded,
+    Delivered,
     Discard,
     Finished,
     Message,
@@ -72,6 +73,7 @@ class Session:
         self._untold: list[Message] = []
         self._paused = False
         self._finishing = False
+        self._delivered_all = False
         self._over = False
         self._input_ends = False
         # Only FIFOs lose what is in them when they are closed before they were opened by their reader.
@@ -326,6 +328,9 @@ class Session:
     def _close(self) -> None:
         for client in tuple(self._clients.values()):
             self._end(client, "finished")
+        if not self._delivered_all:
+            self._delivered_all = True
+            self.tell(Delivered())
         if self._over or self.held:
             return
         self._over = True

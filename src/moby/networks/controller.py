@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -30,9 +31,11 @@ from moby.core.store import Store, Table
 from moby.core.undo import Undo
 from moby.host.threads import Threads
 from moby.networks import sandbox as kernel
+from moby.networks.bridge_device import mac_for
 from moby.networks.endpoints import check_request, interface_sysctls, placed
 from moby.networks.gateways import moved, with_ways_out
-from moby.networks.ipam import Ipam
+from moby.networks.ipam.addressing import Addressing
+from moby.networks.lookup import DriverLookup
 from moby.networks.making import made
 from moby.networks.resolver.resolvers import Resolvers
 from moby.networks.work import to_its_end
@@ -49,9 +52,7 @@ class Controller(Networks):
     leaves before that is swept away by `restore`.
     """
 
-    def __init__(
-        self, store: Store, drivers: Mapping[str, NetworkDriver], ipam: Ipam, directory: Path
-    ) -> None:
+    def __init__(self, store: Store, drivers: DriverLookup, ipam: Addressing, directory: Path) -> None:
         self._stored_networks = Table(store, "networks", Network)
         self._stored_sandboxes = Table(store, "sandboxes", Sandbox)
         self._drivers = drivers
@@ -71,7 +72,7 @@ class Controller(Networks):
         stored = await self._stored_networks.load()
         self._sandboxes.update(await self._stored_sandboxes.load())
         try:
-            for driver in self._drivers.values():
+            for driver in self._drivers.own.values():
                 await self._predefine(driver, stored)
             for network in stored.values():
                 await self._create_again(network)
@@ -88,7 +89,7 @@ class Controller(Networks):
         self._threads.close()
 
     async def _close_drivers(self) -> None:
-        for driver in self._drivers.values():
+        for driver in self._drivers.all():
             await driver.close()
 
     async def _predefine(self, driver: NetworkDriver, stored: dict[str, Network]) -> None:
@@ -108,19 +109,20 @@ class Controller(Networks):
         await self._create(network)
 
     async def _create(self, network: Network) -> None:
-        if network.config_only:
-            self._networks[network.id] = network
-            return
-        driver = self._drivers.get(network.driver)
-        if driver is None:
-            log.error("network %s needs the driver %s, which there is none of", network.name, network.driver)
-            return
-        self._ipam.add(network)
-        await driver.create(network)
+        if not network.config_only:
+            self._ipam.add(network)
+            await (await self._drivers.find(network.driver)).create(network)
         self._networks[network.id] = network
 
     async def _create_again(self, network: Network) -> None:
-        """A network that was there before; what it lacks now is its users' trouble alone."""
+        """A network that was there before; what it lacks now is its users' trouble alone.
+
+        A plugin has kept those that it made, and may come up later than we do.
+        """
+        if not network.config_only and network.driver not in self._drivers.own:
+            self._ipam.add(network)
+            self._networks[network.id] = network
+            return
         try:
             await self._create(network)
         except MobyError as error:
@@ -170,7 +172,7 @@ class Controller(Networks):
                 path, users = await self._make(request, undo)
             placed: list[Endpoint] = []
             for network, attachment in wanted:
-                placed.append(self._place(request, network, attachment, placed, undo))
+                placed.append(await self._place(request, network, attachment, placed, undo))
             endpoints = [await self._join(one, path, undo) for one in self._routed(placed, request.ports)]
             if request.sysctls and path:
                 await to_its_end(self._threads, lambda: kernel.configure(Path(path), request.sysctls))
@@ -204,7 +206,7 @@ class Controller(Networks):
     async def _free(self, path: Path) -> None:
         await to_its_end(self._threads, lambda: kernel.free(path))
 
-    def _place(
+    async def _place(
         self,
         request: SandboxRequest,
         network: Network,
@@ -213,13 +215,15 @@ class Controller(Networks):
         undo: Undo,
     ) -> Endpoint:
         """An endpoint with its addresses; nothing of it is in the kernel."""
-        address = self._ipam.grant(network, attachment.ipv4, attachment.ipv6)
-        undo.push(self._ipam.free, network.id, *address.texts)
+        if network.ipam_driver and not attachment.mac_address:
+            attachment = replace(attachment, mac_address=mac_for(""))
+        address = await self._ipam.grant(network, attachment.ipv4, attachment.ipv6, attachment.mac_address)
+        undo.push(self._ipam.free, network, *address.texts)
         return placed(request, network, attachment, address, others)
 
     async def _join(self, endpoint: Endpoint, path: str, undo: Undo) -> Endpoint:
         network = self._networks[endpoint.network_id]
-        driver = self._drivers[network.driver]
+        driver = await self._drivers.find(network.driver)
         joined = await driver.join(network, endpoint, path)
         undo.push(_leave, driver, network, joined, path)
         if settings := interface_sysctls(joined):
@@ -230,13 +234,14 @@ class Controller(Networks):
         """See `Networks.make`."""
         async with self._making, Undo() as undo:
             network = await made(request, self._networks.values(), self._drivers, self._ipam)
+            if not network.config_only:
+                undo.push(self._ipam.drop, network)
             # Written down first: what a crash leaves in the kernel is found again.
             undo.push(self._stored_networks.delete, network.id)
             await self._stored_networks.save(network.id, network)
             undo.push(self._networks.pop, network.id, None)
             if not network.config_only:
-                undo.push(self._ipam.drop, network)
-                undo.push(self._drivers[network.driver].delete, network)
+                undo.push(self._delete, network)
             await self._create(network)
             undo.keep()
         return network
@@ -249,13 +254,17 @@ class Controller(Networks):
             del self._networks[network.id]
             try:
                 if not network.config_only:
-                    await self._drivers[network.driver].delete(network)
+                    await self._delete(network)
                 await self._stored_networks.delete(network.id)
             except BaseException:
                 self._networks[network.id] = network
                 raise
-            self._ipam.drop(network)
+            if not network.config_only:
+                await self._ipam.drop(network)
         return network
+
+    async def _delete(self, network: Network) -> None:
+        await (await self._drivers.find(network.driver)).delete(network)
 
     async def _check_unused(self, network: Network) -> None:
         what = "error while removing network"
@@ -287,7 +296,7 @@ class Controller(Networks):
         check_request(request, [(network, attachment)])
         with self._arriving([network.id]):
             async with Undo() as undo:
-                new = self._place(request, network, attachment, found.endpoints, undo)
+                new = await self._place(request, network, attachment, found.endpoints, undo)
                 endpoints = await self._rerouted(found, (*found.endpoints, new), undo)
                 changed = await self._changed(found, endpoints)
                 undo.keep()
@@ -313,7 +322,7 @@ class Controller(Networks):
 
     async def _reroute(self, endpoint: Endpoint, path: str) -> Endpoint:
         network = self._networks[endpoint.network_id]
-        return await self._drivers[network.driver].reroute(network, endpoint, path)
+        return await (await self._drivers.find(network.driver)).reroute(network, endpoint, path)
 
     async def publish(self, sandbox: str, ports: tuple[PortMapping, ...]) -> Sandbox:
         """See `Networks.publish`."""
@@ -340,8 +349,7 @@ class Controller(Networks):
         rest = tuple(endpoint for endpoint in found.endpoints if endpoint is not gone)
         # Written down first: what a crash leaves of it in the kernel is swept away.
         found = await self._changed(found, rest)
-        await self._drivers[left.driver].leave(left, gone, found.path, closing=False)
-        self._ipam.free(left.id, gone.ipv4, gone.ipv6)
+        await self._leave(left, gone, found.path, closing=False)
         try:
             async with Undo() as undo:
                 rest = await self._rerouted(found, rest, undo)
@@ -377,7 +385,8 @@ class Controller(Networks):
         self._resolvers.stop(sandbox)
         try:
             for endpoint in found.endpoints:
-                await self._leave(endpoint, found.path)
+                if (network := self._networks.get(endpoint.network_id)) is not None:
+                    await self._leave(network, endpoint, found.path, closing=True)
             if found.path:
                 await self._free(Path(found.path))
             await self._stored_sandboxes.delete(sandbox)
@@ -385,12 +394,15 @@ class Controller(Networks):
             self._sandboxes.setdefault(sandbox, found)
             raise
 
-    async def _leave(self, endpoint: Endpoint, path: str) -> None:
-        network = self._networks.get(endpoint.network_id)
-        if network is None:
-            return
-        await self._drivers[network.driver].leave(network, endpoint, path, closing=True)
-        self._ipam.free(network.id, endpoint.ipv4, endpoint.ipv6)
+    async def _leave(self, network: Network, endpoint: Endpoint, path: str, *, closing: bool) -> None:
+        try:
+            driver = await self._drivers.find(network.driver)
+        except MobyError as error:
+            # Nobody is kept on a network because its plugin is away.
+            log.warning("cannot tell that a sandbox leaves %s: %s", network.name, error)
+        else:
+            await driver.leave(network, endpoint, path, closing=closing)
+        await self._ipam.free(network, endpoint.ipv4, endpoint.ipv6)
 
     async def restore(self, live: Sequence[str]) -> None:
         """See `Networks.restore`."""
@@ -412,8 +424,10 @@ class Controller(Networks):
             endpoints = await self.endpoints(network.id)
             for endpoint in endpoints:
                 self._claim(network, endpoint)
+            if (driver := self._drivers.own.get(network.driver)) is None:
+                continue
             try:
-                await self._drivers[network.driver].restore(network, endpoints)
+                await driver.restore(network, endpoints)
             except MobyError as error:
                 log.error("cannot restore network %s: %s", network.name, error)  # noqa: TRY400
         for sandbox in tuple(self._sandboxes.values()):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from moby.core.errors import Conflict, Forbidden, InvalidParameter, NotFound
-from moby.core.networks import Network, NetworkDriver, NetworkRequest, Subnet
+from moby.core.networks import Network, NetworkRequest, Subnet
 from moby.networks.identity import new_id, now
 from moby.networks.ipam import AnyNetwork, Ipam, overlap
+from moby.networks.ipam.addressing import Addressing
+from moby.networks.lookup import DriverLookup
 
 _ONLY_ONE = frozenset({"host", "null"})
 
 
 async def made(
-    request: NetworkRequest, existing: Iterable[Network], drivers: Mapping[str, NetworkDriver], ipam: Ipam
+    request: NetworkRequest, existing: Iterable[Network], drivers: DriverLookup, ipam: Addressing
 ) -> Network:
     """The network, as it will be stored.
 
@@ -30,25 +32,31 @@ async def made(
     driver = request.driver or "bridge"
     if driver in _ONLY_ONE:
         raise Forbidden(f'only one instance of "{driver}" network is allowed')
-    if driver not in drivers:
-        raise NotFound(f'could not find plugin {driver} in v1 plugin registry: plugin "{driver}" not found')
+    maker = await drivers.find(driver)
     if request.config_from:
         request = _configured(request, known.get(request.config_from))
     check_subnets(request.subnets, ipv6=request.enable_ipv6)
+    gateways = await maker.gateways(request.options)
+    if request.ipam_driver:
+        subnets = await ipam.request(request, gateways)
+    else:
+        subnets = await _subnets(request, ipam.own, gateways)
     return Network(
         id=new_id(),
         name=request.name,
         driver=driver,
         created=now(),
+        scope=maker.scope,
         enable_ipv4=request.enable_ipv4,
         enable_ipv6=request.enable_ipv6,
         internal=request.internal,
         attachable=request.attachable,
-        subnets=await _subnets(request, ipam, gateways=drivers[driver].makes_gateways),
+        subnets=subnets,
         options=dict(request.options),
         labels=dict(request.labels),
         ipam_options=dict(request.ipam_options),
         config_from=request.config_from,
+        ipam_driver=request.ipam_driver,
     )
 
 
@@ -69,12 +77,13 @@ def _configuration(request: NetworkRequest) -> Network:
         labels=dict(request.labels),
         ipam_options=dict(request.ipam_options),
         config_only=True,
+        ipam_driver=request.ipam_driver,
     )
 
 
 def _configured(request: NetworkRequest, source: Network | None) -> NetworkRequest:
     """The request with another network's configuration. Raises NotFound, Forbidden."""
-    own = request.labels or request.ipam_options or request.subnets
+    own = request.labels or request.ipam_options or request.ipam_driver or request.subnets
     if own or request.enable_ipv6 or not request.enable_ipv4:
         raise Forbidden(
             "user-specified configurations are not supported if the network depends on a "
@@ -94,6 +103,7 @@ def _configured(request: NetworkRequest, source: Network | None) -> NetworkReque
         options=source.options,
         labels=source.labels,
         ipam_options=source.ipam_options,
+        ipam_driver=source.ipam_driver,
     )
 
 
@@ -156,7 +166,7 @@ def _network(text: str, what: str, problems: list[str]) -> AnyNetwork | None:
     return None
 
 
-async def _subnets(request: NetworkRequest, ipam: Ipam, *, gateways: bool) -> tuple[Subnet, ...]:
+async def _subnets(request: NetworkRequest, ipam: Ipam, gateways: frozenset[int]) -> tuple[Subnet, ...]:
     """The subnets asked for of the families that the network has, one of the pools for a family without."""
     found: list[Subnet] = []
     for version, wanted in ((4, request.enable_ipv4), (6, request.enable_ipv6)):
@@ -167,7 +177,7 @@ async def _subnets(request: NetworkRequest, ipam: Ipam, *, gateways: bool) -> tu
             found.append(await _subnet(one, version, ipam, found))
         if not asked:
             found.append(Subnet(str(await ipam.choose(version))))
-    return tuple(_complete(one, gateway=gateways) for one in found)
+    return tuple(_complete(one, gateway=_version(one.subnet) in gateways) for one in found)
 
 
 async def _subnet(wanted: Subnet, version: int, ipam: Ipam, before: Sequence[Subnet]) -> Subnet:

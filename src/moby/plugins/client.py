@@ -27,6 +27,7 @@ T = TypeVar("T")
 MEDIA_TYPE = "application/vnd.docker.plugins.v1.2+json"
 _LOCAL = "plugin.moby.localhost"
 _LARGEST = 64 << 20
+_SILENCE_S = 30.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
 
@@ -51,6 +52,7 @@ class PluginClient:
         self.found = found
         self.implements: tuple[str, ...] = ()
         self._patience_s = patience_s
+        self._silent_until = 0.0
         self._url = urlsplit(found.address)
         scheme = "https" if self._url.scheme == "https" else "http"
         host = _LOCAL if self._url.scheme == "unix" or not self._url.netloc else self._url.netloc
@@ -77,15 +79,20 @@ class PluginClient:
         self, method: str, request: object, kind: type[T], *, limit_s: float = LIMIT_S, patient: bool = True
     ) -> T:
         """See `Plugin.call`."""
+        loop = asyncio.get_running_loop()
+        if not patient and loop.time() < self._silent_until:
+            raise System(f"{self._post(method)}: it did not answer before")
         try:
             async with asyncio.timeout(limit_s + (self._patience_s if patient else 0)):
                 response = await self._begin(method, request, patient=patient)
                 async with asyncio.timeout(limit_s):
                     data = await _whole(response)
         except TimeoutError as error:
+            self._silent_until = loop.time() + _SILENCE_S
             raise System(f"{self._post(method)}: context deadline exceeded") from error
         except OSError as error:
             raise System(f"{self._post(method)}: {_words(error)}") from error
+        self._silent_until = 0.0
         if response.status != 200:
             raise _refusal(method, response.status, data)
         try:
@@ -128,7 +135,9 @@ class PluginClient:
         pause = _FIRST_PAUSE_S
         while True:
             try:
-                return await self._connections().post(f"{self._root}/{method}", data=body)
+                return await self._connections().post(
+                    f"{self._root}/{method}", data=body, allow_redirects=False
+                )
             except ClientError as error:
                 failure = error
             words = _words(failure)
@@ -149,7 +158,9 @@ class PluginClient:
             self._session = aiohttp.ClientSession(
                 connector=_connector(self._url, self.found.tls),
                 headers={"Accept": MEDIA_TYPE},
-                skip_auto_headers=("Content-Type", "User-Agent"),
+                skip_auto_headers=("Accept-Encoding", "Content-Type", "User-Agent"),
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
             )
         return self._session

@@ -32,6 +32,7 @@ class LegacyPlugins(Plugins):
         self._discovery = discovery
         self._patience_s = patience_s
         self._known: dict[str, PluginClient] = {}
+        self._tried: dict[str, PluginClient] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
@@ -110,12 +111,16 @@ class LegacyPlugins(Plugins):
             if loop.time() + _LOOK_EVERY_S > deadline:
                 return None
             await asyncio.sleep(_LOOK_EVERY_S)
-        plugin = PluginClient(found, self._patience_s)
+        plugin = self._tried.get(name)
+        if plugin is None or plugin.found != found:
+            # Kept until it is activated: it knows that it was waited for in vain.
+            plugin = self._tried[name] = PluginClient(found, self._patience_s)
         try:
             await plugin.activate(limit_s=LIMIT_S if patient else _LISTING_LIMIT_S, patient=patient)
         except BaseException:
             await plugin.close()
             raise
+        del self._tried[name]
         log.info("plugin activated", extra={"plugin": name, "implements": ",".join(plugin.implements)})
         if known is not None:
             await known.close()

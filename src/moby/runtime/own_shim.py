@@ -56,13 +56,15 @@ case $1 in
     printf 'unix://%s' "$socket"
     ;;
   delete)
-    [ -e moby-runtime ] || exit 0
-    {{ read -r binary; read -r root; }} <moby-runtime
+    [ -e moby-runtime ] || [ -e moby-exit ] || exit 0
     pid=0 status=137 at=
     [ ! -e init.pid ] || read -r pid <init.pid
     [ ! -e moby-exit ] || read -r pid status at <moby-exit
-    "$binary" --root "$root" delete --force "$id" >&2
-    umount -l rootfs
+    if [ -e moby-runtime ]; then
+      {{ read -r binary; read -r root; }} <moby-runtime
+      "$binary" --root "$root" delete --force "$id" >&2
+      umount -l rootfs
+    fi
     rm -f moby-runtime moby-exit "$socket"
     # containerd.task.v2.DeleteResponse: 1 the pid, 2 the exit status, 3 the moment (1 in seconds; 5 bytes).
     printf '\\010'; varint "$pid"

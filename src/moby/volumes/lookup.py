@@ -43,7 +43,7 @@ class DriverLookup:
         except MobyError as error:
             raise type(error)(f"{what}: {error.message}") from error
 
-    async def plugged(self) -> Sequence[VolumeDriver]:
+    async def plugged(self) -> Sequence[PluginVolumes]:
         """The plugins that keep volumes and answer at once; none that has the name of one of ours."""
         found = await self._plugins.all(_SUBSYSTEM) if self._plugins is not None else ()
         return [await self._adapted(plugin) for plugin in found if plugin.name not in self.own]

@@ -6,7 +6,9 @@ import asyncio
 import logging
 import os
 import stat
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ from moby.core.errors import Conflict, MobyError, NotFound
 from moby.core.events import Bus
 from moby.core.plugins import Plugins
 from moby.core.store import Store, Table
+from moby.core.undo import Undo
 from moby.core.volumes import DriverVolume, VolumeDriver
 from moby.host.threads import blocking
 from moby.volumes.lookup import DriverLookup
@@ -26,6 +29,7 @@ log = logging.getLogger(__name__)
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 _DEFAULT_DRIVER = "local"
+_LOOKING = "still-"
 
 
 class VolumeRecord(msgspec.Struct, frozen=True):
@@ -92,6 +96,8 @@ class Volumes:
         self._table = Table(store, "volumes", VolumeRecord)
         self._records: dict[str, VolumeRecord] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._mounted: dict[str, set[str]] = {}
+        self._still: Counter[str] = Counter()
 
     @property
     def drivers(self) -> Sequence[str]:
@@ -116,13 +122,6 @@ class Volumes:
             for record in list(self._records.values()):
                 if record.driver == driver.name and record.name not in found and not record.users:
                     await self._forget(record.name)
-
-    async def keep_users(self, containers: Collection[str]) -> None:
-        """Forget users that are none of these containers; once, at start."""
-        for record in list(self._records.values()):
-            users = [user for user in record.users if user in containers]
-            if users != record.users:
-                await self._save(msgspec.structs.replace(record, users=users))
 
     def _lock(self, name: str) -> asyncio.Lock:
         lock = self._locks.get(name)
@@ -166,7 +165,7 @@ class Volumes:
         """A volume that some plugin has made of its own accord; from now on it is one of ours."""
         for driver in await self._drivers.plugged():
             try:
-                found = await driver.get(name)
+                found = await driver.look(name)
             except MobyError:
                 continue
             record = VolumeRecord(name, driver.name, _created(found))
@@ -280,14 +279,29 @@ class Volumes:
         return _stored(*await self._find(name))
 
     async def mount(self, name: str, user: str) -> Path:
-        """Where it can be used. Raises NotFound, and System if it cannot be mounted."""
-        record, driver, _ = await self._find(name)
-        if record.driver not in self._drivers.own and not await self._note_mounted(name, user, mounted=True):
-            await driver.restore(name, user)
-        return await driver.mount(name, user)
+        """Where it can be used. Raises NotFound, System if it cannot be mounted, Conflict while `still`."""
+        if self._still[name]:
+            raise Conflict(f"volume {name} is being copied")
+        return await self._mount(name, user)
+
+    async def _mount(self, name: str, user: str) -> Path:
+        users = self._mounted.setdefault(name, set())
+        before = user in users
+        users.add(user)
+        try:
+            record, driver, _ = await self._find(name)
+            own = record.driver in self._drivers.own
+            if not own and not await self._note_mounted(name, user, mounted=True):
+                await driver.restore(name, user)
+            return await driver.mount(name, user)
+        except BaseException:
+            if not before:
+                users.discard(user)
+            raise
 
     async def unmount(self, name: str, user: str) -> None:
         """End a use; no error if there is none."""
+        self._mounted.get(name, set()).discard(user)
         record = self._records.get(name)
         if record is None:
             return
@@ -301,6 +315,21 @@ class Volumes:
             finally:
                 await self._note_mounted(name, user, mounted=False)
 
+    @asynccontextmanager
+    async def still(self, name: str) -> AsyncIterator[tuple[frozenset[str], Path]]:
+        """In this block nobody begins to use the volume; who does already, and where it is."""
+        self._still[name] += 1
+        user = f"{_LOOKING}{os.urandom(8).hex()}"
+        try:
+            users = frozenset(one for one in self._mounted.get(name, ()) if not one.startswith(_LOOKING))
+            place = await self._mount(name, user)
+            try:
+                yield users, place
+            finally:
+                await asyncio.shield(self.unmount(name, user))
+        finally:
+            self._still[name] -= 1
+
     async def _note_mounted(self, name: str, user: str, *, mounted: bool) -> bool:
         """Write down who has a plugin's volume mounted; False if that is so already."""
         async with self._lock(name):
@@ -313,6 +342,7 @@ class Volumes:
 
     async def restore(self, name: str, user: str) -> None:
         """A container that ran on while we were away has it mounted."""
+        self._mounted.setdefault(name, set()).add(user)
         record = self._records.get(name)
         if record is not None and (own := self._drivers.own.get(record.driver)) is not None:
             await own.restore(name, user)
@@ -354,6 +384,30 @@ class Volumes:
         if self._bus is not None:
             self._bus.publish("volume", action, record.name, {"driver": record.driver})
 
+    async def rename(self, name: str, new: str) -> StoredVolume:
+        """Give a volume another name, which must be nobody's. Raises Conflict while somebody refers to it.
+
+        Written down first: of the two names the one that the driver has is kept after a crash.
+        """
+        first, second = sorted((name, new))
+        if first == second:
+            raise Conflict(f"volume {new} already exists")
+        async with self._lock(first), self._lock(second), Undo() as undo:
+            record, driver, _ = await self._find(name)
+            if record.users or self._mounted.get(name):
+                users = ", ".join(record.users or sorted(self._mounted[name]))
+                raise Conflict(f"rename {name}: volume is in use - [{users}]")
+            if new in self._records:
+                raise Conflict(f"volume {new} already exists")
+            undo.push(self._forget, new)
+            await self._save(msgspec.structs.replace(record, name=new))
+            await driver.rename(name, new)
+            undo.keep()
+            await self._forget(name)
+        if self._bus is not None:
+            self._bus.publish("volume", "rename", new, {"driver": record.driver, "oldName": name})
+        return await self.get(new)
+
     async def size(self, name: str) -> int:
         """The bytes of its files, counted; a file with several names counts once."""
         return await blocking(_size, (await self.get(name)).mountpoint)
@@ -370,7 +424,8 @@ class Volumes:
         found: list[StoredVolume] = []
         warnings: list[str] = []
         told: set[str] = set()
-        drivers = {driver.name: driver for driver in await self._drivers.plugged()} | dict(self._drivers.own)
+        drivers: dict[str, VolumeDriver] = {one.name: one for one in await self._drivers.plugged()}
+        drivers |= self._drivers.own
         answers = await asyncio.gather(*(_listed(driver) for driver in drivers.values()))
         for (name, driver), listed in zip(drivers.items(), answers, strict=True):
             if isinstance(listed, MobyError):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 
+from moby.core.descriptor import OCI_INDEX
 from moby.core.errors import DataLoss, InvalidParameter, MobyError, NotFound, System, Unavailable
 from moby.core.reference import parse_reference
 from moby.core.types.jsonstream import JSONMessage
@@ -18,7 +20,7 @@ from moby.images.pull import Puller, PullRequest
 from moby.images.registry.client import Registries
 from moby.images.registry.settings import RegistryConfig
 from moby.testing.images import MemoryImages
-from tests.integration.registry.conftest import Made
+from tests.integration.registry.conftest import Made, digest
 
 CONFIG = RegistryConfig(certs_dir="/nonexistent", retry_delay_s=0.001, max_download_attempts=3)
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -116,7 +118,7 @@ def answer(status: int, body: bytes = b"", **headers: str) -> Handler:
         (answer(401), NotFound, "pull access denied for"),
         (answer(403, b'{"errors":[{"code":"DENIED","message":"no"}]}'), MobyError, "error from registry: no"),
         (answer(500), MobyError, "500 Internal Server Error"),
-        (answer(503), Unavailable, "503"),
+        (answer(503), System, "503"),
         (answer(200, b"garbage", Content_Type=MANIFEST), InvalidParameter, "invalid manifest"),
         (answer(200, b"<html>", Content_Type="text/html"), InvalidParameter, "invalid manifest"),
         (answer(200, b"x" * (5 << 20), Content_Type=MANIFEST), InvalidParameter, "larger than"),
@@ -173,6 +175,61 @@ async def test_wrong_bytes_of_the_right_size(registry: Registry, store: MemoryIm
     registry.blob = wrong
     with pytest.raises(DataLoss):
         await pull(registry, store)
+    assert nothing_left(store)
+
+
+def described(data: bytes, kind: str, **more: object) -> dict[str, object]:
+    return {"mediaType": kind, "digest": digest(data), "size": len(data), **more}
+
+
+async def test_indexes_without_end(registry: Registry, store: MemoryImages) -> None:
+    """Each index names another one, for as long as somebody follows."""
+    blobs: dict[str, bytes] = {}
+    inner = described(MADE.manifest, MANIFEST)
+    for _ in range(40):
+        index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [inner]}).encode()
+        blobs[digest(index)] = index
+        inner = described(index, OCI_INDEX)
+
+    async def next_one(request: web.Request) -> web.StreamResponse:
+        asked = request.path.rpartition("/")[2]
+        return web.Response(body=blobs.get(asked, index), content_type=OCI_INDEX)
+
+    registry.manifest = next_one
+    with pytest.raises(InvalidParameter, match="nested too deeply"):
+        await pull(registry, store)
+    assert nothing_left(store)
+    assert len(registry.seen) < 10
+
+
+async def test_layers_that_lie_elsewhere_are_not_fetched_from_there(
+    registry: Registry, store: MemoryImages
+) -> None:
+    """Only the registry itself is asked, whatever addresses a manifest names."""
+    elsewhere = Registry()
+    async with serving(elsewhere):
+        foreign = described(
+            b"x" * 10,
+            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+            urls=[f"http://{elsewhere.address}/layer"],
+        )
+        config = described(MADE.config, "application/vnd.docker.container.image.v1+json")
+        manifest = json.dumps(
+            {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [foreign]}
+        ).encode()
+
+        async def named(request: web.Request) -> web.StreamResponse:
+            return web.Response(body=manifest, content_type=MANIFEST)
+
+        async def missing(request: web.Request) -> web.StreamResponse:
+            if request.path.endswith(digest(MADE.config)):
+                return await registry.good_blob(request)
+            return web.Response(status=404)
+
+        registry.manifest, registry.blob = named, missing
+        with pytest.raises(NotFound):
+            await pull(registry, store)
+    assert not elsewhere.seen
     assert nothing_left(store)
 
 

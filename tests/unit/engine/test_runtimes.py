@@ -54,6 +54,21 @@ def test_entries_that_contradict_themselves(
     assert failure.value.message == message
 
 
+def test_the_default_may_be_a_shim_of_others(tmp_path: Path) -> None:
+    config = EngineConfig(exec_root=str(tmp_path), default_runtime="io.containerd.runc.v2")
+    assert default_runtime(config, {}) == "io.containerd.runc.v2"
+
+
+def test_what_is_found_is_run_by_monitors_as_long_as_sockets_have_room(tmp_path: Path) -> None:
+    found = oci_runtimes(EngineConfig(data_root=str(tmp_path), exec_root="/r"))
+    assert found
+    for shim in found.values():
+        assert shim.own
+        assert shim.name == f"{tmp_path}/shims/containerd-shim-moby-v1"
+    for shim in oci_runtimes(EngineConfig(exec_root="/" + "r" * 100)).values():
+        assert (shim.own, shim.name) == (False, "io.containerd.runc.v2")
+
+
 def test_the_default_has_to_be_there(tmp_path: Path) -> None:
     config = EngineConfig(exec_root=str(tmp_path), default_runtime="none-such")
     with pytest.raises(InvalidParameter, match="specified default runtime 'none-such' does not exist"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
 import os
 import stat
 import threading
@@ -87,6 +89,25 @@ async def test_a_tree_is_removed_and_removing_it_again_is_no_error(tmp_path: Pat
     await remove_tree(tree)
     assert not tree.exists()
     assert tmp_path.exists()
+
+
+async def test_a_tree_is_removed_while_somebody_writes_in_it(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    written = threading.Event()
+
+    def write() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            for number in itertools.count():
+                (tree / str(number)).touch()
+                written.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    written.wait()
+    await remove_tree(tree)
+    writer.join()
+    assert not tree.exists()
 
 
 async def test_a_link_in_the_place_of_a_tree_is_not_followed(tmp_path: Path) -> None:

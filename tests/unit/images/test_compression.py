@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from moby.core.errors import InvalidParameter
 from moby.images.compression import STEP, decoder, detect, peek, plain
@@ -91,3 +93,25 @@ def test_what_takes_may_refuse() -> None:
             decoder(kind).push(PACKED[kind], refuse)
     with pytest.raises(InvalidParameter, match="cannot decompress"):
         decoder("zstd").push(PACKED["zstd"][:4] + b"\xff" * 5000, len)
+
+
+SHORT = {
+    "gzip": gzip.compress(DATA[:3000]),
+    "zstd": zstandard.compress(DATA[:3000]),
+    "xz": lzma.compress(DATA[:3000]),
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(SHORT)), st.integers(0, 3000), st.binary(max_size=8), st.integers(1, 4000))
+def test_any_change_comes_out_or_is_refused(kind: str, place: int, noise: bytes, step: int) -> None:
+    packed = SHORT[kind]
+    data = packed[:place] + noise + packed[place + len(noise) :]
+    found = decoder(kind)
+    try:
+        for start in range(0, len(data), step):
+            for piece in found.feed(data[start : start + step]):
+                assert len(piece) <= 2 * STEP
+        found.finish()
+    except InvalidParameter:
+        return

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from moby.core.descriptor import OCI_INDEX, OCI_MANIFEST, Descriptor
 from moby.core.errors import InvalidParameter
@@ -83,3 +85,57 @@ def test_best_fitting_manifest_is_chosen() -> None:
     assert choose([unknown], wanted) is None
     nameless = one("n", None)
     assert choose([nameless], wanted) == nameless
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=10,
+)
+ODD = JSON | st.sampled_from([D, "sha256:../../x", OCI_INDEX, OCI_MANIFEST, CONFIG, [CONFIG], [CONFIG] * 3])
+FIELDS = ["schemaVersion", "mediaType", "config", "layers", "manifests", "fsLayers", "annotations", "subject"]
+
+
+@settings(max_examples=150)
+@given(st.dictionaries(st.sampled_from(FIELDS), ODD), st.sampled_from(["", OCI_MANIFEST, OCI_INDEX]))
+def test_any_manifest_is_read_or_refused(fields: dict[str, Any], kind: str) -> None:
+    try:
+        document = read_document(json.dumps(fields).encode(), kind)
+    except InvalidParameter:
+        return
+    assert kind in ("", document.media_type)
+    assert document.is_index == (document.config is None)
+    assert all(label.startswith("containerd.io/gc.ref.content.") for label in gc_labels(document))
+    assert all(child.digest == D and child.size >= 0 for child in document.children())
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=200), st.integers(0, 300), st.sampled_from(["", OCI_MANIFEST, OCI_INDEX]))
+def test_any_change_of_a_manifest_is_read_or_refused(noise: bytes, place: int, kind: str) -> None:
+    good = encoded(config=CONFIG, layers=[CONFIG])
+    for data in (
+        noise,
+        good[:place] + noise + good[place:],
+        good[:place] + noise + good[place + len(noise) :],
+    ):
+        for read in (lambda data: read_document(data, kind), read_image):
+            try:
+                read(data)
+            except InvalidParameter:
+                continue
+
+
+@settings(max_examples=200)
+@given(
+    st.dictionaries(
+        st.sampled_from(["architecture", "os", "config", "rootfs", "history", "created"]),
+        ODD | st.builds(lambda ids: {"type": "layers", "diff_ids": ids}, st.lists(ODD, max_size=3)),
+    )
+)
+def test_any_configuration_is_read_or_refused(fields: dict[str, Any]) -> None:
+    try:
+        image = read_image(json.dumps(fields).encode())
+    except InvalidParameter:
+        return
+    assert set(image.rootfs.diff_ids) <= {D}
+    assert len(image.chains()) == len(image.rootfs.diff_ids)

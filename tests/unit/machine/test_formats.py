@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
+import re
 import shutil
 import struct
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -25,38 +28,62 @@ from moby.machine.job import Job, scratch_folder
 from moby.machine.rootfs import CMDLINE, KERNEL
 from moby.machine.tree import Node, Tree
 
-AMD64 = Platform("amd64", "linux")
+AMD64, ARM64 = Platform("amd64", "linux"), Platform("arm64", "linux")
+# What would write a gigabyte each time.
+REPEATED = [name for name in FORMATS if name not in ("gcp", "aws")]
+TOOLS_WITH_DATES = (
+    "mcopy",
+    "mmd",
+    "xorriso",
+    "qemu-img",
+    "mkfs.vfat",
+    "sfdisk",
+    "grub-mkimage",
+    "mkfs.erofs",
+    "sqfstar",
+)
 # What each needs beside the standard library.
 TOOLS = {
     "kernel+squashfs": ["sqfstar", "fakeroot"],
+    "kernel+iso": ["xorriso", "fakeroot"],
     "kernel+erofs": ["mkfs.erofs", "fakeroot"],
     "iso-bios": ["xorriso", "grub-mkimage"],
     "iso-efi": ["xorriso", "grub-mkimage", "mkfs.vfat", "mcopy"],
+    "iso-efi-initrd": ["xorriso", "grub-mkimage", "mkfs.vfat", "mcopy"],
+    "rpi3": ["sfdisk", "mkfs.vfat", "mcopy"],
 } | {
     name: ["sfdisk", "grub-mkimage", "mkfs.vfat", "mcopy", "qemu-img"]
     for name in ("raw-bios", "raw-efi", "qcow2-bios", "qcow2-efi", "vmdk", "vhd", "dynamic-vhd", "gcp", "aws")
 }
 
 
-def needed(name: str) -> None:
-    """Skips unless everything is there that a form needs."""
+def can_be_made(name: str) -> bool:
+    """Is everything there that a form needs?"""
     try:
         for tool in TOOLS.get(name, []):
             native.program(tool)
-    except NotFound as error:
-        pytest.skip(f"{error.message}: {error.hint}")
+    except NotFound:
+        return False
     target = "x86_64-efi" if "efi" in name else "i386-pc"
-    if "grub-mkimage" in TOOLS.get(name, []) and not (FOLDER / target).is_dir():
-        pytest.skip(f"GRUB for {target} is not installed")
+    return "grub-mkimage" not in TOOLS.get(name, []) or (FOLDER / target).is_dir()
 
 
-def root() -> Tree:
+def needed(name: str) -> None:
+    """Skips unless everything is there that a form needs."""
+    if not can_be_made(name):
+        pytest.skip(f"not all that {name} needs is installed")
+
+
+def root(*, attributes: bool = True) -> Tree:
     tree = Tree()
+    for name in ("bootcode.bin", "fixup.dat", "start.elf"):
+        tree.put(f"usr/lib/raspi-firmware/{name}", Node(content=name.encode()))
+    tree.put("usr/lib/linux/broadcom/bcm2837-rpi-3-b.dtb", Node(content=b"board"))
     tree.put(KERNEL, Node(content=b"MZ kernel" * 1000))
     tree.put(CMDLINE, Node(content=b"console=ttyS0 quiet='a b'"))
-    ping = Node(
-        mode=0o755, uid=5, gid=6, content=b"ping", attributes={"security.capability": b"\1\0\0\2" + bytes(16)}
-    )
+    ping = Node(mode=0o755, uid=5, gid=6, content=b"ping")
+    if attributes:
+        ping.attributes["security.capability"] = b"\1\0\0\2" + bytes(16)
     tree.put("bin/ping", ping)
     tree.put("bin/pong", ping)
     tree.put("etc/link", Node("symlink", 0o777, target="../bin/ping"))
@@ -65,10 +92,18 @@ def root() -> Tree:
     return tree
 
 
-async def made(name: str, folder: Path, base: str = "machine", **options: str) -> list[Path]:
+async def made(name: str, folder: Path, tree: Tree | None = None, **options: str) -> list[Path]:
+    platform = ARM64 if name == "rpi3" else AMD64
     with scratch_folder(folder) as scratch:
-        job = Job(root(), base, folder, scratch, 86400, Output(name, **options), AMD64)  # type: ignore[arg-type]
+        job = Job(tree or root(), "machine", folder, scratch, 86400, Output(name, **options), platform)  # type: ignore[arg-type]
         return await writer(name)(job)
+
+
+def main(folder: Path) -> None:
+    """Writes every form that can be written here: what an ordinary user calls."""
+    for name in REPEATED:
+        if can_be_made(name):
+            asyncio.run(made(name, folder / name, root(attributes=False)))
 
 
 def contents(paths: list[Path]) -> dict[str, bytes]:
@@ -76,14 +111,14 @@ def contents(paths: list[Path]) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in paths}
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if name not in ("gcp", "aws")])
+@pytest.mark.parametrize("name", REPEATED)
 async def test_a_form_is_the_same_bytes_wherever_and_whenever(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needed(name)
     paths = await made(name, tmp_path / "one")
     assert sorted((tmp_path / "one").iterdir()) == sorted(paths)
-    for tool in ("mcopy", "mmd", "xorriso", "qemu-img", "mkfs.vfat", "sfdisk", "grub-mkimage", "mkfs.erofs"):
+    for tool in TOOLS_WITH_DATES:
         later(tool, tmp_path / "bin")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     monkeypatch.setenv("TZ", "Asia/Tokyo")
@@ -93,6 +128,72 @@ async def test_a_form_is_the_same_bytes_wherever_and_whenever(
     finally:
         os.umask(before)
     assert contents(paths) == contents(again)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="becomes somebody else")
+async def test_an_ordinary_user_gets_the_same_bytes_as_root(tmp_path: Path) -> None:
+    root_made, user_made = tmp_path / "root", tmp_path / "user"
+    source = Path(__file__).resolve().parents[3]
+    code = f"import sys; from pathlib import Path; sys.path[:0] = [{str(source)!r}, {str(source / 'src')!r}];"
+    code += f"from tests.unit.machine.test_formats import main; main(Path({str(user_made)!r}))"
+    asked = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--no-new-privs"]
+    if subprocess.run(
+        [*asked, sys.executable, "-c", f"import os; os.stat({__file__!r})"], check=False
+    ).returncode:
+        pytest.skip("an ordinary user cannot read the tests")
+    user_made.mkdir()
+    os.chown(user_made, 65534, 65534)
+    for path in (tmp_path, *tmp_path.parents[:2]):
+        path.chmod(path.stat().st_mode | 0o055)
+    environment = {**os.environ, "HOME": str(user_made), "PYTHONDONTWRITEBYTECODE": "1", "TZ": "Asia/Tokyo"}
+    subprocess.run([*asked, sys.executable, "-c", code], check=True, env=environment, umask=0o077, cwd="/")
+    for name in (path.name for path in user_made.iterdir()):
+        found = await made(name, root_made / name, root(attributes=False))
+        assert contents(found) == {path.name: path.read_bytes() for path in (user_made / name).iterdir()}, (
+            name
+        )
+    assert len(list(user_made.iterdir())) >= 4
+
+
+async def test_a_raspberrys_card_has_its_firmware_kernel_and_board(tmp_path: Path) -> None:
+    needed("rpi3")
+    [card] = await made("rpi3", tmp_path)
+    part = f"{card}@@{2048 * 512}"
+    listed = subprocess.run(
+        ["mdir", "-b", "-/", "-i", part, "::"], capture_output=True, text=True, check=True
+    ).stdout
+    wanted = {
+        "bootcode.bin",
+        "start.elf",
+        "fixup.dat",
+        "config.txt",
+        "cmdline.txt",
+        "kernel8.img",
+        "initrd.img",
+        "bcm2837-rpi-3-b.dtb",
+    }
+    assert {name.removeprefix("::/") for name in listed.split()} == wanted
+    settings = subprocess.run(
+        ["mtype", "-i", part, "::/config.txt"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "arm_64bit=1" in settings
+    bare = root()
+    bare.remove("usr/lib/raspi-firmware")
+    with pytest.raises(NotFound, match=r"firmware bootcode\.bin") as error:
+        await made("rpi3", tmp_path / "bare", bare)
+    assert error.value.hint == "moby/raspi-firmware in init"
+
+
+async def test_a_root_on_a_cd_keeps_owners_links_and_devices(tmp_path: Path) -> None:
+    needed("kernel+iso")
+    disk = (await made("kernel+iso", tmp_path))[0]
+    listed = subprocess.run(
+        ["xorriso", "-indev", disk, "-find", "/", "-exec", "lsdl"], capture_output=True, text=True, check=True
+    ).stdout
+    assert re.search(r"^crw-rw-rw-.* 1,3 .*'/dev/null'$", listed, re.MULTILINE)
+    assert re.search(r"^drwxrwxrwt.* 7 +8 .*'/srv'$", listed, re.MULTILINE)
+    assert re.search(r"^-rwxr-xr-x.* 5 +6 .*'/bin/ping'$", listed, re.MULTILINE)
+    assert "'/etc/link' -> '../bin/ping'" in listed
 
 
 def later(tool: str, folder: Path) -> None:

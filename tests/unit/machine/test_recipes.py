@@ -28,6 +28,9 @@ def test_a_tag_is_the_hash_of_everything_in_the_folder(tmp_path: Path) -> None:
     assert read_component(one).tag(AMD64) == tag
     assert read_component(one).tag(ARM64) != tag
     assert str(read_component(one).reference(AMD64)) == f"docker.io/moby/one:{tag}"
+    (one / "README.md").write_text("words")
+    (one / "test.yml").write_text("words")
+    assert read_component(one).tag(AMD64) == tag
     two = written(tmp_path / "two", "about: x\n", script="a")
     assert read_component(two).tag(AMD64) == tag
     (two / "script").chmod(0o755)

@@ -25,7 +25,7 @@ from moby.machine.rules import check_machine, identity, numbered
                  "a.yml:2: files[0].path: a/b cannot be below a file, which files[1] is", id="below a file"),
     pytest.param("files:\n - {path: a, contents: x, mode: '0999'}\n", "a.yml:2: files[0].mode: '0999' is no", id="mode"),
     pytest.param("files:\n - {path: a, contents: x, optional: true}\n", "a.yml:2: files[0].optional: only", id="optional"),
-    pytest.param("trust:\n  org: [x]\n", "a.yml:1: trust: content trust is not supported", id="trust"),
+    pytest.param("trust:\n  org: [x]\n", "a.yml:1: trust: Notary's content trust is not supported", id="trust"),
     pytest.param("volumes:\n - {name: A}\n", "a.yml:2: volumes[0].name: 'A' is no name", id="volume name"),
     pytest.param("volumes:\n - {name: a}\n - {name: a}\n", "a.yml:3: volumes[1].name: 'a' is there", id="volume twice"),
     pytest.param("volumes:\n - {name: a, format: oci}\n", "a.yml:2: volumes[0].format: an oci volume needs", id="oci"),

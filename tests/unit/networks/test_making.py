@@ -10,10 +10,15 @@ import pytest
 from moby.core.errors import Conflict, Forbidden, InvalidParameter, MobyError, NotFound
 from moby.core.networks import Network, NetworkDriver, NetworkRequest, Subnet
 from moby.networks.ipam import AnyNetwork, Ipam
+from moby.networks.ipam.addressing import Addressing
+from moby.networks.lookup import DriverLookup
 from moby.networks.making import made
 
 
 class Driver:
+    scope = "local"
+    gateways = NetworkDriver.gateways
+
     def __init__(self, makes_gateways: bool) -> None:
         self.makes_gateways = makes_gateways
 
@@ -26,7 +31,9 @@ async def nothing() -> Sequence[AnyNetwork]:
 
 
 async def make(*existing: Network, **asked: Any) -> Network:
-    return await made(NetworkRequest("net", **asked), existing, DRIVERS, Ipam(nothing))
+    return await made(
+        NetworkRequest("net", **asked), existing, DriverLookup(DRIVERS), Addressing(Ipam(nothing))
+    )
 
 
 async def test_subnets_of_the_pools() -> None:
@@ -66,7 +73,9 @@ async def test_a_configuration_is_anothers() -> None:
         config_only=True, subnets=[Subnet("10.0.0.0/24")], options={"a": "b"}, labels={"c": "d"}
     )
     assert (source.driver, source.config_only) == ("null", True)
-    found = await made(NetworkRequest("other", config_from="net"), [source], DRIVERS, Ipam(nothing))
+    found = await made(
+        NetworkRequest("other", config_from="net"), [source], DriverLookup(DRIVERS), Addressing(Ipam(nothing))
+    )
     assert (found.options, found.labels, found.config_from) == ({"a": "b"}, {"c": "d"}, "net")
     assert found.subnets[0].gateway == "10.0.0.1"
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import socketserver
+import ssl
+import subprocess
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +17,8 @@ import pytest
 
 from moby.core.errors import NotFound, System
 from moby.plugins.client import PluginClient
-from moby.plugins.discovery import Found
-from tests.sample_plugins import Sample, Server
+from moby.plugins.discovery import Found, TlsOptions
+from tests.sample_plugins import Handling, Sample, Server
 
 
 class Said(msgspec.Struct, rename="pascal"):
@@ -84,6 +89,18 @@ async def test_one_that_hangs_is_not_waited_for_forever(sample: tuple[Sample, Pl
     assert error.value.message == 'Post "http://plugin.moby.localhost/Echo.Say": context deadline exceeded'
 
 
+async def test_who_is_in_a_hurry_does_not_wait_twice(sample: tuple[Sample, PluginClient]) -> None:
+    made, client = sample
+    feel(made, "hang")
+    with pytest.raises(System):
+        await client.call("Echo.Say", {"Word": "hi"}, Said, limit_s=0.05)
+    feel(made, "")
+    with pytest.raises(System, match="it did not answer before"):
+        await client.call("Echo.Say", {"Word": "hi"}, Said, patient=False)
+    await client.call("Echo.Say", {"Word": "hi"}, Said)
+    await client.call("Echo.Say", {"Word": "hi"}, Said, patient=False)
+
+
 async def test_a_method_that_it_does_not_have_is_not_found(sample: tuple[Sample, PluginClient]) -> None:
     _, client = sample
     with pytest.raises(NotFound) as error:
@@ -119,8 +136,51 @@ async def test_an_address_of_no_known_kind_is_refused() -> None:
 
 
 async def test_keys_that_are_not_there_are_an_error(tmp_path: Path) -> None:
-    from moby.plugins.discovery import TlsOptions
-
     client = PluginClient(Found("x", "https://127.0.0.1:1", TlsOptions(ca_file=str(tmp_path / "ca"))), 0)
     with pytest.raises(System, match="could not load the keys of a plugin"):
         await client.activate()
+
+
+class Secure(Server):
+    """On TCP with TLS, where clients must show a certificate that `keys` vouch for."""
+
+    address_family: int = socket.AF_INET
+
+    def __init__(self, keys: Path, sample: Sample) -> None:
+        self.sample = sample
+        self.path = keys / "none"
+        self.ended = threading.Event()
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(keys / "cert.pem", keys / "key.pem")
+        self.context.load_verify_locations(keys / "cert.pem")
+        self.context.verify_mode = ssl.CERT_REQUIRED
+        socketserver.TCPServer.__init__(self, ("127.0.0.1", 0), Handling)
+
+    def get_request(self) -> tuple[ssl.SSLSocket, str]:
+        connection, _ = self.socket.accept()
+        return self.context.wrap_socket(connection, server_side=True), ""
+
+
+async def test_over_tls_both_sides_are_checked(tmp_path: Path) -> None:
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=x"]
+    subprocess.run(
+        [*command, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=tmp_path, check=True, capture_output=True,
+    )  # fmt: skip
+    certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    with Secure(tmp_path, Sample(tmp_path / "state", ["Echo"], {})) as server:
+        address = f"https://127.0.0.1:{server.socket.getsockname()[1]}"
+        for tls, welcome in (
+            (TlsOptions(certificate, certificate, key), True),
+            (TlsOptions("", certificate, key, insecure_skip_verify=True), True),
+            (TlsOptions("", certificate, key), False),
+            (TlsOptions(certificate), False),
+        ):
+            client = PluginClient(Found("far", address, tls), 0)
+            if welcome:
+                await client.activate()
+                assert client.implements == ("Echo",)
+            else:
+                with pytest.raises(System):
+                    await client.activate()
+            await client.close()

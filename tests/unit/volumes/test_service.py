@@ -141,10 +141,8 @@ async def test_everything_is_there_after_a_restart(
     after = Volumes(drivers, store)
     await after.load()
     assert await after.get("data") == before
-    await after.keep_users(["one"])
     assert (await after.get("data")).users == ("one",)
-    await after.keep_users([])
-    assert (await after.get("data")).users == ()
+    await after.release("data", "one")
     await after.remove("data")
 
 

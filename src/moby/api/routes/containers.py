@@ -101,7 +101,7 @@ class ContainerRoutes:
         """What is served here."""
         return [
             Route("ContainerList", self._list),
-            Route("ContainerCreate", self._create, finishes=True, partial="no log driver `gcplogs`"),
+            Route("ContainerCreate", self._create, finishes=True),
             Route("ContainerInspect", self._inspect),
             Route("ContainerStart", self._start, finishes=True, partial="no checkpoints"),
             Route("ContainerStop", self._stop, finishes=True),

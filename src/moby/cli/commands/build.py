@@ -27,6 +27,7 @@ def add(verbs: Any) -> None:
     parser.add_argument("--arch", metavar="ARCH", help="what the machine runs on; short for --platform")
     parser.add_argument("--size", metavar="SIZE", help="how large disks are, as 1G")
     parser.add_argument("--no-sbom", action="store_true", help="no bill of materials and no provenance")
+    parser.add_argument("--again", action="store_true", help="even if nothing has changed since it was built")
     parser.add_argument("-q", "--quiet", action="store_true", help="do not tell of the steps")
     add_source_flags(parser)
 
@@ -52,5 +53,6 @@ def do(chosen: argparse.Namespace) -> str:
         papers=not chosen.no_sbom,
         size=chosen.size or "",
         more=chosen.more,
+        again=chosen.again,
     )
     return "\n".join(str(path) for path in asyncio.run(build(order, settings(chosen), tell)))

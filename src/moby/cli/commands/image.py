@@ -57,7 +57,7 @@ def do(chosen: argparse.Namespace) -> str:
 async def _do(chosen: argparse.Namespace, store: LayoutImages) -> str:
     match chosen.below:
         case "pull" | "push":
-            return await _transfer(chosen, store)
+            return await transfer(chosen, store)
         case "ls":
             return await _list(store)
         case "inspect":
@@ -89,7 +89,8 @@ def _platform(chosen: argparse.Namespace) -> Platform | None:
     return parse_platform(chosen.platform) if chosen.platform else None
 
 
-async def _transfer(chosen: argparse.Namespace, store: LayoutImages) -> str:
+async def transfer(chosen: argparse.Namespace, store: LayoutImages) -> str:
+    """Pull or push, as chosen; the digests. Raises MobyError."""
     from moby.images.jobs import Report
     from moby.images.pull import Puller, PullRequest
     from moby.images.push import Pusher, PushRequest

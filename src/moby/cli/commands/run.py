@@ -70,7 +70,7 @@ def add(verbs: Any) -> None:
         help="a folder for it, to mount by TAG",
     )
     parser.add_argument("--vsock", type=int, default=0, metavar="CID", help="its number among vsock's")
-    parser.add_argument("--data", metavar="TEXT", help="what it is told on a CD labelled cidata")
+    parser.add_argument("--data", metavar="TEXT", help="what it is told, on a disk labelled cidata")
     parser.add_argument("--data-file", type=Path, metavar="FILE", help="the same, from a file")
     parser.add_argument("--uefi", action="store_true", help="start it by EFI, whatever it is called")
     parser.add_argument(
@@ -150,9 +150,9 @@ async def _prepared(
     """What is to be called: qemu, what serves it before, and the ports that it publishes."""
     from dataclasses import replace
 
-    from moby.machine.data_disc import write_data_disc
+    from moby.machine.data_disc import Data, write_data_disc
     from moby.machine.runners.boot import boot_of, efi_firmware
-    from moby.machine.runners.hardware import make_disks
+    from moby.machine.runners.hardware import Disk, make_disks
     from moby.machine.runners.qemu import command, servers
 
     # Words that are wrong are told before anything is built.
@@ -165,13 +165,13 @@ async def _prepared(
     if chosen.uefi and boot.firmware is None:
         boot = replace(boot, firmware=efi_firmware(hardware.platform))
     await make_disks(disks)
-    cds = boot.cds
     if data is not None:
-        disc = state.folder.absolute() / "data.iso"
-        await write_data_disc(disc, state.name, data)
-        cds = (*cds, disc)
+        # No CD drive: its drivers come late, and what looks for the label finds it on any disk.
+        disc = Disk(state.folder.absolute() / "data.iso", read_only=True)
+        await write_data_disc(disc.path, Data(data, state.name, state.name))
+        disks = (*disks, disc)
     cmdline = f"{boot.cmdline} {chosen.append}".strip()
-    boot = replace(boot, cmdline=cmdline, disks=boot.disks + disks, cds=cds)
+    boot = replace(boot, cmdline=cmdline, disks=boot.disks + disks)
     folder = state.folder.absolute()
     argv = command(boot, hardware, console=console, state=folder)
     return argv, servers(hardware.shares, folder), hardware.ports

@@ -17,6 +17,9 @@ def add_source_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pull", action="store_true", help="ask registries even for images that are here")
     parser.add_argument("--offline", action="store_true", help="ask no registry")
     parser.add_argument("--components", type=Path, metavar="DIR", help="more components than those that ship")
+    parser.add_argument(
+        "--map", metavar="FILE|linuxkit", help="other images than are named, by a map: linuxkit has ours"
+    )
     parser.add_argument("--platform", metavar="OS/ARCH", help="what the machine runs on (as here)")
     parser.add_argument(
         "--insecure-registry", action="append", default=[], metavar="HOST", help="a registry without TLS"
@@ -30,6 +33,8 @@ def settings(chosen: argparse.Namespace) -> Settings:
 
     if chosen.pull and chosen.offline:
         raise InvalidParameter("--pull and --offline exclude each other")
+    from moby.machine.image_maps import read_map
+
     return Settings(
         cache=chosen.cache or default_cache(),
         lock=chosen.lock,
@@ -39,4 +44,5 @@ def settings(chosen: argparse.Namespace) -> Settings:
         platform=parse_platform(chosen.platform) if chosen.platform else None,
         components=chosen.components,
         insecure_registries=tuple(chosen.insecure_registry),
+        image_map=read_map(chosen.map) if chosen.map else {},
     )

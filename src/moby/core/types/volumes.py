@@ -40,6 +40,13 @@ class VolumeCreateRequest(Wire):
     cluster_volume_spec: dict[str, Any] | None = None
 
 
+class VolumeCopyRequest(Wire):
+    """What a copy of a volume is to be called, and labels besides those of the volume."""
+
+    name: str = ""
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class VolumeListResponse(Wire):
     """Every volume, and what went wrong while asking the drivers."""
 

@@ -66,7 +66,7 @@ class CommitService:
             record.image,
         )
         pause = options.pause and record.state.running
-        async with self._trees.upper(container) as upper, self._paused(container.id, wanted=pause):
+        async with self._paused(container.id, wanted=pause), self._trees.upper(container) as upper:
             pack = _packing(upper, not_its_own(record), self._roots.ids(record.host_config))
             made = await self._images.commit(piped(pack), request, reference)
         shown = reference.familiar if reference is not None else ""

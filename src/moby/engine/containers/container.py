@@ -43,6 +43,8 @@ class Container:
         self.removed = False
         self.removing = False
         self.freed = False
+        # Set as soon as nothing is left of an earlier run's task.
+        self.deletion: asyncio.Event | None = None
         self.health: Health | None = None
         self.summary: msgspec.Raw | None = None
         self.summary_until = 0.0

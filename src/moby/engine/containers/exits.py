@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
@@ -15,6 +16,7 @@ from moby.core.networks import Networks
 from moby.core.runtime import Exited, OutOfMemory, Resync, Runtime
 from moby.engine.config import EngineConfig
 from moby.engine.containers.container import Container
+from moby.engine.containers.deletions import Deletions
 from moby.engine.containers.logs import LogDrivers
 from moby.engine.containers.network_events import NetworkEvents, standing
 from moby.engine.containers.networking import disconnected
@@ -24,7 +26,7 @@ from moby.engine.containers.shelf import Shelf
 from moby.engine.execs.ends import ExecEnds
 from moby.host.cgroups import killed_for_memory
 from moby.host.threads import blocking
-from moby.monitor.client import End
+from moby.monitor.client import End, Monitor
 from moby.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ class Exits:
         logs: LogDrivers,
     ) -> None:
         self._logs = logs
+        self.deletions = Deletions(runtime)
         self._places = places
         self._config = config
         self._shelf = shelf
@@ -147,7 +150,7 @@ class Exits:
         is freed after that is freed under the lock, so that a start or a removal waits for it.
         """
         state = container.record.state
-        await drained(container)
+        monitor = await drained(container)
         if exit_status == _KILLED and not state.oom_killed and await self._killed_for_memory(container):
             state.oom_killed = True
             self._shelf.publish(container, "oom")
@@ -163,7 +166,7 @@ class Exits:
         container.tell_stopped()
         attributes = {"exitCode": str(exit_status), "execDuration": str(_seconds(started, state.finished_at))}
         self._shelf.publish(container, "die", attributes)
-        await self.free(container)
+        await self.free(container, monitor)
         self._shelf.publish_unmounted(container)
         await self._quietly(container, self._execs.container_ended(container))
 
@@ -171,13 +174,16 @@ class Exits:
         """Nothing of its runs is kept."""
         await self._execs.removed(container)
 
-    async def free(self, container: Container) -> None:
-        """Free task, sandbox and mounts of a container that does not run; safe to repeat."""
+    async def free(self, container: Container, monitor: Monitor | None = None) -> None:
+        """Free task, sandbox and mounts of a container that does not run; safe to repeat.
+
+        If it was run by the `monitor`, that frees what it holds.
+        """
         if container.freed:
             return
         record = container.record
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._quietly(container, self._runtime.delete(container.id)))
+            group.create_task(self._quietly(container, self._free_task(container, monitor)))
             group.create_task(self._quietly(container, self._networks.close(container.id)))
         for mount in record.mounts:
             if mount.point.type == "volume":
@@ -187,8 +193,18 @@ class Exits:
         left = standing(record)
         disconnected(record)
         container.freed = True
-        await self._shelf.save(container)
+        if not (container.removing or record.host_config.auto_remove):
+            # Else it is written down soon, as one that is being removed.
+            await self._shelf.save(container)
         await self._network_events.disconnected(container.id, left)
+
+    async def _free_task(self, container: Container, monitor: Monitor | None) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_LIMIT_S):
+                if monitor is not None and monitor.runs and await monitor.freed():
+                    container.deletion = self.deletions.add(container.id)
+                    return
+        await self._runtime.delete(container.id)
 
     async def _quietly(self, container: Container, step: Awaitable[object]) -> None:
         try:
@@ -197,11 +213,11 @@ class Exits:
             log.exception("cannot free a part of a container", extra={"container": container.id})
 
 
-async def drained(container: Container) -> None:
+async def drained(container: Container) -> Monitor | None:
     """Wait until the monitor has read, logged and delivered everything, within a limit."""
     monitor, container.monitor = container.monitor, None
     if monitor is None:
-        return
+        return None
     try:
         async with asyncio.timeout(_DRAIN_LIMIT_S):
             await monitor.finished()
@@ -209,6 +225,7 @@ async def drained(container: Container) -> None:
         log.warning("a process outside still holds the container's output", extra={"container": container.id})
     except MobyError:
         log.exception("the container's monitor is gone", extra={"container": container.id})
+    return monitor
 
 
 def _seconds(started: str, finished: str) -> int:

@@ -90,7 +90,8 @@ class Reconciler:
             for container in self._shelf.index:
                 group.create_task(self._guarded(container, tasks.pop(container.id, None)))
             for stray in tasks.values():
-                group.create_task(self._end_stray(stray))
+                if stray.id not in self._exits.deletions:
+                    group.create_task(self._end_stray(stray))
 
     async def _guarded(self, container: Container, task: TaskState | None) -> None:
         try:

@@ -114,6 +114,9 @@ class Remover:
             await self._exits.removed(container)
             # The two share a commit.
             await together(self._history.keep(record), self._shelf.forget(container))
+            # It may have been started again after it was killed: whoever waits for us finds that it is over.
+            state = record.state
+            state.running = state.paused = state.restarting = False
             container.tell_removed()
         self._shelf.publish(container, "destroy")
 

@@ -94,6 +94,8 @@ class Starter:
     async def _prepare(self, container: Container, undo: Undo) -> int:
         """Everything up to the program's first instruction; the pid that it will have."""
         record = container.record
+        if container.deletion is not None:
+            await container.deletion.wait()
         undo.push(self._discard, container)
         sandbox, rootfs, monitor = await together(
             self._open_sandbox(container, undo), self._rootfs(container), self._spawn_monitor(container)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
-from moby.core.errors import MobyError, NotFound
-from moby.core.snapshots import Mount, Snapshotter
+from moby.core.errors import NotFound
+from moby.core.images import ImageStore
+from moby.core.snapshots import Mount
 from moby.engine.containers.container import Container
+from moby.engine.containers.copied_changes import copied_changes
 from moby.engine.containers.tree_mounts import TreeMounts
 from moby.host.mounts import mounted
 from moby.volumes.service import Volumes
@@ -19,9 +22,11 @@ _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 class Trees:
     """Opens the trees of containers."""
 
-    def __init__(self, snapshotter: Snapshotter, volumes: Volumes) -> None:
-        self._snapshotter = snapshotter
-        self._mounts = TreeMounts(snapshotter, volumes)
+    def __init__(self, store: ImageStore, volumes: Volumes, directory: Path) -> None:
+        self._store = store
+        self._snapshotter = store.snapshotter
+        self._mounts = TreeMounts(store.snapshotter, volumes)
+        self._directory = directory
 
     @asynccontextmanager
     async def open(self, container: Container, *, mounts: bool = True) -> AsyncIterator[int]:
@@ -65,20 +70,27 @@ class Trees:
 
     @asynccontextmanager
     async def upper(self, container: Container) -> AsyncIterator[int]:
-        """The directory of what it changed, as a descriptor, closed at the end. Raises MobyError."""
+        """The directory of what it changed, as an overlay has it; a descriptor, closed at the end.
+
+        Raises MobyError.
+        """
         path = _upper_directory(await self._snapshotter.mounts(container.id))
-        with ExitStack() as stack:
+        async with AsyncExitStack() as stack:
+            if not path:
+                own = self._directory / container.id
+                path = str(await stack.enter_async_context(copied_changes(self._store, container.id, own)))
             root = os.open(path, _DIRECTORY)
             stack.callback(os.close, root)
             yield root
 
 
 def _upper_directory(mounts: Sequence[Mount]) -> str:
+    """Where an overlay keeps what was changed; empty if it is none."""
     for one in mounts:
         options = dict(option.partition("=")[::2] for option in one.options)
         if one.type == "overlay" and "upperdir" in options:
             return options["upperdir"]
-    raise MobyError("the container's file system is no overlay")
+    return ""
 
 
 def _running(container: Container) -> int:

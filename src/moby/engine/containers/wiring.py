@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from moby.engine.components import Components
-from moby.engine.config import EngineConfig
 from moby.engine.containers.archive import Archiver
 from moby.engine.containers.attach import Attacher
 from moby.engine.containers.binds import Binder
@@ -18,6 +16,7 @@ from moby.engine.containers.boot import Boot
 from moby.engine.containers.change import Changer
 from moby.engine.containers.commit import CommitService, Images
 from moby.engine.containers.create import Creator
+from moby.engine.containers.deletions import Deletions
 from moby.engine.containers.exits import Exits
 from moby.engine.containers.forgotten import Forgotten
 from moby.engine.containers.history import History
@@ -48,7 +47,7 @@ from moby.engine.execs.probe import Probes
 from moby.engine.execs.record import ExecShelf
 from moby.engine.execs.service import Execs
 from moby.engine.images.runnable import RunnableImages
-from moby.engine.userns import id_map
+from moby.engine.userns import containers_directory
 from moby.volumes.service import Volumes
 
 Loop = Callable[[asyncio.TaskGroup], Coroutine[Any, Any, None]]
@@ -69,15 +68,8 @@ class ContainerServices:
     stopper: Stopper
     restarts: Restarts
     reconciler: Reconciler
+    deletions: Deletions
     loops: Sequence[Loop]
-
-
-def _directory(config: EngineConfig) -> Path:
-    """Where the containers' files are; those who are root inside may pass through."""
-    found = Path(config.data_root, "containers")
-    found.mkdir(mode=0o710, parents=True, exist_ok=True)
-    os.chown(found, 0, id_map(config).root[1])
-    return found
 
 
 def container_services(
@@ -86,7 +78,7 @@ def container_services(
     """The services; nothing runs yet."""
     config, runtime, networks = parts.config, parts.runtime, parts.networks
     snapshotter, monitors = parts.images.snapshotter, parts.monitors
-    directory = _directory(config.current)
+    directory = containers_directory(config.current)
     run = Path(config.current.exec_root, "containers")
     plugged = PluginLogs(parts.plugins, Path(config.current.exec_root, "logging"))
     drivers = LogDrivers(parts.logs, directory, plugged)
@@ -95,7 +87,7 @@ def container_services(
     planner = MountPlanner(shelf.index, volumes, snapshotter, runnable, roots)
     execs = ExecShelf(shelf.index, run)
     exec_ends = ExecEnds(shelf, execs, runtime)
-    trees = Trees(snapshotter, volumes)
+    trees = Trees(parts.images, volumes, directory)
     exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config, drivers)
     stopper = Stopper(shelf, runtime, config)
     inspector = Inspector(shelf, snapshotter, directory, execs, config)
@@ -138,12 +130,14 @@ def container_services(
         stopper=stopper,
         restarts=restarts,
         reconciler=reconciler,
+        deletions=exits.deletions,
         loops=[
             lambda group: exits.watch(group, reconciler.resynchronise, restarts.after_exit),
             lambda group: exits.hear(group, monitors.ends, restarts.after_exit),
             lambda _: Boot(shelf, starter, restarts).at_start(),
             lambda _: forgotten.free(),
             lambda _: exec_ends.tidy(),
+            lambda _: exits.deletions.run(),
             lambda _: health.run(),
             lambda _: unhealthy.run(),
             lambda _: stats.run(),

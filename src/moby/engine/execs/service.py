@@ -208,8 +208,8 @@ class Execs:
                 if client is not None:
                     client.tell(told.message)
                 raise told from error
+            # Its number is not written down: whoever comes after us asks for it.
             check_running(found.container, record.container)
-            await self._execs.save(found)
             undo.keep()
         found.started.set()
         return attached

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -231,19 +231,16 @@ class ImageService:
                         manifest.image_data.identity = await identity_of(self._store, manifest.id)
         if shared_size:
             found = [overview for overview, _ in overviews]
-            users_of = Counter(part for each in found for part in (*each.blobs, *each.chains))
+            blobs = Counter(blob for each in found for blob in each.blobs)
+            chains = Counter(chain for each in found for chain in each.chains)
             for summary, overview in zip(summaries, found, strict=True):
-                summary.shared_size = await self._shared(overview, users_of)
+                shared = [chain for chain in overview.chains if chains[chain] > 1]
+                summary.shared_size = sum([await self._overviews.usage(chain) for chain in shared])
+                summary.shared_size += sum(size for blob, size in overview.blobs.items() if blobs[blob] > 1)
         summaries.sort(key=lambda summary: summary.created, reverse=True)
         if repeatable:
             self._listed = asked, summaries
         return summaries
-
-    async def _shared(self, overview: Overview, users_of: Mapping[str, int]) -> int:
-        """The bytes that other images of the list use as well."""
-        blobs = sum(size for blob, size in overview.blobs.items() if users_of[blob] > 1)
-        chains = [chain for chain in overview.chains if users_of[chain] > 1]
-        return blobs + sum([await self._overviews.usage(chain) for chain in chains])
 
 
 _NEVER = "0001-01-01T00:00:00Z"

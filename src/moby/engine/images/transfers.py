@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from moby.core.descriptor import Descriptor
-from moby.core.errors import InvalidParameter, MobyError, NotFound, Unauthorized
+from moby.core.errors import Forbidden, InvalidParameter, MobyError, NotFound, Unauthorized
 from moby.core.filters import Filters
 from moby.core.images import ImageStore, StoredImage
 from moby.core.platform import Platform, host_platform, parse_platform
@@ -25,7 +25,7 @@ from moby.images.archive_commit import CommitRequest, Committer
 from moby.images.archive_import import Importer, ImportRequest
 from moby.images.archive_load import Loaded, Loader
 from moby.images.archive_save import Saved, Saver
-from moby.images.documents import is_attestation, read_document, read_image
+from moby.images.documents import CONFIG_LIMIT, is_attestation, read_document, read_image
 from moby.images.downloads import Download
 from moby.images.jobs import Jobs, Report, first_error
 from moby.images.pull import Puller, PullRequest
@@ -74,6 +74,8 @@ class ImageTransfers:
     ) -> AsyncIterator[JSONMessage]:
         """Pull an image, or every tag of a repository; clients that want the same share one pull."""
         reference = _with(parse_reference(image), tag)
+        if reference.familiar_name == "scratch":
+            raise Forbidden("'scratch' is a reserved name")
         wanted = parse_platform(platform) if platform else None
         request = PullRequest(reference, wanted, auth, headers or {})
         return self._jobs.listen(lambda report: self._pull(request, report), request.key())
@@ -316,6 +318,8 @@ class ImageTransfers:
         if document.config is None:
             platforms = [m.platform for m in document.manifests if m.platform and not is_attestation(m)]
             return DistributionInspect(descriptor=descriptor, platforms=platforms)
+        if document.config.size > CONFIG_LIMIT:
+            raise InvalidParameter(f"image configuration is larger than {CONFIG_LIMIT} bytes")
         chunks = [chunk async for chunk in repository.blob(document.config)]
         return DistributionInspect(descriptor=descriptor, platforms=[read_image(b"".join(chunks)).platform])
 

@@ -139,7 +139,7 @@ class MemberReader:
             self._header(block)
 
     def _header(self, block: bytes) -> None:
-        if _number(block[148:156]) != sum(block[:148]) + sum(block[156:]) + 8 * 32:
+        if _number(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * 32:
             raise _bad()
         kind, size = chr(block[156]), _number(block[124:136])
         if kind in "xgLK":

@@ -67,9 +67,9 @@ class Packer:
         self.count = 0
 
     def close(self) -> None:
-        """Write the end."""
+        """Write the end; the file itself stays open."""
         self._target.write(END)
-        self._target.flush()
+        self._target.detach()
 
     def tree(self, directory: int, name: str, *, itself: bool = True) -> None:
         """A directory by its descriptor, and everything in it; `name` stands for it in the archive."""

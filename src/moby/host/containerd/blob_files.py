@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -146,8 +147,15 @@ class BlobFile:
     def _open(self) -> None:
         self._incoming.mkdir(mode=0o700, exist_ok=True)
         if self._partial is None:
-            self._file = self._nameless()
-            return
+            try:
+                self._file = self._nameless()
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
+                    raise
+            else:
+                return
+            # Not every file system has files without names.
+            self._partial = self._incoming / f"write-{os.urandom(8).hex()}"
         self._forget_old()
         self._file = self._locked(self._partial)
         while data := os.read(self._file, _CHUNK):

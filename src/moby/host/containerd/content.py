@@ -100,7 +100,7 @@ class ContainerdContent(ContentStore):
         """
         wanted = _Wanted(ref, size or 0, digest or "", labels or {})
         if self._files is not None and self._files.takes(wanted.size, wanted.digest):
-            return await self._filed(wanted, lambda _: chunks, self._files.blob())
+            return await self._filed(wanted, lambda _: _gathered(chunks), self._files.blob())
         return await self._written(wanted, lambda _: _gathered(chunks), resumed=False)
 
     async def resume(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from moby.core.errors import InvalidParameter
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.protos import introspection_pb2
 
@@ -32,6 +33,14 @@ async def plugins(client: Containerd, kind: str = "") -> Sequence[Plugin]:
         Plugin(plugin.type, plugin.id, plugin.init_err.message, plugin.exports.get("root", ""))
         for plugin in found.plugins
     ]
+
+
+async def check_snapshotter(client: Containerd, name: str) -> None:
+    """Raises InvalidParameter if there is no snapshotter of that name, or it does not work here."""
+    found = next((plugin for plugin in await plugins(client, SNAPSHOTTER) if plugin.name == name), None)
+    if found is None or found.failure:
+        why = found.failure if found is not None else "containerd has no such snapshotter"
+        raise InvalidParameter(f"storage driver {name} is not available: {why}")
 
 
 async def snapshotters(client: Containerd) -> Sequence[str]:

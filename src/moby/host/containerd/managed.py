@@ -39,9 +39,8 @@ disabled_plugins = [
   "io.containerd.tracing.processor.v1.otlp",
   "io.containerd.internal.v1.tracing",
   "io.containerd.snapshotter.v1.aufs",
-  "io.containerd.snapshotter.v1.btrfs",
   "io.containerd.snapshotter.v1.devmapper",
-  "io.containerd.snapshotter.v1.zfs",
+  "io.containerd.snapshotter.v1.zfs",{left_out}
 ]
 
 [grpc]
@@ -68,10 +67,20 @@ class ManagedContainerd:
     process.
     """
 
-    def __init__(self, root: Path, state: Path, *, level: str = "warn", program: str = "containerd") -> None:
+    def __init__(
+        self,
+        root: Path,
+        state: Path,
+        *,
+        level: str = "warn",
+        program: str = "containerd",
+        btrfs: bool = False,
+    ) -> None:
         self.root = root
         self._state = state
         self._level = level
+        # Where it is not used it only warns of other file systems.
+        self._left_out = "" if btrfs else '\n  "io.containerd.snapshotter.v1.btrfs",'
         self._program = program
         self._process: Watched | None = None
         self.leave_running = False
@@ -124,7 +133,11 @@ class ManagedContainerd:
             directory.mkdir(parents=True, exist_ok=True)
             directory.chmod(0o711)
         config = _CONFIG.format(
-            root=self.root, state=self._state / "state", socket=self.address, level=self._level
+            root=self.root,
+            state=self._state / "state",
+            socket=self.address,
+            level=self._level,
+            left_out=self._left_out,
         )
         if self._config.exists() and self._config.read_text() == config:
             return True

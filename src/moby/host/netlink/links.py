@@ -155,6 +155,17 @@ def set_link(
     return Request(_NEWLINK, 0, body + port, f"set up {name or index}")
 
 
+def lend_link(index: int, namespace: int, name: str, mac: str) -> Request:
+    """Put a device into another namespace under this name, and with this address if there is one."""
+    body = (
+        _info(index, 0)
+        + text(_IFNAME, name)
+        + number(_NET_NS_FD, namespace)
+        + (attribute(_ADDRESS, packed_mac(mac)) if mac else b"")
+    )
+    return Request(_NEWLINK, 0, body, f"move {name}")
+
+
 def port_options(*, hairpin: bool, isolated: bool) -> bytes:
     """What a bridge's port may do: send frames back where they came from; not send to others like itself."""
     data = attribute(_BRPORT_HAIRPIN, bytes([hairpin])) + attribute(_BRPORT_ISOLATED, bytes([isolated]))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
-from moby.core.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor
+from moby.core.descriptor import INDEX_TYPES, MANIFEST_TYPES, OCI_INDEX, Descriptor
 from moby.core.digest import is_digest
 from moby.core.errors import (
     DataLoss,
@@ -24,7 +24,7 @@ from moby.core.errors import (
 )
 from moby.core.reference import Reference
 from moby.core.types.registries import AuthConfig
-from moby.images.documents import MANIFEST_LIMIT
+from moby.images.documents import MANIFEST_LIMIT, read_document
 from moby.images.registry.auth import Credentials
 from moby.images.registry.endpoints import endpoints
 from moby.images.registry.hosts_files import Capability
@@ -142,8 +142,8 @@ class Repository:
         others = [each for each in self.transports[:-1] if capability in each.endpoint.capabilities]
         return [*others, self.own]
 
-    async def _first(self, ask: Callable[[Transport], Awaitable[T]]) -> T:
-        for transport in self._able("resolve")[:-1]:
+    async def _first(self, ask: Callable[[Transport], Awaitable[T]], capability: Capability = "resolve") -> T:
+        for transport in self._able(capability)[:-1]:
             try:
                 return await ask(transport)
             except MobyError:
@@ -175,6 +175,27 @@ class Repository:
         if media_type not in INDEX_TYPES | MANIFEST_TYPES:
             media_type = _announced_type(data) or media_type
         return Descriptor(media_type, found, len(data)), data
+
+    async def referrers(self, digest: str) -> list[Descriptor]:
+        """What refers to a manifest, of any kind; nothing where registries know of no such thing.
+
+        Registries that do not keep them themselves have an index of them under a tag (OCI distribution spec).
+        """
+
+        async def ask(transport: Transport) -> list[Descriptor]:
+            attempts = 1 if transport.endpoint.mirror else None
+            for place in (f"referrers/{digest}", f"manifests/{digest.replace(':', '-')}"):
+                url = f"{transport.endpoint.api}{self._path}/{place}"
+                call = Call("GET", url, {"Accept": OCI_INDEX}, self.scope, attempts=attempts)
+                try:
+                    async with transport.send(call) as response:
+                        data = await read_answer(response, MANIFEST_LIMIT)
+                except NotFound:
+                    continue
+                return read_document(data, OCI_INDEX).manifests
+            return []
+
+        return await self._first(ask, "referrers")
 
     async def manifest_exists(self, what: str) -> str:
         """The digest of a tag or digest at the registry; empty if there is none."""

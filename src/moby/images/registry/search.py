@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from moby.core.errors import InvalidParameter, MobyError, System
+from moby.core.errors import InvalidParameter, MobyError, System, Unavailable
 from moby.core.types.images import ImageSearchResult
 from moby.core.types.registries import AuthConfig
 from moby.images.registry.client import Registries, read_answer
@@ -29,7 +29,7 @@ async def search(
     auth: AuthConfig | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> list[ImageSearchResult]:
-    """Repositories that fit a term. Raises InvalidParameter for a bad one, System, Unavailable."""
+    """Repositories that fit a term. Raises InvalidParameter for a bad one, System."""
     if "://" in term:
         raise InvalidParameter(f"invalid repository name: repository name ({term}) should not have a scheme")
     limit = limit or _LIMIT
@@ -44,6 +44,8 @@ async def search(
     except MobyError as error:
         if status := error.fields.get("status"):
             raise System(f"unexpected status code {status}") from error
+        if isinstance(error, Unavailable):
+            raise System(error.message) from error  # 503 would be about this engine
         raise
     try:
         return msgspec.json.decode(data, type=_Found).results

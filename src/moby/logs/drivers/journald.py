@@ -43,8 +43,12 @@ class Journald(LogDriver):
         return delivered(JournaldWriter(info, SOCKET), info.options)
 
     def reader(self, info: LogInfo) -> LogReader | None:
-        """See `LogDriver.reader`."""
-        return None
+        """From the journal itself; where there is none to be read, nothing is read back."""
+        # Not in every monitor.
+        from moby.host.journal import readable
+        from moby.logs.journal_reading import JournalReader
+
+        return JournalReader(info.container_id) if readable() else None
 
 
 class JournaldWriter(LineWriter):

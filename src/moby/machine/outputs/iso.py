@@ -1,4 +1,4 @@
-"""This file is about a machine as a CD: `NAME.iso` for a BIOS, `NAME-efi.iso` for EFI firmware."""
+"""This file is about a machine as a CD: `NAME.iso` for a BIOS, `NAME-efi.iso`, `NAME-efi-initrd.iso`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,15 @@ async def write_efi(job: Job) -> list[Path]:
     name, loader = await efi_program(job)
     await fat_image(job, root / "efi.img", {f"EFI/BOOT/{name}": loader})
     return await _write(job, root, f"{job.name}-efi.iso", ["-e", "efi.img", "-no-emul-boot"])
+
+
+async def write_efi_initrd(job: Job) -> list[Path]:
+    """Write the one for EFI whose kernel lies where the firmware itself reads. Raises MobyError."""
+    root = job.scratch / "cd"
+    root.mkdir()
+    name, loader = await efi_program(job)
+    await fat_image(job, root / "efi.img", {**await boot_files(job), f"EFI/BOOT/{name}": loader})
+    return await _write(job, root, f"{job.name}-efi-initrd.iso", ["-e", "efi.img", "-no-emul-boot"])
 
 
 async def _root(job: Job) -> Path:

@@ -42,6 +42,8 @@ class OciRuntime:
 
     async def create(self, stdio: Sequence[int], console: str) -> int:
         """Make the container; the pid of its first process. Raises System."""
+        # Of a crash in the middle of an earlier one.
+        await self.delete(force=True)
         options = ["--bundle", self._bundle]
         return await self._begun("create", options, [self._container], "init", stdio, console)
 
@@ -81,8 +83,15 @@ class OciRuntime:
 
     async def delete(self, *, force: bool = False) -> None:
         """Free what is left; with `force`, also of one that runs. No error if there is nothing."""
-        if os.path.exists(self.state):
+        if not os.path.exists(self.state):
+            return
+        try:
             await self._call("delete", ["--force", self._container] if force else [self._container])
+        except System:
+            if not force:
+                raise
+            # What a runtime that was killed has left cannot be read by the next one.
+            _remove_directory(self.state)
 
     async def change(self, verb: Literal["pause", "resume"]) -> None:
         """Freeze and thaw."""
@@ -105,16 +114,18 @@ class OciRuntime:
         self, verb: str, arguments: Sequence[str], stdio: Sequence[int] = (), *, log: str = ""
     ) -> None:
         path = log or self._file("runtime", "log")
-        argv = [self.binary, "--root", self._root, verb, *arguments]
+        argv = [self.binary, "--root", self._root]
         if os.path.isdir(self._bundle):
-            argv[1:1] = ["--log", path, "--log-format", "json"]
+            argv += ["--log", path, "--log-format", "json"]
+        argv += [verb, *arguments]
         try:
             pid = self._spawn(argv, stdio)
         except OSError as error:
             raise System(f"OCI runtime {verb} failed: cannot run {self.binary}: {error}") from error
         status = await self._children.end_of(pid)
         if status:
-            raise System(f"OCI runtime {verb} failed: {_last_error(path) or f'exit status {status}'}")
+            killed = f"{os.path.basename(self.binary)} did not terminate successfully: exit status {status}"
+            raise System(f"OCI runtime {verb} failed: {_last_error(path) or killed}")
 
     def _spawn(self, argv: list[str], stdio: Sequence[int]) -> int:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -164,6 +175,17 @@ def _last_error(path: str) -> str:
 def _write(path: str, data: bytes) -> None:
     with open(path, "wb") as file:
         file.write(data)
+
+
+def _remove_directory(path: str) -> None:
+    for directory, names, files in os.walk(path, topdown=False):
+        for name in files:
+            _remove(os.path.join(directory, name))
+        for name in names:
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.join(directory, name))
+    with contextlib.suppress(OSError):
+        os.rmdir(path)
 
 
 def _remove(path: str) -> None:

@@ -14,8 +14,11 @@ from typing import Protocol
 
 from moby.core.errors import System
 from moby.core.logs import Stream
+from moby.monitor.protocol import MonitorRequest
 from moby.monitor.stdio import PIPE_SIZE, Input, StandardStreams
 
+# Of so many at once, no two are handed over at one socket.
+_MANY = 999
 _NAMELESS: Mapping[str, str] = {"stdin": "", "stdout": "", "stderr": ""}
 
 
@@ -136,3 +139,18 @@ class Console(ProcessStreams):
 
     def remove(self) -> None:
         """Nothing of it has a name any more."""
+
+
+class Terminals:
+    """Makes the streams of processes; each terminal is handed over at a socket with a number of its own."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._made = 0
+
+    def streams(self, request: MonitorRequest) -> ProcessStreams:
+        """Pipes, or a terminal. Raises OSError."""
+        if not request.tty:
+            return Pipes(stdin=request.stdin)
+        self._made = self._made % _MANY + 1
+        return Console(f"{self._path}.{self._made}", stdin=request.stdin)

@@ -15,8 +15,9 @@ from moby.monitor.shim.memory import groups_of, processes_in
 from moby.monitor.shim.metrics import metrics
 from moby.monitor.shim.named_streams import NamedStreams
 from moby.monitor.shim.pipes import Console
+from moby.monitor.shim.process import Process
 from moby.monitor.shim.protobuf import Fields, any_message, message, timestamp
-from moby.monitor.shim.task import Process, Task
+from moby.monitor.shim.task import Task
 from moby.monitor.shim.ttrpc import (
     FAILED_PRECONDITION,
     INVALID_ARGUMENT,
@@ -122,13 +123,19 @@ class TaskService:
             return failure(asked.stream, UNKNOWN, str(error))
 
     def _finished(self) -> None:
-        """As soon as what was answered is on its way."""
+        """End, as soon as what was answered is on its way."""
+        self._forget_path()
         self._loop.after(0, self._end)
 
     def _end(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path)
         self._loop.over = True
+
+    def _forget_path(self) -> None:
+        """It is the next monitor's of this container as soon as containerd has its last answer."""
+        path, self._path = self._path, ""
+        if path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     # The container
 
@@ -151,13 +158,13 @@ class TaskService:
         if not name:
             return message((1, await self._task.start()))
         process = self._task.process(name)
-        pid = await self._task.run(process)
-        self._task.followed(process)
+        pid = await self._task.execs.run(process)
+        self._task.execs.follow(process)
         return message((1, pid))
 
     async def _delete(self, asked: Fields) -> bytes:
         name = asked.text(2)
-        process = self._task.forget(name) if name else await self._task.delete()
+        process = self._task.execs.forget(name) if name else await self._task.delete()
         return message((1, process.pid), (2, process.status), (3, timestamp(process.ended_at_ns)))
 
     async def _state(self, asked: Fields) -> bytes:
@@ -216,6 +223,8 @@ class TaskService:
         return message((1, os.getpid()), (2, self._task.init.pid))
 
     async def _shutdown(self, _: Fields) -> bytes:
+        if self._task.state in ("none", "deleted"):
+            self._forget_path()
         self._task.shut_down()
         return b""
 
@@ -230,7 +239,7 @@ class TaskService:
         process = Process(asked.text(2), streams, spec=Fields(asked.data(7)).data(2))
         process.stdio = stdio
         process.ended.then(streams.ended)
-        self._task.add(process)
+        self._task.execs.add(process)
         return b""
 
     async def _resize(self, asked: Fields) -> bytes:

@@ -17,7 +17,7 @@ import msgspec
 
 from moby.core.errors import Conflict, DataLoss, InvalidParameter, NotFound, System
 from moby.core.volumes import DriverVolume, VolumeDriver
-from moby.host.files import sync_directory, translated, write_atomic
+from moby.host.files import sync_directory, translated, translation, write_atomic
 from moby.host.mounting import parse_options
 from moby.host.mounts import is_mount_point, mount, mount_table, unmount
 from moby.host.threads import blocking, finishing
@@ -53,16 +53,7 @@ class Local(VolumeDriver):
 
     async def create(self, name: str, options: Mapping[str, str]) -> DriverVolume:
         """See `VolumeDriver.create`."""
-        if len(name) == 1:
-            raise InvalidParameter(
-                "volume name is too short, names should be at least two alphanumeric characters"
-            )
-        if not _NAME.fullmatch(name):
-            raise InvalidParameter(
-                f'"{name}" includes invalid characters for a local volume name, only '
-                '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. '
-                "If you intended to pass a host directory, use absolute path"
-            )
+        _check_name(name)
         parsed = parse_local_options(options)
         async with self._lock(name):
             try:
@@ -193,6 +184,23 @@ class Local(VolumeDriver):
         sync_directory(self._root)
         shutil.rmtree(gone)
 
+    async def rename(self, name: str, new: str) -> None:
+        """See `VolumeDriver.rename`."""
+        _check_name(new)
+        async with self._lock(name):
+            await self.get(name)
+            if self._users.get(name):
+                raise Conflict("volume has active mounts")
+            with translation(f"cannot rename volume {name}"):
+                await finishing(self._rename, name, new)
+
+    def _rename(self, name: str, new: str) -> None:
+        place = self._root / new
+        if place.exists():
+            raise Conflict(f"volume {new} already exists")
+        (self._root / name).rename(place)
+        sync_directory(self._root)
+
     async def list(self) -> Sequence[DriverVolume]:
         """See `VolumeDriver.list`."""
         return await blocking(self._list)
@@ -214,3 +222,17 @@ class Local(VolumeDriver):
         for path in self._root.glob(f"{_REMOVED}*"):
             log.info("removing what was left of a volume", extra={"path": str(path)})
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _check_name(name: str) -> None:
+    """Raises InvalidParameter for one that could lead elsewhere."""
+    if len(name) == 1:
+        raise InvalidParameter(
+            "volume name is too short, names should be at least two alphanumeric characters"
+        )
+    if not _NAME.fullmatch(name):
+        raise InvalidParameter(
+            f'"{name}" includes invalid characters for a local volume name, only '
+            '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. '
+            "If you intended to pass a host directory, use absolute path"
+        )

@@ -19,7 +19,7 @@ from moby.host.threads import blocking
 log = logging.getLogger(__name__)
 
 _SUBSYSTEM = "VolumeDriver"
-_SHORT_S, _LONG_S, _LISTING_S = 60.0, 120.0, 10.0
+_SHORT_S, _LONG_S, _LISTING_S = 60.0, 120.0, 5.0
 
 
 class _Answer(msgspec.Struct, rename="pascal"):
@@ -109,7 +109,16 @@ class PluginVolumes(VolumeDriver):
 
     async def get(self, name: str) -> DriverVolume:
         """See `VolumeDriver.get`; whatever error the plugin has to tell means that it is not there."""
-        answer = await self.plugin.call(f"{_SUBSYSTEM}.Get", {"Name": name}, _One, limit_s=_SHORT_S)
+        return await self._get(name, _SHORT_S, patient=True)
+
+    async def look(self, name: str) -> DriverVolume:
+        """As `get`, for who does not know whether it may be there, and does not wait."""
+        return await self._get(name, _LISTING_S, patient=False)
+
+    async def _get(self, name: str, limit_s: float, *, patient: bool) -> DriverVolume:
+        answer = await self.plugin.call(
+            f"{_SUBSYSTEM}.Get", {"Name": name}, _One, limit_s=limit_s, patient=patient
+        )
         if answer.volume is None or answer.err:
             log.debug("no such volume", extra={"driver": self.name, "volume": name, "error": answer.err})
             raise NotFound(f"no such volume: {name}")

@@ -21,7 +21,9 @@ from moby.networks.drivers.bridge import Bridge
 from moby.networks.drivers.host import Host
 from moby.networks.drivers.none import NoNetwork
 from moby.networks.ipam import Ipam
+from moby.networks.ipam.addressing import Addressing
 from moby.networks.ipam.occupied import occupied
+from moby.networks.lookup import DriverLookup
 from moby.networks.ports import Ports
 from moby.networks.settings import BridgeSettings
 
@@ -56,7 +58,7 @@ class Machine:
             self.directory / "locks",
         )
         drivers = {"bridge": bridge, "host": Host(), "null": NoNetwork()}
-        async with Controller(self.store, drivers, ipam, self.netns) as controller:
+        async with Controller(self.store, DriverLookup(drivers), Addressing(ipam), self.netns) as controller:
             await controller.restore(live)
             yield controller
         threads.close()

@@ -72,9 +72,9 @@ async def test_options_are_checked_but_for_no_log(drivers: LogDrivers) -> None:
     with pytest.raises(InvalidParameter, match="unknown log opt 'nonsense' for json-file log driver"):
         await drivers.check("json-file", {"nonsense": "1"})
     with pytest.raises(
-        InvalidParameter, match='error looking up logging plugin gcplogs: plugin "gcplogs" not found'
+        InvalidParameter, match='error looking up logging plugin logentries: plugin "logentries" not found'
     ):
-        await drivers.check("gcplogs", {})
+        await drivers.check("logentries", {})
 
 
 async def test_the_daemon_s_own_options_are_checked(drivers: LogDrivers) -> None:

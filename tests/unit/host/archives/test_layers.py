@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import shutil
 import stat
 import tarfile
 from collections.abc import Iterator
@@ -11,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from moby.core.errors import InvalidParameter
+from moby.core.errors import InvalidParameter, MobyError
 from moby.host.archives import LayerTree, MemberReader
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="devices and trusted attributes are root's")
@@ -299,3 +303,31 @@ def test_a_sparse_bomb_takes_no_room(root: Path) -> None:
     unpack(root, (info, content))
     found = (root / "bomb").stat()
     assert (found.st_size, found.st_blocks < 64) == (size, True)
+
+
+STEPS = st.sampled_from(["a", "b", "c", "..", ".", "", ".wh.a", ".wh..wh..opq", "outside", "/", "x" * 250])
+NAMES = st.lists(STEPS, min_size=1, max_size=5).map("/".join)
+KINDS = st.sampled_from(
+    [tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE]
+)
+TARGETS = NAMES | st.sampled_from(
+    ["../outside", "/../../outside/file", "/", "..", "../outside/file", "a/../../outside"]
+)
+MEMBERS = st.lists(st.tuples(NAMES, KINDS, TARGETS, st.sampled_from([0o755, 0o4755, 0])), max_size=12)
+
+
+@root_only
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(MEMBERS, st.booleans())
+def test_no_archive_touches_what_is_outside(
+    root: Path, members: list[tuple[str, bytes, str, int]], lowest: bool
+) -> None:
+    """`root` looks at the end whether anything beside it has been touched."""
+    shutil.rmtree(root)
+    root.mkdir()
+    entries = [entry(name, type=kind, linkname=target, mode=mode) for name, kind, target, mode in members]
+    with contextlib.suppress(MobyError, OSError):
+        unpack(root, *entries, lowest=lowest)
+    outside = root.parent / "outside"
+    assert os.listdir(outside) == ["file"]
+    assert (outside / "file").stat().st_nlink == 1

@@ -9,6 +9,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from moby.core.errors import InvalidParameter
 from moby.host.archives.members import BLOCK, Member, MemberReader
@@ -223,3 +225,43 @@ def test_a_flood_of_members_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("moby.host.archives.members.MEMBERS_LIMIT", 3)
     with pytest.raises(InvalidParameter, match="more than 3 members"):
         read(archive(*[member(str(number)) for number in range(4)]))
+
+
+WHOLE = archive(
+    member("d/" * 60 + "long", b"x" * 700, pax_headers={"SCHILY.xattr.user.a": "1", "mtime": "1.5"}),
+    member("link", type=tarfile.SYMTYPE, linkname="t" * 150),
+    member("plain", b"y" * 3),
+)
+
+
+def outcome(data: bytes, step: int) -> object:
+    """What is read, or that it is refused."""
+    try:
+        return [(found, bytes(content), whole) for found, content, whole in read(data, step)]
+    except InvalidParameter as error:
+        return error.message
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.binary(min_size=1, max_size=12)), max_size=4),
+    st.integers(0, len(WHOLE)),
+    st.integers(1, 3000),
+    st.booleans(),
+)
+def test_any_change_is_read_or_refused_in_any_pieces(
+    changes: list[tuple[int, bytes]], end: int, step: int, mended: bool
+) -> None:
+    data = bytearray(WHOLE)
+    for place, value in changes:
+        data[place : place + len(value)] = value
+        if mended:  # so that it is the fields that are looked at, and not their sum alone
+            start = place // BLOCK * BLOCK
+            data[start : start + BLOCK] = checked(data[start : start + BLOCK].ljust(BLOCK, b"\0"))
+    whole = bytes(data[:end] if len(changes) % 2 else data)
+    assert outcome(whole, step) == outcome(whole, len(whole) + 1)
+
+
+@given(st.binary(max_size=2000))
+def test_noise_is_read_or_refused(data: bytes) -> None:
+    outcome(data, 512)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,3 +119,24 @@ def test_small_blobs_and_other_digests_are_sent(tmp_path: Path) -> None:
     assert files.takes(1 << 20, DIGEST)
     assert not files.takes(1000, DIGEST)
     assert not files.takes(1 << 20, f"sha512:{'a' * 128}")
+
+
+async def test_file_systems_without_nameless_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = os.open
+
+    def refusing(path: str, flags: int, *rest: Any, **more: Any) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "no")
+        return opened(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refusing)
+    files = BlobFiles(tmp_path)
+    blob = files.blob()
+    await blob.open()
+    await blob.write(DATA)
+    await blob.finish()
+    await blob.place(DIGEST)
+    await blob.done()
+    await blob.close()
+    assert await all_of(files, DIGEST) == DATA
+    assert not os.listdir(tmp_path / "incoming")

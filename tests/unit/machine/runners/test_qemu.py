@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,11 @@ import pytest
 from moby.core.errors import InvalidParameter, NotFound
 from moby.core.platform import Platform
 from moby.machine.runners import qemu
-from moby.machine.runners.qemu import Boot, Disk, Hardware, Port, boot_of, command, parse_disk, parse_port
+from moby.machine.runners.boot import Boot
+from moby.machine.runners.hardware import Disk, Hardware, Network, Port, Share
+from moby.machine.runners.qemu import command, servers
+
+AMD64, ARM64 = Platform("amd64", "linux"), Platform("arm64", "linux")
 
 
 @pytest.fixture(autouse=True)
@@ -17,86 +22,66 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qemu, "program", lambda name: f"/usr/bin/{name}")
 
 
-def test_ports() -> None:
-    assert parse_port("8080:80") == Port(8080, 80)
-    assert parse_port("0.0.0.0:53:53/udp") == Port(53, 53, "udp", "0.0.0.0")
-    assert str(Port(8080, 80)) == "hostfwd=tcp:127.0.0.1:8080-:80"
-    for wrong in ("80", "0:80", "80:70000", "a:b", "80:80/sctp", "80:80,x=y"):
-        with pytest.raises(InvalidParameter):
-            parse_port(wrong)
-
-
-def test_disks() -> None:
-    assert parse_disk("a.img") == Disk(Path("a.img"))
-    assert parse_disk("a.qcow2,size=2G") == Disk(Path("a.qcow2"), "2G")
-    for wrong in ("", ",size=1G", "a,size=", "a,size=x", "a,readonly=on"):
-        if wrong != "a,size=":
-            with pytest.raises(InvalidParameter):
-                parse_disk(wrong)
-
-
-async def test_a_disk_that_is_not_there_needs_a_size(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="there is no disk"):
-        await qemu.make_disks([Disk(tmp_path / "a.img")])
-
-
-def test_what_was_built_is_found_by_its_prefix(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="m-kernel"):
-        boot_of(tmp_path / "m")
-    for end, text in (("kernel", "k"), ("initrd.img", "i"), ("cmdline", "console=ttyS0\n")):
-        (tmp_path / f"m-{end}").write_text(text)
-    assert boot_of(tmp_path / "m") == Boot(tmp_path / "m-kernel", tmp_path / "m-initrd.img", "console=ttyS0")
+def pairs(argv: list[str]) -> set[tuple[str, str]]:
+    """Each option with what follows it."""
+    return set(itertools.pairwise(argv))
 
 
 def test_the_command() -> None:
-    hardware = Hardware(512, 2, (Port(8080, 80),), "kvm", Platform("amd64", "linux"))
-    boot = Boot(Path("k"), Path("i"), "console=ttyS0 quiet", (Disk(Path("a,b.qcow2")),))
-    argv = command(boot, hardware)
+    hardware = Hardware(512, 2, (Port(8080, 80),), "kvm", AMD64)
+    disks = (Disk(Path("a,b.qcow2")), Disk(Path("r.img"), read_only=True))
+    argv = command(Boot(Path("k"), Path("i"), "console=ttyS0 quiet", disks), hardware, state=Path("/s,t"))
     assert argv[0] == "/usr/bin/qemu-system-x86_64"
-    for option, value in (
+    assert pairs(argv) >= {
         ("-machine", "q35,accel=kvm"), ("-cpu", "host"), ("-m", "512"), ("-smp", "2"), ("-kernel", "k"), ("-initrd", "i"),
         ("-append", "console=ttyS0 quiet"), ("-netdev", "user,id=net,hostfwd=tcp:127.0.0.1:8080-:80"),
-        ("-drive", "file=a,,b.qcow2,format=qcow2,if=virtio"),
-    ):  # fmt: skip
-        assert argv[argv.index(option) + 1] == value
+        ("-drive", "file=a,,b.qcow2,format=qcow2,if=virtio"), ("-drive", "file=r.img,format=raw,if=virtio,readonly=on"),
+        ("-serial", "mon:stdio"), ("-qmp", "unix:/s,,t/qmp,server=on,wait=off"),
+    }  # fmt: skip
     with pytest.raises(InvalidParameter, match="linux/s390x"):
-        command(boot, Hardware(platform=Platform("s390x", "linux")))
+        command(Boot(), Hardware(platform=Platform("s390x", "linux")))
 
 
-async def test_emulation_is_what_there_always_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert await qemu.choose_accel("tcg", Platform("amd64", "linux")) == "tcg"
-    monkeypatch.setattr("os.access", lambda *_given: False)
-    assert await qemu.choose_accel("auto", Platform("amd64", "linux")) == "tcg"
+def test_cds_are_where_a_machine_looks_for_them() -> None:
+    amd64 = command(Boot(cds=(Path("m.iso"),), firmware=Path("f")), Hardware(platform=AMD64))
+    assert pairs(amd64) >= {("-drive", "file=m.iso,format=raw,media=cdrom,readonly=on"), ("-bios", "f")}
+    arm64 = command(Boot(cds=(Path("m.iso"),)), Hardware(platform=ARM64))
+    assert ("-device", "scsi-cd,bus=scsi0.0,drive=cd0") in pairs(arm64)
+    assert arm64[0] == "/usr/bin/qemu-system-aarch64"
 
 
-async def test_a_kvm_that_hangs_is_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    hanging = tmp_path / "qemu-system-x86_64"
-    hanging.write_text("#!/bin/sh\nexec sleep 60\n")
-    hanging.chmod(0o755)
-    monkeypatch.setattr(qemu, "program", lambda _name: str(hanging))
-    monkeypatch.setattr(qemu, "PROBE_LIMIT_S", 0.2)
-    monkeypatch.setattr(qemu, "host_platform", lambda: Platform("amd64", "linux"))
-    monkeypatch.setattr("os.access", lambda *_given: True)
-    assert await qemu.choose_accel("auto", Platform("amd64", "linux")) == "tcg"
-    hanging.write_text("#!/bin/sh\nexit 33\n")
-    monkeypatch.setattr(qemu, "PROBE_LIMIT_S", 30)
-    assert await qemu.choose_accel("auto", Platform("amd64", "linux")) == "kvm"
+def test_networks() -> None:
+    tap = command(Boot(), Hardware(platform=AMD64, network=Network("tap", "tap0", "52:54:00:00:00:01")))
+    assert pairs(tap) >= {
+        ("-netdev", "tap,id=net,ifname=tap0,script=no,downscript=no"),
+        ("-device", "virtio-net-pci,netdev=net,mac=52:54:00:00:00:01"),
+    }
+    assert "-netdev" not in command(Boot(), Hardware(platform=AMD64, network=Network("none")))
 
 
-def test_what_was_built_in_one_file_is_known_by_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert boot_of(Path("m.iso")) == Boot(cd=Path("m.iso"))
-    assert boot_of(Path("m.qcow2")) == Boot(disks=(Disk(Path("m.qcow2")),))
-    assert boot_of(Path("m-bios.img")) == Boot(disks=(Disk(Path("m-bios.img")),))
-    monkeypatch.setattr(qemu, "_OVMF", (tmp_path / "gone", tmp_path / "ovmf"))
-    with pytest.raises(NotFound, match="no EFI firmware"):
-        boot_of(Path("m-efi.img"))
-    (tmp_path / "ovmf").touch()
-    assert boot_of(Path("m-efi.iso")) == Boot(cd=Path("m-efi.iso"), firmware=tmp_path / "ovmf")
-    for end in ("kernel", "squashfs-initrd.img", "cmdline"):
-        (tmp_path / f"m-{end}").write_text(end)
-    found = boot_of(tmp_path / "m-squashfs.img")
-    assert found.initrd == tmp_path / "m-squashfs-initrd.img"
-    assert found.disks == (Disk(tmp_path / "m-squashfs.img", read_only=True),)
-    assert "readonly=on" in " ".join(command(found, Hardware(platform=Platform("amd64", "linux"))))
+def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = (Share(Path("/data"), "data"), Share(Path("/more"), "more", "9p", read_only=True))
+    argv = command(Boot(), Hardware(256, platform=AMD64, shares=shares), state=tmp_path)
+    assert pairs(argv) >= {
+        ("-chardev", f"socket,id=share0,path={tmp_path}/share0"),
+        ("-device", "vhost-user-fs-pci,chardev=share0,tag=data"),
+        ("-object", "memory-backend-memfd,id=memory,size=256M,share=on"),
+        ("-virtfs", "local,path=/more,mount_tag=more,security_model=mapped-xattr,readonly=on"),
+    }
+    server = tmp_path / "virtiofsd"
+    monkeypatch.setattr(qemu, "_VIRTIOFSD", (server,))
+    with pytest.raises(NotFound, match="virtiofsd is not installed"):
+        servers(shares, tmp_path)
+    server.touch()
+    assert servers(shares, tmp_path) == [
+        [str(server), f"--socket-path={tmp_path}/share0", "-o", "source=/data", "-o", "sandbox=chroot"]
+    ]
+
+
+def test_vsock_needs_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.exists", lambda _path: False)
+    with pytest.raises(NotFound, match="there is no /dev/vhost-vsock"):
+        command(Boot(), Hardware(platform=AMD64, vsock=7))
+    monkeypatch.setattr("os.path.exists", lambda _path: True)
+    argv = command(Boot(), Hardware(platform=AMD64, vsock=7))
+    assert ("-device", "vhost-vsock-pci,guest-cid=7") in pairs(argv)

@@ -1,0 +1,32 @@
+"""This file is about a machine as kernel and root on a CD: `NAME-kernel`, `NAME-iso.img`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from moby.machine.job import Job, written
+from moby.machine.native import program
+from moby.machine.read_only import pack, write_beside
+
+
+async def write(job: Job) -> list[Path]:
+    """Write it. Extended attributes have no place on a CD. Raises MobyError."""
+    job.kernel()
+    root = job.scratch / "root"
+    date = datetime.fromtimestamp(job.moment, UTC).strftime("%Y%m%d%H%M%S00")
+    disk = job.folder / f"{job.name}-iso.img"
+    with written(disk) as path:
+        await pack(
+            job, root,
+            program("xorriso"), "-as", "mkisofs",
+            "-quiet",
+            "-R",
+            "-iso-level", "3",
+            "--set_all_file_dates", date,
+            "-volid", "MOBY",
+            f"--modification-date={date}",
+            "-o", path,
+            root,
+        )  # fmt: skip
+    return [disk, *await write_beside(job, "iso")]

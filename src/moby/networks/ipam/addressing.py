@@ -1,0 +1,86 @@
+"""This file is about who grants a network's addresses: ourselves, or the plugin that the network names."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from moby.core.errors import InvalidParameter, MobyError, NotFound
+from moby.core.networks import Address, Network, NetworkRequest, Subnet, SubnetUse
+from moby.core.plugins import Plugins, Subsystem
+from moby.networks.ipam.ipam import Ipam
+from moby.networks.ipam.remote import RemoteIpam
+
+log = logging.getLogger(__name__)
+
+_SUBSYSTEM: Subsystem = "IpamDriver"
+
+
+class Addressing:
+    """Grants addresses.
+
+    Plugins keep what they have granted; that something is not given back, because a plugin is away or does
+    not want it, is logged, and its trouble.
+    """
+
+    def __init__(self, own: Ipam, plugins: Plugins | None = None) -> None:
+        self.own = own
+        self._plugins = plugins
+        self._plugged: dict[str, RemoteIpam] = {}
+
+    async def _remote(self, name: str) -> RemoteIpam:
+        if self._plugins is None:
+            raise InvalidParameter(f'invalid ipam driver: "{name}"')
+        try:
+            plugin = await self._plugins.find(name, _SUBSYSTEM)
+        except NotFound as error:
+            raise InvalidParameter(f'invalid ipam driver: "{name}"') from error
+        known = self._plugged.get(name)
+        if known is None or known.plugin is not plugin:
+            known = self._plugged[name] = await RemoteIpam.of(plugin)
+        return known
+
+    async def request(self, request: NetworkRequest, gateways: frozenset[int]) -> tuple[Subnet, ...]:
+        """The subnets of a new network from its plugin. Raises InvalidParameter, System."""
+        return await (await self._remote(request.ipam_driver)).request(
+            request, gateways, await self.own.taken()
+        )
+
+    def add(self, network: Network) -> None:
+        """Take a network's subnets into account; again: nothing happens."""
+        if not network.ipam_driver:
+            self.own.add(network)
+
+    async def drop(self, network: Network) -> None:
+        """The network is gone."""
+        self.own.drop(network)
+        if network.ipam_driver:
+            try:
+                await (await self._remote(network.ipam_driver)).drop(network)
+            except MobyError as error:
+                log.warning("pools of network %s are not given back: %s", network.name, error.message)
+
+    async def grant(self, network: Network, ipv4: str = "", ipv6: str = "", mac: str = "") -> Address:
+        """An address of each family that the network has; see `Ipam.grant`. Raises System too."""
+        if network.ipam_driver:
+            return await (await self._remote(network.ipam_driver)).grant(network, ipv4, ipv6, mac)
+        return self.own.grant(network, ipv4, ipv6)
+
+    async def free(self, network: Network, *granted: str) -> None:
+        """Give addresses back; no error for those that are not granted."""
+        if not network.ipam_driver:
+            self.own.free(network.id, *granted)
+            return
+        try:
+            await (await self._remote(network.ipam_driver)).free(network, *granted)
+        except MobyError as error:
+            log.warning("addresses of network %s are not given back: %s", network.name, error.message)
+
+    def claim(self, network: Network, *granted: str) -> None:
+        """Take addresses into account that were granted before. Raises as `Ipam.claim`."""
+        if not network.ipam_driver:
+            self.own.claim(network, *granted)
+
+    def usage(self, network: str) -> Mapping[str, SubnetUse]:
+        """How full the subnets are that we grant from."""
+        return self.own.usage(network)
