@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from docker.errors import NotFound
 
 from tests.clients.engine import Engine
 from tests.clients.registry import broken_registry
@@ -154,6 +155,40 @@ def test_unknown_values_are_refused(engine: Engine, body: bytes, words: str) -> 
 def test_unknown_network(engine: Engine) -> None:
     said = engine.fails("run", "--network", "nosuch", "busybox", code=125)
     assert "network nosuch not found" in said
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [("nosuch", "network nosuch not found"), ("container:nosuch", "No such container: nosuch")],
+)
+def test_a_network_that_is_not_there_is_found_out_at_start(engine: Engine, mode: str, words: str) -> None:
+    with engine.client() as client:
+        made = client.api.create_container("busybox", "true", host_config={"NetworkMode": mode})
+        with pytest.raises(NotFound, match=words):
+            client.api.start(made["Id"])
+
+
+def test_an_image_that_is_here_is_not_looked_for_elsewhere(engine: Engine) -> None:
+    # A 404 would have the client pull the image.
+    for flags in (["--platform", "bogus"], ["--pid", "container:nosuch"], ["--ipc", "container:nosuch"]):
+        assert "Unable to find image" not in engine.fails("run", "--rm", *flags, "busybox", code=125)
+
+
+@pytest.mark.parametrize("values", ["status=odd", "health=odd", "exited=odd", "publish=odd", "is-task=odd"])
+def test_filters_of_a_list_are_looked_at(engine: Engine, values: str) -> None:
+    assert "odd" in engine.fails("ps", "--all", "--filter", values)
+
+
+def test_a_new_name_that_is_none(engine: Engine) -> None:
+    engine.ok("create", "--name", "named", "busybox")
+    for name, words in (
+        ("x/y", "Error when allocating new name: Invalid container name (x/y)"),
+        ("named", "Renaming a container with the same name as its current name"),
+    ):
+        assert words in engine.fails("rename", "named", name)
+    status, said = call(engine, "POST", "/v1.44/containers/nosuch/rename?name=")
+    assert status == 400
+    assert "Neither old nor new names may be empty" in said
 
 
 def test_api_versions_outside_the_range(engine: Engine) -> None:

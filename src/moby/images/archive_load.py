@@ -29,6 +29,7 @@ from moby.core.descriptor import (
 from moby.core.digest import digest_of, is_digest
 from moby.core.errors import DataLoss, InvalidParameter, NotFound
 from moby.core.images import ImageStore
+from moby.core.platform import Platform
 from moby.images.ahead import LOOK, Ahead, looks_like_layer
 from moby.images.compression import detect, peek, plain
 from moby.images.contents import Contents
@@ -92,17 +93,23 @@ class Loader:
     def __init__(self, store: ImageStore) -> None:
         self._store = store
 
-    async def load(self, chunks: AsyncIterator[bytes], ahead: Ahead | None = None) -> Sequence[Loaded]:
+    async def load(
+        self,
+        chunks: AsyncIterator[bytes],
+        ahead: Ahead | None = None,
+        platforms: Sequence[Platform] = (),
+    ) -> Sequence[Loaded]:
         """The images of an archive, their content in the store. Raises InvalidParameter, NotFound.
 
-        What looks like a layer is unpacked `ahead` meanwhile.
+        What looks like a layer is unpacked `ahead` meanwhile. Of an index only what is for `platforms` is
+        kept together, or all of it.
         """
         try:
             archive = await self._read(plain(chunks), ahead)
         except ExceptionGroup as errors:
             raise first_error(errors) from errors
         if "index.json" in archive.small:
-            loaded = await self._layout(archive)
+            loaded = await self._layout(archive, platforms)
         elif "manifest.json" in archive.small:
             loaded = await self._docker(archive)
         else:
@@ -151,7 +158,7 @@ class Loader:
         if ahead is not None and looks_like_layer(start) and UNCOMPRESSED not in info.labels:
             ahead.begin(blob)
 
-    async def _layout(self, archive: _Archive) -> Sequence[Loaded]:
+    async def _layout(self, archive: _Archive, platforms: Sequence[Platform]) -> Sequence[Loaded]:
         index = read_document(archive.small["index.json"], OCI_INDEX)
         loaded = []
         contents = Contents(self._store)
@@ -159,7 +166,7 @@ class Loader:
             if descriptor.media_type not in MANIFEST_TYPES | INDEX_TYPES:
                 continue
             name = descriptor.annotations.get(IMAGE_NAME) or descriptor.annotations.get(REF_NAME, "")
-            await self._label(contents, descriptor)
+            await self._label(contents, descriptor, platforms)
             if subject := descriptor.annotations.get(SUBJECT):
                 await self._refer(contents, subject, descriptor)
                 continue
@@ -172,10 +179,11 @@ class Loader:
             raise NotFound(f"invalid archive: {subject[:100]!r}, which something refers to, is missing")
         await keep_referrers(self._store, subject, [referrer])
 
-    async def _label(self, contents: Contents, top: Descriptor) -> None:
+    async def _label(self, contents: Contents, top: Descriptor, platforms: Sequence[Platform]) -> None:
         """Tell the collector what belongs together. Raises NotFound if the image itself is missing."""
         if not await contents.present(top.digest):
             raise NotFound(f"invalid archive: {top.digest} is missing")
+        left_out = await contents.left_out(top, platforms)
         async for descriptor in contents.walk(top):
             info = await self._store.content.info(descriptor.digest)
             if info.size != descriptor.size:
@@ -184,7 +192,8 @@ class Loader:
                 )
             if descriptor.media_type in INDEX_TYPES | MANIFEST_TYPES:
                 document = await contents.document(descriptor)
-                await self._store.content.label(descriptor.digest, gc_labels(document))
+                labels = {key: to for key, to in gc_labels(document).items() if to not in left_out}
+                await self._store.content.label(descriptor.digest, labels)
 
     async def _docker(self, archive: _Archive) -> Sequence[Loaded]:
         images = decode(archive.small["manifest.json"], list[_DockerImage])

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from moby.core.descriptor import INDEX_TYPES, MANIFEST_TYPES, OCI_INDEX, Descriptor
-from moby.core.errors import DataLoss, NotFound
+from moby.core.errors import DataLoss
 from moby.core.images import ImageStore
 from moby.core.platform import Platform, host_platform
 from moby.core.reference import Reference
 from moby.images.contents import Contents
-from moby.images.documents import IMAGE_NAME, REF_NAME, REFERENCE_DIGEST, Document, is_attestation
+from moby.images.documents import IMAGE_NAME, REF_NAME, Document
 from moby.images.referrers import SUBJECT, kept_referrers
 from moby.images.tars import END, header, padding
 
@@ -58,17 +58,7 @@ class Saver:
 
     async def _wanted(self, target: Descriptor, platforms: Sequence[Platform]) -> AsyncIterator[Descriptor]:
         """An image's parts that are here, of these platforms only if there are any."""
-        left_out: set[str] = set()
-        if platforms and target.media_type in INDEX_TYPES:
-            manifests = await self._contents.manifests(target)
-            fitting = {
-                m.digest for m in manifests if not is_attestation(m) and await self._fits(m, platforms)
-            }
-            left_out = {
-                m.digest
-                for m in manifests
-                if m.digest not in fitting and m.annotations.get(REFERENCE_DIGEST) not in fitting
-            }
+        left_out = await self._contents.left_out(target, platforms)
         kept: set[str] = set()
         async for descriptor in self._walk(target, left_out):
             if descriptor.digest not in kept:
@@ -85,13 +75,6 @@ class Saver:
             if current.media_type in INDEX_TYPES | MANIFEST_TYPES:
                 waiting += (await self._contents.document(current)).children()
                 waiting += await kept_referrers(self._store, self._contents, current.digest)
-
-    async def _fits(self, manifest: Descriptor, platforms: Sequence[Platform]) -> bool:
-        try:
-            platform = await self._contents.platform(manifest)
-        except NotFound:
-            return False
-        return any(platform.fits(wanted) for wanted in platforms)
 
     async def _blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
         algorithm, _, encoded = descriptor.digest.partition(":")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from moby.core.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from moby.core.errors import InvalidParameter, NotFound
@@ -12,6 +12,7 @@ from moby.images.documents import (
     CONFIG_LIMIT,
     INDEX_DEPTH,
     MANIFEST_LIMIT,
+    REFERENCE_DIGEST,
     Document,
     ImageDocument,
     is_attestation,
@@ -80,6 +81,28 @@ class Contents:
             elif await self.present(child.digest):
                 found += await self.manifests(child, depth + 1)
         return found
+
+    async def left_out(self, target: Descriptor, platforms: Sequence[Platform]) -> set[str]:
+        """The manifests of an index that are for none of these platforms, nor about one that is.
+
+        None without platforms, and for what is no index.
+        """
+        if not platforms or target.media_type not in INDEX_TYPES:
+            return set()
+        manifests = await self.manifests(target)
+        fitting = {m.digest for m in manifests if not is_attestation(m) and await self._fits(m, platforms)}
+        return {
+            m.digest
+            for m in manifests
+            if m.digest not in fitting and m.annotations.get(REFERENCE_DIGEST) not in fitting
+        }
+
+    async def _fits(self, manifest: Descriptor, platforms: Sequence[Platform]) -> bool:
+        try:
+            platform = await self.platform(manifest)
+        except NotFound:
+            return False
+        return any(platform.fits(wanted) for wanted in platforms)
 
     async def complete(self, manifest: Descriptor) -> bool:
         """Is a manifest here with all that it points to?"""

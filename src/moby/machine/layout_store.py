@@ -162,7 +162,7 @@ class LayoutLeases(Leases):
     """Nothing is collected, so nothing has to be kept from it."""
 
     @asynccontextmanager
-    async def hold(self, *, hours: float = 24.0) -> AsyncIterator[None]:
+    async def hold(self, *, hours: float = 24.0, collect: bool = False) -> AsyncIterator[None]:
         """See `Leases.hold`."""
         yield
 

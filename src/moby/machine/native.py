@@ -21,7 +21,7 @@ PACKAGES = {
     "mkfs.erofs": "erofs-utils",
     "mkfs.vfat": "dosfstools",
     "ssh": "openssh-client",
-    "sqfstar": "squashfs-tools",
+    "mksquashfs": "squashfs-tools",
     "mmd": "mtools",
     "openssl": "openssl",
     "qemu-aarch64-static": "qemu-user-static",

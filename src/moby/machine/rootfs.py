@@ -139,13 +139,13 @@ def _containers(tree: Tree, parts: Parts) -> list[_Mounts]:
                     trees[digest] = complete(image_tree(parts.cache, image))
                 number = "" if section == "services" else f"{index:03d}-"
                 place = f"containers/{section}/{number}{container.name}"
-                sources, made = _container(bundles, place, parts, container, trees[digest])
+                sources, made = _container(tree, bundles, place, parts, container, trees[digest])
                 found.append(_Mounts(f"{section}[{index}].binds", sources, made))
     return found
 
 
 def _container(
-    bundles: Bundles, place: str, parts: Parts, container: Container, root: Tree
+    tree: Tree, bundles: Bundles, place: str, parts: Parts, container: Container, root: Tree
 ) -> tuple[list[str], list[str]]:
     """Put a container into the tree; the sources of its binds, and the paths that its start makes."""
     image = parts.images[container.image]
@@ -155,6 +155,10 @@ def _container(
     spec = container_spec(container, label, config, numbered(parts.assembly), volumes)
     runtime = effective_runtime(container, label)
     bundles.add(place, image.manifest.digest, root, spec, runtime)
+    for path in runtime.mkdir or []:
+        # On a read-only disk nobody can make them later.
+        if path.strip("/").partition("/")[0] not in ("", *_AT_RUN_TIME):
+            tree.make_directories(path.strip("/"))
     sources = [mount["source"] for mount in spec["mounts"] if mount["type"] == "bind"]
     return sources, [*(runtime.mkdir or []), *(mount.destination for mount in runtime.mounts or [])]
 

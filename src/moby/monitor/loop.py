@@ -111,6 +111,13 @@ class Loop:
         """Call once, later."""
         self._moments.append((time.monotonic() + seconds, call))
 
+    def _call(self, descriptor: int, handler: Handler, event: int) -> None:
+        try:
+            handler(event)
+        except Exception as error:  # noqa: BLE001 - one connection's trouble must not take the container along
+            report(error)
+            self.forget(descriptor)
+
     def run(self) -> None:
         """Until it is over."""
         while not self.over:
@@ -123,7 +130,7 @@ class Loop:
         for descriptor, event in self._poll.poll(limit_s):
             handler = self._handlers.get(descriptor)
             if handler is not None:
-                handler(event)
+                self._call(descriptor, handler, event)
         if next_moment is not None:
             now = time.monotonic()
             due = [call for moment, call in self._moments if moment <= now]

@@ -256,6 +256,8 @@ class Session:
                 self.request.shim != "",
             )
         )
+        if self._delivered_all:
+            self.tell(Delivered())
         while self._untold and self.tell(self._untold[0]):
             self._untold.pop(0)
 

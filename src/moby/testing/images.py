@@ -215,7 +215,7 @@ class MemoryLeases(Leases):
         self._store = store
         self._made = 0
 
-    def hold(self, *, hours: float = 24.0) -> AbstractAsyncContextManager[None]:
+    def hold(self, *, hours: float = 24.0, collect: bool = False) -> AbstractAsyncContextManager[None]:
         """See `Leases.hold`."""
         return self._hold()
 

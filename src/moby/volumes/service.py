@@ -9,8 +9,6 @@ import stat
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -24,52 +22,12 @@ from moby.core.undo import Undo
 from moby.core.volumes import DriverVolume, VolumeDriver
 from moby.host.threads import blocking
 from moby.volumes.lookup import DriverLookup
+from moby.volumes.records import ANONYMOUS_LABEL, StoredVolume, VolumeRecord, created, stored, untold
 
 log = logging.getLogger(__name__)
 
-ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 _DEFAULT_DRIVER = "local"
 _LOOKING = "still-"
-
-
-class VolumeRecord(msgspec.Struct, frozen=True):
-    """A volume as it is stored; `users` are the containers that refer to it.
-
-    Of those `mounted` are the ones for which a plugin has been asked to mount it: it may run on without us.
-    """
-
-    name: str
-    driver: str
-    created: str
-    labels: dict[str, str] = msgspec.field(default_factory=dict)
-    options: dict[str, str] = msgspec.field(default_factory=dict)
-    users: list[str] = msgspec.field(default_factory=list)
-    mounted: list[str] = msgspec.field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredVolume:
-    """A volume with what its driver says of it."""
-
-    name: str
-    driver: str
-    mountpoint: Path
-    created: str
-    scope: str = "local"
-    labels: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)
-    status: Mapping[str, object] = field(default_factory=dict)
-    users: Sequence[str] = ()
-
-    @property
-    def place(self) -> str:
-        """Where it is; empty while only its driver knows."""
-        return "" if self.mountpoint == Path() else str(self.mountpoint)
-
-    @property
-    def anonymous(self) -> bool:
-        """Was it made without a name?"""
-        return ANONYMOUS_LABEL in self.labels
 
 
 class Volumes:
@@ -118,7 +76,7 @@ class Volumes:
                 log.exception("cannot list volumes", extra={"driver": driver.name})
                 continue
             for name in found.keys() - self._records.keys():
-                await self._save(VolumeRecord(name, driver.name, _created(found[name])))
+                await self._save(VolumeRecord(name, driver.name, created(found[name])))
             for record in list(self._records.values()):
                 if record.driver == driver.name and record.name not in found and not record.users:
                     await self._forget(record.name)
@@ -168,7 +126,10 @@ class Volumes:
                 found = await driver.look(name)
             except MobyError:
                 continue
-            record = VolumeRecord(name, driver.name, _created(found))
+            if name in self._records:
+                # Somebody else was as curious.
+                return await self._find(name)
+            record = VolumeRecord(name, driver.name, created(found))
             await self._save(record)
             return record, driver, found
         raise NotFound(f"get {name}: no such volume")
@@ -189,7 +150,7 @@ class Volumes:
         """
         labels = dict(labels or {})
         if not name:
-            name = os.urandom(32).hex()
+            name, driver = os.urandom(32).hex(), driver or _DEFAULT_DRIVER
             labels[ANONYMOUS_LABEL] = ""
         async with self._lock(name):
             record = await self._existing(name, driver)
@@ -247,7 +208,7 @@ class Volumes:
             made = await keeper.create(name, options)
         except MobyError as error:
             raise type(error)(f"create {name}: {error.message}", hint=error.hint) from error
-        record = VolumeRecord(name, driver, _created(made), labels, options, [user] if user else [])
+        record = VolumeRecord(name, driver, created(made), labels, options, [user] if user else [])
         try:
             await self._save(record)
         except MobyError:
@@ -276,7 +237,7 @@ class Volumes:
 
     async def get(self, name: str) -> StoredVolume:
         """Raises NotFound (`get NAME: no such volume`), and what a plugin does not do."""
-        return _stored(*await self._find(name))
+        return stored(*await self._find(name))
 
     async def mount(self, name: str, user: str) -> Path:
         """Where it can be used. Raises NotFound, System if it cannot be mounted, Conflict while `still`."""
@@ -434,11 +395,11 @@ class Volumes:
                 continue
             told.add(name)
             for volume in listed:
-                record = self._records.get(volume.name) or VolumeRecord(volume.name, name, _created(volume))
+                record = self._records.get(volume.name) or VolumeRecord(volume.name, name, created(volume))
                 if record.driver == name:
-                    found.append(_stored(record, driver, volume))
-        untold = [_untold(record) for record in self._records.values() if record.driver not in told]
-        return [*found, *untold], warnings
+                    found.append(stored(record, driver, volume))
+        rest = [untold(record) for record in self._records.values() if record.driver not in told]
+        return [*found, *rest], warnings
 
 
 async def _listed(driver: VolumeDriver) -> Sequence[DriverVolume] | MobyError:
@@ -446,37 +407,6 @@ async def _listed(driver: VolumeDriver) -> Sequence[DriverVolume] | MobyError:
         return await driver.list()
     except MobyError as error:
         return error
-
-
-def _untold(record: VolumeRecord) -> StoredVolume:
-    """A volume whose driver says nothing."""
-    return StoredVolume(
-        record.name,
-        record.driver,
-        Path(),
-        record.created,
-        labels=record.labels,
-        options=record.options,
-        users=tuple(record.users),
-    )
-
-
-def _created(volume: DriverVolume) -> str:
-    return (volume.created_at or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _stored(record: VolumeRecord, driver: VolumeDriver, found: DriverVolume) -> StoredVolume:
-    return StoredVolume(
-        record.name,
-        record.driver,
-        found.mountpoint,
-        record.created,
-        driver.scope,
-        record.labels,
-        record.options,
-        found.status,
-        tuple(record.users),
-    )
 
 
 def _size(path: Path) -> int:

@@ -15,7 +15,8 @@ from moby.host.archives import Packer, UnpackOptions, fed, piped, unpack
 from moby.host.files import translation
 from moby.host.threads import blocking, finishing
 from moby.volumes.copying import copy_tree
-from moby.volumes.service import StoredVolume, Volumes
+from moby.volumes.records import StoredVolume
+from moby.volumes.service import Volumes
 
 # Of those who have a volume mounted, the ones who may write to it now.
 Writers = Callable[[str, frozenset[str]], list[str]]

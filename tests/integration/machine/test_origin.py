@@ -59,7 +59,7 @@ class Docker:
 def test_docker_runs_containers_in_origin_and_its_disk_keeps_them(tmp_path: Path) -> None:
     made, certificates, state = tmp_path / "made", tmp_path / "certs", tmp_path / "state"
     assembly = str(ROOT / "assemblies" / "origin.yml")
-    assert run(["build", assembly, "-q", "-f", "kernel+erofs", "--no-sbom", "-o", str(made)]) == 0
+    assert run(["build", assembly, "-q", "-f", "kernel+squashfs", "--no-sbom", "-o", str(made)]) == 0
     assert sum(path.stat().st_size for path in made.iterdir()) <= COMPRESSED_LIMIT
     assert run(["certs", str(certificates)]) == 0
     archive = tmp_path / "busybox.tar"
@@ -71,7 +71,7 @@ def test_docker_runs_containers_in_origin_and_its_disk_keeps_them(tmp_path: Path
         "--data-file", str(certificates / "data.json"),
     ]  # fmt: skip
     docker = Docker(api, certificates)
-    with machine(state, "origin", *given, str(made / "origin-erofs.img")) as console:
+    with machine(state, "origin", *given, str(made / "origin-squashfs.img")) as console:
         until(docker.up, _UP_LIMIT_S, console)
         assert "busybox" in docker("load", "--input", str(archive))
         serve = "echo from origin > index.html; exec httpd -f -p 80"

@@ -153,3 +153,15 @@ async def test_a_blob_that_is_collected_before_it_is_taken_in(
         assert await store.content.read(digest(data)) == data
         assert b"".join([chunk async for chunk in store.content.stream(digest(data))]) == data
     assert times == 3
+
+
+async def test_what_only_a_lease_kept_can_go_with_it(store: ContainerdImages) -> None:
+    data = os.urandom(1000)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield data
+
+    async with store.leases.hold(collect=True):
+        await store.content.write("x", chunks(), digest=digest(data))
+        assert await everything(store) == {digest(data)}
+    assert not await everything(store)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,11 +75,15 @@ def test_what_is_wrong_is_one_line(
 def test_a_bind_of_what_is_made_at_the_start_is_right(folder: Path) -> None:
     text = (
         KERNEL + "init: [./app.tar]\nservices:\n - name: a\n   image: ./app.tar\n"
-        "   binds: ['/etc/x:/x', '/etc/resolv.conf:/r', '/run/y:/y', '/srv/data:/data', '/opt/file:/file']\n   runtime: {mkdir: [/srv/data]}\n"
+        "   binds: ['/etc/x:/x', '/etc/resolv.conf:/r', '/run/y:/y', '/srv/data:/data', '/opt/file:/file']\n   runtime: {mkdir: [/srv/data, /run/y]}\n"
         "files: [{path: opt/file, contents: x}]\n"
     )
     (folder / "a.yml").write_text(text)
     assert run(["build", "-q", str(folder / "a.yml"), "-f", "tar", "-o", str(folder / "out")]) == 0
+    with tarfile.open(folder / "out" / "a.tar") as made:
+        # The root may be on a read-only disk.
+        assert made.getmember("srv/data").isdir()
+        assert "run/y" not in made.getnames()
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a/../../../b", "..", "/../x"])
@@ -97,7 +102,7 @@ def test_a_missing_tool_is_told_with_its_package(
     monkeypatch.setattr("shutil.which", lambda *_given, **_more: None)
     said = refused(folder, KERNEL + "outputs:\n - {format: kernel+squashfs}\n", capsys)
     assert said == (
-        "moby: a.yml:3: outputs[0].format: kernel+squashfs: sqfstar is not installed (apt-get install squashfs-tools)\n"
+        "moby: a.yml:3: outputs[0].format: kernel+squashfs: mksquashfs is not installed (apt-get install squashfs-tools)\n"
     )
 
 

@@ -40,11 +40,11 @@ TOOLS_WITH_DATES = (
     "sfdisk",
     "grub-mkimage",
     "mkfs.erofs",
-    "sqfstar",
+    "mksquashfs",
 )
 # What each needs beside the standard library.
 TOOLS = {
-    "kernel+squashfs": ["sqfstar", "fakeroot"],
+    "kernel+squashfs": ["mksquashfs", "fakeroot"],
     "kernel+iso": ["xorriso", "fakeroot"],
     "kernel+erofs": ["mkfs.erofs", "fakeroot"],
     "iso-bios": ["xorriso", "grub-mkimage"],
@@ -289,7 +289,7 @@ async def test_a_tool_that_is_missing_is_named_with_its_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda *_given, **_more: None)
-    with pytest.raises(NotFound, match="sqfstar is not installed") as error:
+    with pytest.raises(NotFound, match="mksquashfs is not installed") as error:
         await made("kernel+squashfs", tmp_path)
     assert error.value.hint == "apt-get install squashfs-tools"
     assert list(tmp_path.iterdir()) == []
@@ -299,14 +299,14 @@ async def test_a_tool_that_fails_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "bin").mkdir()
-    failing = tmp_path / "bin" / "sqfstar"
+    failing = tmp_path / "bin" / "mksquashfs"
     failing.write_text("#!/bin/sh\necho 'no room' >&2\nexit 1\n")
     failing.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     out = tmp_path / "out"
     out.mkdir()
     (out / "machine-squashfs.img").write_text("old")
-    with pytest.raises(MobyError, match="sqfstar: no room"):
+    with pytest.raises(MobyError, match="mksquashfs: no room"):
         await made("kernel+squashfs", out)
     assert [(path.name, path.read_text()) for path in out.iterdir()] == [("machine-squashfs.img", "old")]
 

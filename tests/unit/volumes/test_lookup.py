@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -126,6 +127,19 @@ async def test_volumes_that_it_made_itself_are_found(volumes: Volumes, sample: S
     removed = await volumes.remove("three")
     assert removed is not None
     assert sorted(volume.name for volume in await volumes.list()) == ["one", "two"]
+
+
+async def test_many_who_name_one_find_the_same(volumes: Volumes, sample: Sample) -> None:
+    sample.methods["VolumeDriver.Create"]({"Name": "one"})
+    names = [f"user{number}" for number in range(8)]
+    acquired = (volumes.acquire("one", driver="", options={}, labels={}, user=name) for name in names)
+    await asyncio.gather(*acquired, *(volumes.get("one") for _ in range(8)))
+    assert sorted((await volumes.get("one")).users) == names
+
+
+async def test_an_anonymous_volume_is_no_plugin_s(volumes: Volumes, sample: Sample) -> None:
+    assert (await volumes.create()).driver == "local"
+    assert not (sample.state / "calls.jsonl").exists()
 
 
 async def test_a_name_that_is_another_s_here_is_left_out(volumes: Volumes, sample: Sample) -> None:

@@ -13,7 +13,8 @@ from moby.core.errors import Conflict, InvalidParameter, NotFound, System, Unava
 from moby.core.volumes import DriverVolume
 from moby.host.store import SqliteStore
 from moby.volumes.drivers.local import Local
-from moby.volumes.service import ANONYMOUS_LABEL, Volumes
+from moby.volumes.records import ANONYMOUS_LABEL
+from moby.volumes.service import Volumes
 
 
 class Other(Local):

@@ -16,7 +16,8 @@ from moby.core.store import Table
 from moby.core.volumes import VolumeDriver
 from moby.host.store import SqliteStore
 from moby.volumes.drivers.local import Local
-from moby.volumes.service import VolumeRecord, Volumes
+from moby.volumes.records import VolumeRecord
+from moby.volumes.service import Volumes
 from moby.volumes.transfers import VolumeTransfers
 
 

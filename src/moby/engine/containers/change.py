@@ -21,17 +21,20 @@ class Changer:
 
     async def rename(self, name: str, new: str) -> None:
         """Raises InvalidParameter for a bad name, Conflict for a taken one."""
-        container = self._shelf.find(name)
-        if not new:
+        if not new.strip().removeprefix("/"):
             raise InvalidParameter("Neither old nor new names may be empty")
-        chosen = check_name(new)
+        container = self._shelf.find(name)
         async with container.lock:
             old = container.record.name
-            if chosen == old:
+            if new.strip().removeprefix("/") == old:
                 raise InvalidParameter("Renaming a container with the same name as its current name")
             if container.removing or container.removed:
                 raise Conflict(f"container {container.id} is being removed")
-            self._shelf.index.reserve(chosen, container.id)
+            try:
+                chosen = check_name(new.strip())
+                self._shelf.index.reserve(chosen, container.id)
+            except (InvalidParameter, Conflict) as error:
+                raise type(error)(f"Error when allocating new name: {error.message}") from error
             container.record.name = chosen
             renamed(container.record)
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Self
 
@@ -17,7 +17,8 @@ _LISTED = frozenset(
      "network", "publish", "since", "status", "volume"}
 )  # fmt: skip
 _PRUNED = frozenset({"label", "label!", "until"})
-_STATUSES = frozenset({"created", "dead", "exited", "paused", "removing", "restarting", "running"})
+_STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+_HEALTHS = ("none", "starting", "healthy", "unhealthy")
 
 Ancestors = Callable[[str], frozenset[str]]
 Check = Callable[[Container], bool]
@@ -70,11 +71,7 @@ def _check(key: str, values: list[str], index: Index, images: Mapping[str, froze
         case "name":
             return lambda c: any(_like(value.removeprefix("/"), c.record.name) for value in values)
         case "status":
-            if bad := [value for value in values if value not in _STATUSES]:
-                raise InvalidParameter(
-                    f"invalid value for state ({bad[0]}): must be one of created, running, paused, "
-                    "restarting, removing, exited, dead"
-                )
+            _one_of(key, values, _STATUSES, "state")
             return lambda c: c.status in values
         case "exited":
             codes = _numbers(values)
@@ -96,13 +93,18 @@ def _check(key: str, values: list[str], index: Index, images: Mapping[str, froze
                 mount.volume in values or mount.point.destination in values for mount in c.record.mounts
             )
         case "publish":
-            return lambda c: bool(_ports(values) & set(c.record.host_config.port_bindings or {}))
+            published = _ports(key, values)
+            return lambda c: bool(published & set(c.record.host_config.port_bindings or {}))
         case "expose":
-            return lambda c: bool(_ports(values) & set(c.record.config.exposed_ports or {}))
+            exposed = _ports(key, values)
+            return lambda c: bool(exposed & set(c.record.config.exposed_ports or {}))
         case "health":
+            _one_of(key, values, _HEALTHS, "health")
             return lambda c: (c.health.status if c.health is not None else "none") in values
         case "is-task":
-            return lambda c: not any(value in ("true", "1", "True") for value in values)
+            # No container is a service's.
+            tasks = Filters({key: values}).flag(key, default=False)
+            return lambda c: not tasks
         case _:
             return lambda c: "default" in values
 
@@ -114,11 +116,22 @@ def _like(pattern: str, text: str) -> bool:
         return pattern in text
 
 
+def _one_of(key: str, values: list[str], known: Sequence[str], what: str) -> None:
+    for value in values:
+        if value not in known:
+            raise InvalidParameter(
+                f"invalid filter '{key}={value}': invalid value for {what} ({value}): "
+                f"must be one of {', '.join(known)}"
+            )
+
+
 def _numbers(values: list[str]) -> frozenset[int]:
-    try:
-        return frozenset(int(value) for value in values)
-    except ValueError as error:
-        raise InvalidParameter(f"invalid filter 'exited={values}'") from error
+    for value in values:
+        if not re.fullmatch(r"[+-]?[0-9]+", value):
+            raise InvalidParameter(
+                f"invalid filter 'exited={value}': strconv.Atoi: parsing \"{value}\": invalid syntax"
+            )
+    return frozenset(map(int, values))
 
 
 def _relative(key: str, values: list[str], index: Index) -> Check:
@@ -139,12 +152,17 @@ def _until(values: list[str]) -> Check:
     return lambda c: _moment(c.record.created) < limit
 
 
-def _ports(values: list[str]) -> set[str]:
+def _ports(key: str, values: list[str]) -> set[str]:
     found = set()
     for value in values:
+        if ":" in value:
+            raise InvalidParameter(f"filter for '{key}' should not contain ':': {value}")
         ports, _, protocol = value.partition("/")
         low, _, high = ports.partition("-")
-        if not low.isdigit() or (high and not high.isdigit()):
-            raise InvalidParameter(f"invalid port: {value}")
+        for what, port in (("start", low), ("end", high or low)):
+            if not (port.isascii() and port.isdigit() and int(port) < 65536):
+                raise InvalidParameter(
+                    f"error while looking up for {key} {value}: invalid {what} port '{port}': invalid syntax"
+                )
         found |= {f"{port}/{protocol or 'tcp'}" for port in range(int(low), int(high or low) + 1)}
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 
-from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, NotModified, System
+from moby.core.errors import Conflict, InvalidParameter, MobyError, NotModified, System
 from moby.core.networks import Networks, Sandbox, SandboxRequest
 from moby.core.runtime import Runtime, TaskRequest
 from moby.core.snapshots import Mount, Snapshotter
@@ -214,7 +214,7 @@ class Starter:
         told = error
         if isinstance(error, InvalidParameter) or code != _UNKNOWN:
             told = InvalidParameter(message)
-        elif isinstance(error, Conflict | NotFound):
+        elif isinstance(error, Conflict):
             # dockerd's status for what goes wrong while it starts a container, a taken port for one.
             told = System(message)
         told.__cause__ = error if told is not error else error.__cause__

@@ -146,9 +146,10 @@ class ImageTransfers:
     async def _load(
         self, archive: AsyncIterator[bytes], platforms: Sequence[Platform], report: Report
     ) -> None:
-        async with self._store.leases.hold(), self._chains.ahead() as ahead:
+        # An archive may bring what no image needs, or none for these platforms: it is not there afterwards.
+        async with self._store.leases.hold(collect=True), self._chains.ahead() as ahead:
             named: dict[str, StoredImage] = {}
-            for loaded in await self._loader.load(archive, ahead):
+            for loaded in await self._loader.load(archive, ahead, platforms):
                 image = _stored(loaded)
                 named[image.name] = image
             for image in named.values():

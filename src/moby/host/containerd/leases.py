@@ -25,12 +25,12 @@ class ContainerdLeases(Leases):
     def __init__(self, client: Containerd) -> None:
         self._client = client
 
-    def hold(self, *, hours: float = 24.0) -> AbstractAsyncContextManager[None]:
+    def hold(self, *, hours: float = 24.0, collect: bool = False) -> AbstractAsyncContextManager[None]:
         """See `Leases.hold`."""
-        return self._hold(hours)
+        return self._hold(hours, collect)
 
     @asynccontextmanager
-    async def _hold(self, hours: float) -> AsyncIterator[None]:
+    async def _hold(self, hours: float, collect: bool) -> AsyncIterator[None]:
         if current_lease.get() in self._client.leases:
             yield
             return
@@ -47,7 +47,7 @@ class ContainerdLeases(Leases):
                 # A generator that is closed by another task than the one that ran it: that one's lease stays.
                 log.debug("lease ended by another task", extra={"lease": lease})
             self._client.leases.discard(lease)
-            await asyncio.shield(self._drop(lease))
+            await asyncio.shield(self._drop(lease, sync=collect))
 
     async def _create(self, lease: str, hours: float) -> None:
         expires = (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from moby.host.threads import finishing
+from moby.machine.initrd import ZSTD_LEVEL
 from moby.machine.job import Job, write_chunks, written
 from moby.machine.native import native, program
 from moby.machine.read_only import write_beside
@@ -19,18 +20,21 @@ async def write(job: Job) -> list[Path]:
     await finishing(write_chunks, plain, tar_stream(job.root(), job.moment))
     disk = job.folder / f"{job.name}-squashfs.img"
     dated = str(job.moment)
-    # sqfstar 4.5 gives the root itself to whoever calls it, whatever its options say.
-    asked = ["sqfstar"] if (os.geteuid(), os.getegid()) == (0, 0) else ["fakeroot", program("sqfstar")]
+    # mksquashfs 4.5 gives the root itself to whoever calls it, whatever its options say.
+    asked = ["mksquashfs"] if (os.geteuid(), os.getegid()) == (0, 0) else ["fakeroot", program("mksquashfs")]
     with written(disk) as path:
         await native(
             *asked,
+            "-", path,
+            "-tar",
+            "-no-strip",
             "-quiet",
             "-no-progress",
             "-comp", "zstd",
+            "-Xcompression-level", str(ZSTD_LEVEL),
             "-mkfs-time", dated,
             "-all-time", dated,
             "-root-mode", "755",
-            path,
             stdin=plain,
         )  # fmt: skip
     return [disk, *await write_beside(job, "squashfs")]

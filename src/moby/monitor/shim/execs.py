@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from moby.core.errors import Conflict, MobyError, NotFound, System
-from moby.monitor.loop import Children, Loop, begin
+from moby.monitor.loop import Children, Loop, begin, report
 from moby.monitor.protocol import Begun, Failed, Go, Message, MonitorRequest, Running
 from moby.monitor.session import Session
 from moby.monitor.shim.events import Events
@@ -89,9 +89,14 @@ class Execs:
 
     def open(self, request: MonitorRequest, spec: bytes, control: socket.socket) -> None:
         """A session of the daemon's for a process that it will let run."""
-        streams = self._terminals.streams(request)
         path = os.path.join(self._directory, f"{request.id}.sock")
-        session = Session(self._loop, request, streams, None, control, path)
+        try:
+            streams = self._terminals.streams(request)
+            session = Session(self._loop, request, streams, None, control, path)
+        except OSError as error:
+            report(error)
+            control.close()
+            return
         session.needs_daemon = True
         process = Process(request.id, streams, session, spec)
 

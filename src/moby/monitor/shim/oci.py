@@ -173,8 +173,11 @@ def _last_error(path: str) -> str:
 
 
 def _write(path: str, data: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
+    try:
+        with open(path, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise System(f"cannot write {path}: {error.strerror}") from error
 
 
 def _remove_directory(path: str) -> None:

@@ -111,10 +111,9 @@ class Task:
         self._made = Later()
         self.session.needs_daemon = False
         self._runtime = OciRuntime(self._children, binary, root, bundle, self.id)
-        _write(os.path.join(bundle, _RUNTIME_FILE), f"{binary}\n{root}\n")
         self.events.connect(os.path.join(bundle, "moby-events"))
         try:
-            self._mount(rootfs)
+            self._prepare(rootfs, f"{binary}\n{root}\n")
             await self.init.make(self._children, self._runtime.create)
         except MobyError:
             self.state = "none"
@@ -133,9 +132,10 @@ class Task:
         self._made.give(None)
         return self.init.pid
 
-    def _mount(self, rootfs: Sequence[Mount]) -> None:
+    def _prepare(self, rootfs: Sequence[Mount], runtime: str) -> None:
         target = os.path.join(self.bundle, "rootfs")
         try:
+            _write(os.path.join(self.bundle, _RUNTIME_FILE), runtime)
             os.makedirs(target, exist_ok=True)
             for one in rootfs:
                 mount(one, Path(target))
@@ -173,7 +173,11 @@ class Task:
         started = self.state in ("running", "paused")
         self.state = "stopped"
         line = f"{self.init.pid} {self.init.status} {self.init.ended_at_ns // 1_000_000_000}\n"
-        _write(os.path.join(self.bundle, _EXIT_FILE), line)
+        try:
+            _write(os.path.join(self.bundle, _EXIT_FILE), line)
+        except OSError as error:
+            # It is needed only if we are killed as well.
+            report(error)
         if started:
             self._tell_init_ended()
 

@@ -12,6 +12,11 @@ from moby.core.types.host_config import Resources, ThrottleDevice, Ulimit, Weigh
 _PERIOD_US = 100_000
 
 
+# crun 1.8 writes -1 into pids.max, which the kernel refuses: as many as it can number (proc(5), pid_max).
+# Goes when Debian 12 does.
+_ALL_PROCESSES = 1 << 22
+
+
 def resources(limits: Resources) -> dict[str, Any]:
     """The cgroup section, without devices; of changes to limits, what they change."""
     found: dict[str, Any] = {}
@@ -20,7 +25,7 @@ def resources(limits: Resources) -> dict[str, Any]:
     if cpu := _cpu(limits):
         found["cpu"] = cpu
     if limits.pids_limit is not None:
-        found["pids"] = {"limit": limits.pids_limit if limits.pids_limit > 0 else -1}
+        found["pids"] = {"limit": limits.pids_limit if limits.pids_limit > 0 else _ALL_PROCESSES}
     if block := _block(limits):
         found["blockIO"] = block
     return found
