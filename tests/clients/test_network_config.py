@@ -135,14 +135,27 @@ def test_pools_are_the_administrators_and_run_out(make_engine: Callable[..., Eng
     engine.ok("network", "rm", "sized")
 
 
-def test_what_the_host_is_on_is_left_alone(engine: Engine, create: Callable[..., str]) -> None:
-    command = ["ip", "-n", engine.network.name, "address"]
-    subprocess.run([*command, "add", "10.75.0.1/24", "dev", "lo"], check=True)
-    try:
-        taken = engine.fails("network", "create", "--subnet", "10.75.0.0/16", "wrong")
-        assert "Pool overlaps with other one on this address space" in taken
-    finally:
-        subprocess.run([*command, "del", "10.75.0.1/24", "dev", "lo"], check=True)
+def test_what_the_host_is_on_is_left_alone(make_engine: Callable[..., Engine]) -> None:
+    engine = make_engine("--bridge", "none", "--default-address-pool", "base=10.74.0.0/22,size=24")
+    command = ["ip", "-n", engine.network.name]
+    for words in (
+        "link add lan0 type veth peer name lan1", "link set lan0 up", "link set lan1 up",
+        "address add 10.74.0.1/25 dev lan0", "route add 10.74.1.0/26 dev lan0",
+        # Behind a gateway is nobody's: half the world, if a VPN says so.
+        "route add 0.0.0.0/1 via 10.74.0.2", "route add 10.74.2.0/24 via 10.74.0.2",
+    ):  # fmt: skip
+        subprocess.run([*command, *words.split()], check=True)
+    subnets = []
+    for name in ("first", "second"):
+        engine.ok("network", "create", name)
+        subnets.append(inspect(engine, name)["IPAM"]["Config"][0]["Subnet"])
+    assert subnets == ["10.74.2.0/24", "10.74.3.0/24"]
+    assert "fully subnetted" in engine.fails("network", "create", "third")
+    # Whoever names it means it: the wire that the host is on, for one.
+    engine.ok("network", "create", "-d", "macvlan", "-o", "parent=lan0", "--subnet", "10.74.0.0/25", "wire")
+    again = engine.fails("network", "create", "--subnet", "10.74.0.0/26", "other")
+    assert "Pool overlaps with other one on this address space" in again
+    engine.ok("network", "rm", "first", "second", "wire")
 
 
 @mobyd

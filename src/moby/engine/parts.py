@@ -19,11 +19,11 @@ from moby.host.nftables import Nftables
 from moby.host.store import SqliteStore
 from moby.host.threads import Threads
 from moby.images.stores.containerd import ContainerdImages
-from moby.networks import bridge_device
 from moby.networks.controller import Controller
 from moby.networks.drivers.bridge import Bridge
 from moby.networks.ipam import Ipam, host_seed, parse_pools
 from moby.networks.ipam.addressing import Addressing
+from moby.networks.ipam.occupied import occupied
 from moby.networks.lookup import DriverLookup
 from moby.networks.ports import Ports
 from moby.networks.settings import BridgeSettings
@@ -105,7 +105,7 @@ def ipam(config: EngineConfig) -> Ipam:
     """Addresses that nobody else on this host uses. Raises InvalidParameter for pools that are none."""
     threads = Threads("ipam", 1)
     pools = parse_pools([(str(pool["base"]), int(pool["size"])) for pool in config.default_address_pools])
-    return Ipam(lambda: threads.run(bridge_device.host_networks), pools, host_seed(config.data_root))
+    return Ipam(lambda: threads.run(occupied), pools, host_seed(config.data_root))
 
 
 def bridge(config: EngineConfig, addresses: Ipam, host_ports: Ports, filters: Nftables) -> Bridge:

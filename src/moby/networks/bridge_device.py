@@ -15,7 +15,6 @@ from moby.core.errors import Conflict, MobyError, NotImplemented
 from moby.core.networks import Endpoint
 from moby.host import namespaces, netlink, sysctl
 from moby.host.files import translation
-from moby.networks.ipam import AnyNetwork
 
 AnyInterface = IPv4Interface | IPv6Interface
 
@@ -250,19 +249,6 @@ def replug(endpoints: Sequence[Endpoint], bridge: int, port: bytes) -> None:
                         netlink.set_link(name=name, up=True, port=port),
                     ]
                 )
-
-
-def host_networks() -> list[AnyNetwork]:
-    """What the host is on or has routes to, other than its default routes and what is local to links."""
-    with netlink.RoutingSocket() as routing:
-        found = {route.destination for route in netlink.routes(routing)}
-        found |= {address.network for _, address in netlink.addresses(routing)}
-    return [
-        network
-        for network in found
-        if network.prefixlen
-        and not (network.version == 6 and (network.is_link_local or network.is_multicast))
-    ]
 
 
 def is_docker_running(processes: Path = Path("/proc")) -> bool:

@@ -7,16 +7,19 @@ from contextlib import suppress
 
 from moby.core.errors import MobyError, NotFound
 from moby.core.networks import Endpoint
+from moby.host.netlink import Request
 from moby.host.nftables import Nftables
+from moby.host.nftables.direct import Element, delete_table
 from moby.networks.firewall_rules import (
     Elements,
     Rules,
-    add_text,
+    adding,
     elements,
-    flush_text,
+    flushing,
     install_text,
-    remove_text,
+    removing,
     strangers_text,
+    table_name,
 )
 
 _FAMILIES = ("ip", "ip6")
@@ -42,8 +45,8 @@ class Firewall:
         have = {one.family for one in rules}
         for family in _FAMILIES:
             # Asked first: a removal that fails takes the kernel 10 ms.
-            if family not in have and self._has(table := f"{family} moby-{bridge}"):
-                self._delete(table)
+            if family not in have and self._nftables.has_table(family, table_name(bridge)):
+                self._delete(family, bridge)
         self._make()
 
     def _make(self) -> None:
@@ -52,12 +55,14 @@ class Firewall:
             parts.append(install_text(one))
             if one.family in self._strangers:
                 parts.append(strangers_text(one))
-        self._run([*parts, *self._all()])
+        self._nftables.run("\n".join(parts))
+        self._nftables.change(self._all())
 
     def replace(self, endpoints: Sequence[Endpoint]) -> None:
         """These endpoints' ports and no others, in one step."""
         self._elements = {endpoint.id: self._needed(endpoint) for endpoint in endpoints if endpoint.ports}
-        self._run([*map(flush_text, self.rules), *self._all()])
+        emptied = [request for one in self.rules for request in flushing(one)]
+        self._nftables.change([*emptied, *self._all()])
 
     def publish(self, endpoint: Endpoint) -> None:
         """Make an endpoint's ports reachable. A table that somebody flushed is made again, with all ports."""
@@ -65,7 +70,7 @@ class Firewall:
             return
         self._elements[endpoint.id] = self._needed(endpoint)
         try:
-            self._run(self._texts(add_text, self._elements[endpoint.id]))
+            self._nftables.change(self._requests(adding, self._elements[endpoint.id]))
         except NotFound:
             self._make()
         except MobyError:
@@ -75,38 +80,31 @@ class Firewall:
     def withdraw(self, endpoint: Endpoint) -> None:
         """Undo `publish`; no error for what is gone."""
         if unwanted := self._elements.pop(endpoint.id, None):
-            try:
-                self._run(self._texts(remove_text, unwanted))
-            except NotFound:
-                return
+            with suppress(NotFound):
+                self._nftables.change(self._requests(removing, unwanted))
 
     def remove(self) -> None:
         """Remove the tables; no error if they are gone."""
         for one in self.rules:
-            self._delete(one.table)
+            self._delete(one.family, one.bridge)
 
-    def _has(self, table: str) -> bool:
-        return f"table {table}" in self._nftables.run(f"list tables {table.partition(' ')[0]}").splitlines()
-
-    def _delete(self, table: str) -> None:
+    def _delete(self, family: str, bridge: str) -> None:
         with suppress(NotFound):
-            self._nftables.run(f"delete table {table}")
+            self._nftables.change([delete_table(family, table_name(bridge))])
 
     def _needed(self, endpoint: Endpoint) -> _ByFamily:
         return {one.family: elements(endpoint, one.family) for one in self.rules}
 
-    def _texts(self, text: Callable[[Rules, Elements], str], wanted: _ByFamily) -> list[str]:
-        return [text(one, wanted.get(one.family, {})) for one in self.rules]
+    def _requests(
+        self, change: Callable[[Rules, Elements], list[Request]], wanted: _ByFamily
+    ) -> list[Request]:
+        return [request for one in self.rules for request in change(one, wanted.get(one.family, {}))]
 
-    def _all(self) -> list[str]:
+    def _all(self) -> list[Request]:
         """Puts everybody's elements in."""
-        together: dict[str, dict[str, list[str]]] = {}
+        together: dict[str, dict[str, list[Element]]] = {}
         for known in list(self._elements.values()):
             for family, wanted in known.items():
                 for name, each in wanted.items():
                     together.setdefault(family, {}).setdefault(name, []).extend(each)
-        return self._texts(add_text, together)
-
-    def _run(self, parts: Iterable[str]) -> None:
-        if commands := "\n".join(filter(None, parts)):
-            self._nftables.run(commands)
+        return self._requests(adding, together)

@@ -24,14 +24,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
-from moby.core.networks import Endpoint
+from moby.core.networks import Endpoint, Transport
+from moby.host.netlink import Request
+from moby.host.nftables.direct import Element, add_elements, delete_elements, flush
 from moby.networks.bridge_options import GatewayMode
 
 _ANY = ("", "0.0.0.0", "::")  # noqa: S104 - the keys of "every address"
 _CHAINS = ("dispatch", "prerouting", "output", "guard", "forward", "postrouting")
-Elements = Mapping[str, Sequence[str]]
-_SETS = ("map", "published"), ("map", "published_at"), ("set", "allowed")
+Elements = Mapping[str, Sequence[Element]]
+_SETS = ("published", "published_at", "allowed")
+_PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,17 @@ class Rules:
     @property
     def name(self) -> str:
         """The table's name."""
-        return f"moby-{self.bridge}"
+        return table_name(self.bridge)
 
     @property
     def table(self) -> str:
         """The table, with its family."""
         return f"{self.family} {self.name}"
+
+
+def table_name(bridge: str) -> str:
+    """What a bridge's tables are called, in either family."""
+    return f"moby-{bridge}"
 
 
 def install_text(rules: Rules) -> str:
@@ -161,39 +170,51 @@ def strangers_text(rules: Rules) -> str:
 def elements(endpoint: Endpoint, family: str = "ip") -> Elements:
     """What the family's table needs for an endpoint's ports: the elements of each map or set."""
     address = (endpoint.ipv6 if family == "ip6" else endpoint.ipv4).partition("/")[0]
-    found: dict[str, dict[str, None]] = {}
+    found: dict[str, dict[Element, None]] = {}
+    inside = ip_address(address).packed if address else b""
     for port in endpoint.ports:
         if (":" in port.host_ip) != (family == "ip6") or not address:
             continue
-        value = f"{address} . {port.container_port}"
-        key = f"{port.protocol} . {port.host_port}"
+        value = inside + _port(port.container_port)
+        protocol = _protocol(port.protocol)
+        key = protocol + _port(port.host_port)
         if not port.host_port:
             pass  # Without translation there is no port of the host's.
         elif port.host_ip in _ANY:
-            found.setdefault("published", {})[f"{key} : {value}"] = None
+            found.setdefault("published", {})[Element(key, value)] = None
         else:
-            found.setdefault("published_at", {})[f"{port.host_ip} . {key} : {value}"] = None
-        found.setdefault("allowed", {})[f"{address} . {port.protocol} . {port.container_port}"] = None
+            at = Element(ip_address(port.host_ip).packed + key, value)
+            found.setdefault("published_at", {})[at] = None
+        found.setdefault("allowed", {})[Element(inside + protocol + _port(port.container_port))] = None
     return {name: tuple(wanted) for name, wanted in found.items()}
 
 
-def add_text(rules: Rules, wanted: Elements) -> str:
+def _port(number: int) -> bytes:
+    return number.to_bytes(2, "big") + bytes(2)
+
+
+def _protocol(name: Transport) -> bytes:
+    return bytes([_PROTOCOLS[name], 0, 0, 0])
+
+
+def adding(rules: Rules, wanted: Elements) -> list[Request]:
     """Puts elements in; those that are there are left."""
-    return _element_text("add", rules, wanted)
+    return [
+        request
+        for name, each in wanted.items()
+        for request in add_elements(rules.family, rules.name, name, each)
+    ]
 
 
-def remove_text(rules: Rules, unwanted: Elements) -> str:
+def removing(rules: Rules, unwanted: Elements) -> list[Request]:
     """Takes elements out; adding them first makes that work for those that are not there."""
-    return f"{add_text(rules, unwanted)}\n{_element_text('delete', rules, unwanted)}"
+    return adding(rules, unwanted) + [
+        request
+        for name, each in unwanted.items()
+        for request in delete_elements(rules.family, rules.name, name, each)
+    ]
 
 
-def _element_text(verb: str, rules: Rules, wanted: Elements) -> str:
-    """One command for each map or set: thousands of elements are a matter of milliseconds then."""
-    return "\n".join(
-        f"{verb} element {rules.table} {name} {{ {', '.join(each)} }}" for name, each in wanted.items()
-    )
-
-
-def flush_text(rules: Rules) -> str:
+def flushing(rules: Rules) -> list[Request]:
     """Takes all elements out."""
-    return "\n".join(f"flush {kind} {rules.table} {name}" for kind, name in _SETS)
+    return [flush(rules.family, rules.name, name) for name in _SETS]

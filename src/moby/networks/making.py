@@ -185,7 +185,8 @@ async def _subnet(wanted: Subnet, version: int, ipam: Ipam, before: Sequence[Sub
     if area.network_address.is_unspecified:
         chosen = await ipam.choose(version, area.prefixlen)
         return Subnet(str(chosen), wanted.gateway, wanted.ip_range, wanted.aux_addresses)
-    taken = [*await ipam.taken(), *(ip_network(one.subnet) for one in before)]
+    # What the host is on is no matter: whoever names a subnet may mean the very wire that the host is on.
+    taken = [*ipam.granted(), *(ip_network(one.subnet) for one in before)]
     if any(overlap(area, other) for other in taken):
         raise Forbidden("invalid pool request: Pool overlaps with other one on this address space")
     return wanted

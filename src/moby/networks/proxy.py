@@ -1,7 +1,8 @@
 """This file is about what comes to published ports and the kernel cannot translate.
 
 That is what is for ::1, whose packets never leave the host, and what comes by IPv6 for a container that has
-none. A reserved port's socket listens, and what comes is passed on; all other packets are redirected before.
+none; without a packet filter of ours it is everything. A reserved port's socket listens, and what comes is
+passed on; all other packets are redirected before.
 """
 
 from __future__ import annotations

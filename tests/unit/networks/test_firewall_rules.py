@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from moby.core.networks import Endpoint, PortMapping
-from moby.networks.firewall_rules import Rules, add_text, elements, install_text, remove_text
+from moby.host.nftables.direct import Element
+from moby.networks.firewall_rules import Rules, adding, elements, install_text, removing
 
 RULES = Rules("docker7", "172.30.0.0/16")
 
@@ -13,15 +16,16 @@ def endpoint(*ports: PortMapping) -> Endpoint:
 
 
 def test_a_published_port_is_one_key_and_one_permission() -> None:
-    assert elements(endpoint(PortMapping("tcp", 80, "0.0.0.0", 8080))) == {
-        "published": ("tcp . 8080 : 172.30.0.2 . 80",),
-        "allowed": ("172.30.0.2 . tcp . 80",),
+    found = elements(endpoint(PortMapping("tcp", 80, "0.0.0.0", 8080)))
+    assert found == {
+        "published": (Element(b"\6\0\0\0" + b"\x1f\x90\0\0", b"\xac\x1e\0\2" + b"\0\x50\0\0"),),
+        "allowed": (Element(b"\xac\x1e\0\2" + b"\6\0\0\0" + b"\0\x50\0\0"),),
     }
 
 
 def test_a_port_on_one_address_has_the_address_in_its_key() -> None:
     found = elements(endpoint(PortMapping("udp", 53, "127.0.0.1", 53)))
-    assert found["published_at"] == ("127.0.0.1 . udp . 53 : 172.30.0.2 . 53",)
+    assert found["published_at"][0].key == b"\x7f\0\0\1" + b"\x11\0\0\0" + b"\0\x35\0\0"
 
 
 def test_a_port_published_twice_is_permitted_once() -> None:
@@ -30,9 +34,11 @@ def test_a_port_published_twice_is_permitted_once() -> None:
     assert len(found["allowed"]) == 1
 
 
-def test_many_elements_are_one_command() -> None:
-    ports = [PortMapping("tcp", port, "", port) for port in range(1, 100)]
-    assert len(add_text(RULES, elements(endpoint(*ports))).splitlines()) == 2
+def test_many_elements_are_few_requests_that_fit() -> None:
+    ports = [PortMapping("tcp", port, "", port) for port in range(1, 1001)]
+    requests = adding(RULES, elements(endpoint(*ports)))
+    assert len(requests) == 6
+    assert max(len(request.body) for request in requests) < 1 << 16
 
 
 def test_the_administrator_s_chain_is_never_flushed_and_comes_first() -> None:
@@ -61,9 +67,9 @@ def test_without_masquerade_what_leaves_keeps_its_address() -> None:
 
 
 def test_taking_out_works_for_what_is_not_there() -> None:
-    lines = remove_text(RULES, {"allowed": ("172.30.0.2 . tcp . 80",)}).splitlines()
-    assert [line.split()[0] for line in lines] == ["add", "delete"]
-    assert add_text(RULES, {}) == ""
+    requests = removing(RULES, elements(endpoint(PortMapping("tcp", 80, "", 0))))
+    assert [request.kind & 0xFF for request in requests] == [12, 14]
+    assert adding(RULES, {}) == removing(RULES, {}) == []
 
 
 def rules6(**changes: object) -> Rules:
@@ -82,13 +88,13 @@ def test_a_family_s_elements_are_its_own() -> None:
         "e" * 64, "n", "net", "s", ipv4="172.30.0.2/16", ipv6="fd00:7::2/64",
         ports=(PortMapping("tcp", 80, "0.0.0.0", 8080), PortMapping("tcp", 80, "::", 8080)),
     )  # fmt: skip
-    assert elements(both, "ip")["published"] == ("tcp . 8080 : 172.30.0.2 . 80",)
-    assert elements(both, "ip6")["published"] == ("tcp . 8080 : fd00:7::2 . 80",)
+    assert elements(both, "ip")["published"][0].data[:4] == b"\xac\x1e\0\2"
+    assert elements(both, "ip6")["published"][0].data[:16] == ip_address("fd00:7::2").packed
 
 
 def test_without_translation_a_port_is_permitted_alone() -> None:
     found = elements(endpoint(PortMapping("tcp", 80, "0.0.0.0", 0)))
-    assert found == {"allowed": ("172.30.0.2 . tcp . 80",)}
+    assert [*found] == ["allowed"]
     text = install_text(rules6(mode="routed"))
     assert "masquerade" not in text
     assert "dnat" not in text

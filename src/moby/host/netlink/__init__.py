@@ -33,7 +33,7 @@ from moby.host.netlink.links import (
     set_link,
 )
 from moby.host.netlink.removal import remove_link
-from moby.host.netlink.requests import Request, number, short
+from moby.host.netlink.requests import Request, attribute, nested, number, short, text
 from moby.host.netlink.routing_socket import RoutingSocket
 from moby.host.netlink.watch import Losses, Watch
 
@@ -50,6 +50,7 @@ __all__ = [
     "add_link_route",
     "add_route",
     "addresses",
+    "attribute",
     "create_bridge",
     "create_inside",
     "create_pair",
@@ -61,6 +62,7 @@ __all__ = [
     "forget_udp_flows",
     "lend_link",
     "links",
+    "nested",
     "number",
     "port_options",
     "remove_link",
@@ -68,4 +70,5 @@ __all__ = [
     "set_alias",
     "set_link",
     "short",
+    "text",
 ]

@@ -15,19 +15,23 @@ from moby.host.netlink.requests import DUMP, Request, as_text, attributes, messa
 _ERROR, _DONE = 2, 3
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 _ACK_TLVS = 0x200
+_SNDBUFFORCE = 32
 _REPLY_HEADER = 20
 
 
 class RoutingSocket:
     """A socket that belongs to the network namespace of the thread that made it, whichever thread uses it.
 
-    `family` is the netlink family: routing, unless another is asked for.
+    `family` is the netlink family: routing, unless another is asked for. `room` is how long what is sent in
+    one piece may be, where the usual 200 KB are too little.
     """
 
-    def __init__(self, family: int = socket.NETLINK_ROUTE) -> None:
+    def __init__(self, family: int = socket.NETLINK_ROUTE, room: int = 0) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
         self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
+        if room:
+            self._socket.setsockopt(socket.SOL_SOCKET, _SNDBUFFORCE, room)
         self._socket.settimeout(10)
         self._sequence = 0
 
@@ -38,9 +42,21 @@ class RoutingSocket:
         """
         if not requests:
             return
+        self._change(requests)
+
+    def transact(self, begin: Request, requests: Sequence[Request], end: Request) -> None:
+        """Send every request between a begin and an end, as the packet filter has it: all or nothing.
+
+        Raises the first one's error as ours.
+        """
+        self._change(requests, begin, end)
+
+    def _change(self, requests: Sequence[Request], *around: Request) -> None:
         first = self._sequence + 1
         packed = [request.pack(first + i, acknowledged=True) for i, request in enumerate(requests)]
         self._sequence += len(requests)
+        if around:
+            packed = [around[0].pack(0), *packed, around[1].pack(0)]
         self._socket.send(b"".join(packed))
         failure: tuple[int, Exception] | None = None
         waiting = len(requests)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 import re
 import threading
+from collections.abc import Iterable
 
 from moby.core.errors import Conflict, Forbidden, InvalidParameter, MobyError, NotFound, System, Unavailable
+from moby.host.netlink import Request
+from moby.host.nftables.direct import Direct
 
 _WORDS: dict[str, type[MobyError]] = {
     "No such file or directory": NotFound,
@@ -20,11 +23,14 @@ _PLACE = re.compile(r"^.*?: (Error: .*)$")
 
 
 class Nftables:
-    """Runs nft commands; for one thread after the other. The library is loaded when first needed."""
+    """Runs nft commands; for one thread after the other. The library is loaded when first needed.
+
+    What the library would first look at every table of the host for is said to the kernel directly.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._library: ctypes.CDLL | None = None
+        self._opened: tuple[ctypes.CDLL, Direct] | None = None
         self._context = ctypes.c_void_p()
 
     def run(self, commands: str, *, handles: bool = False) -> str:
@@ -35,7 +41,7 @@ class Nftables:
         Raises NotFound and Conflict for objects, InvalidParameter for the text, Unavailable without library.
         """
         with self._lock:
-            library = self._library or self._load()
+            library, _ = self._open()
             library.nft_ctx_output_set_flags(self._context, _HANDLES if handles else 0)
             code = library.nft_run_cmd_from_buffer(self._context, commands.encode())
             said: bytes = library.nft_ctx_get_error_buffer(self._context) or b""
@@ -44,12 +50,30 @@ class Nftables:
             raise _error(said.decode(errors="replace"))
         return output.decode(errors="replace")
 
+    def has_table(self, family: str, table: str) -> bool:
+        """Is there such a table?"""
+        with self._lock:
+            return self._open()[1].has_table(family, table)
+
+    def change(self, requests: Iterable[Request]) -> None:
+        """All of what `direct` makes, or nothing. Raises as `Direct.change` does."""
+        with self._lock:
+            self._open()[1].change(list(requests))
+
     def close(self) -> None:
         """Free what is bound to the network namespace that the first command ran in."""
         with self._lock:
-            if self._library is not None:
-                self._library.nft_ctx_free(self._context)
-                self._library = None
+            if self._opened is not None:
+                library, direct = self._opened
+                direct.close()
+                library.nft_ctx_free(self._context)
+                self._opened = None
+
+    def _open(self) -> tuple[ctypes.CDLL, Direct]:
+        """Both ways to the packet filter, of one network namespace."""
+        if self._opened is None:
+            self._opened = self._load(), Direct()
+        return self._opened
 
     def _load(self) -> ctypes.CDLL:
         try:
@@ -72,7 +96,6 @@ class Nftables:
         self._context = ctypes.c_void_p(context)
         library.nft_ctx_buffer_error(self._context)
         library.nft_ctx_buffer_output(self._context)
-        self._library = library
         return library
 
 

@@ -211,18 +211,22 @@ class Bridge(NetworkDriver):
             undo.push(self._disconnect, state, joined)
             await to_its_end(self._threads, lambda: self._connect(network, joined, sandbox))
             undo.push(self._proxies.close, joined.id)
-            self._proxy(joined)
+            self._proxy(state, joined)
             undo.keep()
         return joined
 
-    def _proxy(self, endpoint: Endpoint) -> None:
-        """Serve what the kernel cannot translate: what comes to ::1, or by IPv6 to who has none."""
-        inside = (endpoint.ipv6 or endpoint.ipv4).partition("/")[0]
+    def _proxy(self, state: _State, endpoint: Endpoint) -> None:
+        """Serve what the kernel does not translate: what comes to ::1, or by IPv6 to who has none.
+
+        Without a packet filter that is everything.
+        """
+        filtered = {one.family for one in state.firewall.rules}
+        four, six = (text.partition("/")[0] for text in (endpoint.ipv4, endpoint.ipv6))
         ports = {(one.protocol, one.host_ip, one.host_port): one.container_port for one in endpoint.ports}
         served: list[Served] = [
-            (protocol, bound, (inside, ports[protocol, address, port]))
+            (protocol, bound, (six or four if ":" in address else four, ports[protocol, address, port]))
             for protocol, address, port, bound in self._ports.sockets(endpoint.id)
-            if address in _WITH_LOOPBACK or (":" in address and not endpoint.ipv6)
+            if address in _WITH_LOOPBACK or (":" in address and not six) or _family(address) not in filtered
             if (protocol, address, port) in ports
         ]
         self._proxies.serve(endpoint.id, served)
@@ -233,12 +237,17 @@ class Bridge(NetworkDriver):
         default = state.options.binding or self._settings.ip
         wanted, less = places(endpoint, state.options, default, proxy=proxy)
         families = {one.family for one in state.firewall.rules} | ({"ip6"} if not endpoint.ipv6 else set())
-        if closed := [port for port in wanted if ("ip6" if ":" in port.host_ip else "ip") not in families]:
-            if any(":" not in port.host_ip for port in closed):
-                raise NotImplemented(
-                    "publishing ports without a firewall (iptables=false) is not supported yet"
-                )
-            wanted = [port for port in wanted if port not in closed]
+        closed = [
+            port
+            for port in wanted
+            if _family(port.host_ip) not in families
+            if not self._settings.proxy or port.protocol == "sctp"
+        ]
+        if any(":" not in port.host_ip for port in closed):
+            raise NotImplemented(
+                "publishing ports with neither firewall nor proxy (iptables=false) is not supported yet"
+            )
+        wanted = [port for port in wanted if port not in closed]
         if less:
             log.info("a port is not published: no way in for its family", extra={"endpoint": endpoint.id})
         mapped = [port for port in wanted if state.options.mode(6 if ":" in port.host_ip else 4) != "routed"]
@@ -272,7 +281,7 @@ class Bridge(NetworkDriver):
                 log.warning(
                     "a published port is in use on the host: %s", error, extra={"endpoint": endpoint.id}
                 )
-            self._proxy(endpoint)
+            self._proxy(state, endpoint)
 
         def mend() -> None:
             device.remove_all(device.strangers(state.index, endpoints))
@@ -311,7 +320,7 @@ class Bridge(NetworkDriver):
             _publish(state, changed)
 
         await to_its_end(self._threads, route)
-        self._proxy(changed)
+        self._proxy(state, changed)
         return changed
 
     async def close(self) -> None:
@@ -321,6 +330,7 @@ class Bridge(NetworkDriver):
         for state in self._networks.values():
             if not state.endpoints:
                 await self._threads.run(self._close_filter, state)
+        await self._threads.run(self._nftables.close)
         self._threads.close()
         self._proxies.close_all()
         self._ports.close()
@@ -343,6 +353,10 @@ def _rules(subnet: Subnet, network: Network, options: BridgeOptions, settings: B
         options.trusted,
         settings.accepted_mark,
     )
+
+
+def _family(address: str) -> str:
+    return "ip6" if ":" in address else "ip"
 
 
 def _publish(state: _State, endpoint: Endpoint) -> None:

@@ -22,6 +22,7 @@ from moby.networks.drivers.host import Host
 from moby.networks.drivers.none import NoNetwork
 from moby.networks.ipam import Ipam
 from moby.networks.ipam.addressing import Addressing
+from moby.networks.ipam.occupied import occupied
 from moby.networks.lookup import DriverLookup
 from moby.networks.ports import Ports
 from moby.networks.settings import BridgeSettings
@@ -48,7 +49,7 @@ class Machine:
     ) -> AsyncIterator[Controller]:
         """One life of the daemon; at its end sandboxes stay, as after a crash."""
         threads = Threads("test", 1)
-        ipam = Ipam(lambda: threads.run(bridge_device.host_networks))
+        ipam = Ipam(lambda: threads.run(occupied))
         bridge = Bridge(
             settings or BridgeSettings(bridge=self.bridge),
             ipam,
@@ -72,6 +73,7 @@ class Machine:
             namespaces.remove(path)
         with suppress(NotFound):
             self.nftables.run(f"delete table ip moby-{self.bridge}")
+        self.nftables.close()
         bridge_device.remove(self.bridge)
 
 

@@ -29,6 +29,7 @@ def nftables(tmp_path: Path) -> Iterator[Nftables]:
     path = tmp_path / "namespace"
     namespaces.make(path, lambda: found.run("list ruleset"))
     yield found
+    found.close()
     namespaces.remove(path)
 
 
