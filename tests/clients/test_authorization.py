@@ -91,6 +91,7 @@ def test_an_answer_can_be_kept_back(guarded: Guarded) -> None:
     engine.ok("volume", "rm", "secret")
 
 
+@pytest.mark.docker28
 def test_errors_reach_the_client(guarded: Guarded) -> None:
     guarded.deny(response=" 404 ")
     assert "no such volume" in guarded.engine.fails("volume", "inspect", "nothing")
@@ -158,6 +159,7 @@ def test_pings_are_asked_about_too(guarded: Guarded) -> None:
     assert b" 403 " in guarded.engine.raw(b"GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")[:20]
 
 
+@pytest.mark.docker28
 def test_streams_and_connections_taken_over_go_through_it(guarded: Guarded) -> None:
     engine = guarded.engine
     engine.ok("run", "-d", "--name", "box", "busybox", "sh", "-c", "echo said; sleep 600")

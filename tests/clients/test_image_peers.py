@@ -95,6 +95,7 @@ def architecture(engine: Engine, name: str, *more: str) -> str:
     return engine.ok("image", "inspect", "--format", "{{.Architecture}}", *more, name)
 
 
+@pytest.mark.docker28
 def test_an_image_for_two_platforms_goes_all_the_way(
     images: Engine, plain_registry: str, tmp_path: Path
 ) -> None:
@@ -124,6 +125,7 @@ def test_an_image_for_two_platforms_goes_all_the_way(
     assert "no matching manifest for linux/s390x" in images.fails("pull", "--platform", "linux/s390x", name)
 
 
+@pytest.mark.docker28
 def test_one_platform_is_saved_pushed_and_removed(
     images: Engine, plain_registry: str, tmp_path: Path
 ) -> None:

@@ -63,7 +63,7 @@ def run(arguments: list[str]) -> int:
         return int(error.code or 0)
     try:
         if said := _do(chosen):
-            print(said, flush=True)
+            return _said(said)
     except MobyError as error:
         return _failed(error)
     except ExceptionGroup as group:
@@ -72,12 +72,18 @@ def run(arguments: list[str]) -> int:
         if failure is None:
             raise
         return _failed(failure)
+    except KeyboardInterrupt:
+        print("moby: interrupted", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _said(text: str) -> int:
+    try:
+        print(text, flush=True)
     except BrokenPipeError:
         # Who reads has read enough; nothing is to be said at the end either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        print("moby: interrupted", file=sys.stderr)
         return 1
     return 0
 

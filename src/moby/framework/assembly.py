@@ -23,6 +23,7 @@ Entry = str | dict[str, dict[str, Any] | None]
 
 # Anchors and merges of YAML make a few lines stand for any number of keys.
 _KEYS_LIMIT = 100_000
+_DEPTH_LIMIT = 64
 
 
 class EngineSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -174,10 +175,13 @@ def _settle_sources(plain: dict[str, Any], folder: Path) -> None:
 def _lines(name: str, root: Any) -> dict[str, int]:
     """The line of every key, by its path. Raises InvalidParameter for a key that is there twice."""
     found: dict[str, int] = {}
-    waiting: list[tuple[str, Any]] = [] if root is None else [("", root)]
+    waiting: list[tuple[str, Any, int]] = [] if root is None else [("", root, 0)]
     while waiting:
-        path, node = waiting.pop()
+        path, node, depth = waiting.pop()
         found.setdefault(path, node.start_mark.line + 1)
+        if depth > _DEPTH_LIMIT:
+            # Also what contains itself: each path is longer than the one before.
+            raise InvalidParameter(f"{name}:{node.start_mark.line + 1}: more than {_DEPTH_LIMIT} levels")
         if len(found) > _KEYS_LIMIT:
             raise InvalidParameter(f"{name}: more than {_KEYS_LIMIT} keys")
         if isinstance(node, yaml.MappingNode):
@@ -189,9 +193,9 @@ def _lines(name: str, root: Any) -> dict[str, int]:
                     raise InvalidParameter(f"{name}:{line}: {below}: this key is there twice")
                 seen.add(str(key.value))
                 found[below] = line
-                waiting.append((below, value))
+                waiting.append((below, value, depth + 1))
         elif isinstance(node, yaml.SequenceNode):
-            waiting += [(f"{path}[{index}]", value) for index, value in enumerate(node.value)]
+            waiting += [(f"{path}[{index}]", value, depth + 1) for index, value in enumerate(node.value)]
     return found
 
 
