@@ -47,9 +47,38 @@ class Qmp:
         return cast("dict[str, Any]", msgspec.json.decode(line))
 
 
+def owner(folder: Path) -> int:
+    """The process of the qemu whose socket is in a folder, or 0; it need not answer, as it may be busy."""
+    try:
+        with _connected(folder) as sock:
+            return _pid(sock)
+    except OSError:
+        return 0
+
+
 @asynccontextmanager
 async def talking(folder: Path, limit_s: float = 5.0) -> AsyncIterator[Qmp]:
-    """A conversation with the qemu whose socket is in a folder. Raises Unavailable if none is there."""
+    """A conversation with the qemu whose socket is in a folder. Raises Unavailable if none answers."""
+    try:
+        sock = _connected(folder)
+        pid = _pid(sock)
+        reader, writer = await asyncio.open_unix_connection(sock=sock, limit=_LINE_LIMIT)
+    except OSError as error:
+        raise Unavailable("the machine does not run") from error
+    try:
+        async with asyncio.timeout(limit_s):
+            found = Qmp(reader, writer, pid)
+            await found.execute("qmp_capabilities")
+    except TimeoutError as error:
+        writer.close()
+        raise Unavailable("qemu does not answer") from error
+    try:
+        yield found
+    finally:
+        writer.close()
+
+
+def _connected(folder: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # A path of a socket has 107 bytes; this one is short wherever the folder is.
@@ -58,19 +87,12 @@ async def talking(folder: Path, limit_s: float = 5.0) -> AsyncIterator[Qmp]:
             sock.connect(f"/proc/self/fd/{holder}/{SOCKET}")
         finally:
             os.close(holder)
-        pid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[
-            0
-        ]
-        reader, writer = await asyncio.open_unix_connection(sock=sock, limit=_LINE_LIMIT)
-    except OSError as error:
+    except OSError:
         sock.close()
-        raise Unavailable("the machine does not run") from error
-    try:
-        async with asyncio.timeout(limit_s):
-            found = Qmp(reader, writer, pid)
-            await found.execute("qmp_capabilities")
-        yield found
-    except TimeoutError as error:
-        raise Unavailable("qemu does not answer") from error
-    finally:
-        writer.close()
+        raise
+    return sock
+
+
+def _pid(sock: socket.socket) -> int:
+    found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(found)[0])

@@ -20,7 +20,7 @@ import msgspec
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, System, Unavailable
 from moby.host.files import translation, write_atomic
 from moby.host.process import Watched, start_detached
-from moby.machine.runners.qmp import SOCKET, Qmp, talking
+from moby.machine.runners.qmp import SOCKET, owner, talking
 
 CONSOLE = "console.log"
 _SAID = "qemu.log"
@@ -92,11 +92,7 @@ class State:
 
     async def pid(self) -> int:
         """The process that runs it, or 0."""
-        try:
-            async with talking(self.folder) as qemu:
-                return qemu.pid
-        except Unavailable:
-            return 0
+        return owner(self.folder)
 
     async def start(self) -> None:
         """Start it as it was saved. Raises Conflict if it runs, System with qemu's words if it cannot.
@@ -134,15 +130,17 @@ class State:
     async def stop(self, limit_s: float) -> bool:
         """Ask it to shut down, and end it after a while; whether it went by itself, or did not run."""
         self.load()
-        try:
-            async with talking(self.folder) as qemu:
-                process = Watched(qemu.pid)
-                with closing(process):
-                    if await _went_by_itself(qemu, process, limit_s):
-                        return True
-                    await process.terminate()
-        except (Unavailable, NotFound):
+        pid = owner(self.folder)
+        if not pid:
             return True
+        try:
+            process = Watched(pid)
+        except NotFound:
+            return True
+        with closing(process):
+            if await _went_by_itself(self.folder, process, limit_s):
+                return True
+            await process.terminate()
         return False
 
     async def remove(self) -> None:
@@ -153,13 +151,14 @@ class State:
             shutil.rmtree(self.folder)
 
 
-async def _went_by_itself(qemu: Qmp, process: Watched, limit_s: float) -> bool:
+async def _went_by_itself(folder: Path, process: Watched, limit_s: float) -> bool:
     """Push the machine's button until it is off: at its start nobody feels that."""
     with suppress(TimeoutError):
         async with asyncio.timeout(limit_s):
             while process.alive:
                 with suppress(Unavailable):
-                    await qemu.execute("system_powerdown")
+                    async with talking(folder) as qemu:
+                        await qemu.execute("system_powerdown")
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_BUTTON_S):
                         await process.ended()

@@ -36,7 +36,7 @@ def main() -> None:
     end, pushed = threading.Event(), [] if "slow" in words else [1]
 
     def accept() -> None:
-        while True:
+        while "silent" not in words:
             connection, _address = listener.accept()
             threading.Thread(
                 target=serve, args=(connection, pushed, "stubborn" in words, end), daemon=True

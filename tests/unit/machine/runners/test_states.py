@@ -63,6 +63,15 @@ async def test_one_that_does_not_shut_down_is_ended(state: State) -> None:
     assert not state.folder.exists()
 
 
+async def test_one_that_does_not_answer_still_runs_and_is_ended(state: State) -> None:
+    saved(state, "silent")
+    await state.start()
+    with pytest.raises(Conflict, match="the machine web runs"):
+        await state.remove()
+    assert not await state.stop(0)
+    assert await state.pid() == 0
+
+
 async def test_one_that_cannot_start_says_why(state: State) -> None:
     saved(state, "broken")
     with pytest.raises(System, match=r"^qemu: -drive file=x: no such disk$"):
