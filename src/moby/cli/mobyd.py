@@ -130,6 +130,8 @@ def _prepare_process(config: EngineConfig) -> None:
     if os.geteuid() != 0:
         raise InvalidParameter("mobyd needs to be started with root privileges")
     os.umask(0o022)
+    # We start programs and call no gRPC between: without this it says at each of them that it does not mind.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     few_arenas()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import shutil
@@ -31,6 +32,7 @@ class Programs:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[tuple[int, int, int], Edition | None]] = {}
+        self._asking = asyncio.Lock()
 
     async def edition(self, program: str) -> Edition | None:
         """What `PROGRAM --version` says; None if it is not there or says nothing of the kind."""
@@ -39,9 +41,10 @@ class Programs:
             return None
         found = os.stat(path)
         file = (found.st_ino, found.st_mtime_ns, found.st_size)
-        known = self._known.get(path)
-        if known is None or known[0] != file:
-            known = self._known[path] = (file, await _ask(path))
+        async with self._asking:
+            known = self._known.get(path)
+            if known is None or known[0] != file:
+                known = self._known[path] = (file, await _ask(path))
         return known[1]
 
 
