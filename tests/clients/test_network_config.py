@@ -173,7 +173,7 @@ def test_what_the_host_is_on_is_left_alone(make_engine: Callable[..., Engine]) -
         pytest.param(
             ["-o", "com.docker.network.enable_ipv6=odd"], "is not a valid bool", marks=pytest.mark.docker28
         ),
-        (["--ipam-driver", "odd"], "the IPAM driver odd is not supported yet"),
+        (["--ipam-driver", "odd"], 'invalid ipam driver: "odd"'),
         (["--scope", "swarm"], "networks of a swarm are not supported yet"),
         (["-o", "com.docker.network.driver.mtu=x"], "failed to parse com.docker.network.driver.mtu value"),
     ],
