@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,6 +51,8 @@ def _attributes(file: Path, found: Mapping[str, Any]) -> dict[str, Any]:
     known = {encoded_name(attribute): attribute for attribute in keys()}
     unknown = [key for key in found if key not in known]
     if unknown:
+        import difflib  # only for those who err
+
         near = difflib.get_close_matches(unknown[0], known, 1)
         raise InvalidParameter(
             f"unable to configure the Docker daemon with file {file}: the following directives don't match "

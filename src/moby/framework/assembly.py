@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 import sys
@@ -112,9 +111,10 @@ def parse(text: str, name: str) -> Assembly:
 
 def _parsed(text: str, name: str) -> _Parsed:
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
         lines = _lines(name, root)
-        plain = yaml.safe_load(text)
+        plain = None if root is None else loader.construct_document(root)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
@@ -231,6 +231,8 @@ def _complaint(parsed: _Parsed, error: msgspec.ValidationError) -> InvalidParame
     if unknown:
         parent, path = path, f"{path}.{unknown[1]}" if path else unknown[1]
         known = _known(parent)
+        import difflib  # only for those who err
+
         near = difflib.get_close_matches(unknown[1], known, 1)
         message = f"unknown key {unknown[1]!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
         hint = f"known: {', '.join(known)}"

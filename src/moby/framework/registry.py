@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import Any, NamedTuple
 
@@ -52,5 +51,7 @@ def find(role: str, name: str) -> Component:
 
 
 def _hint(name: str, known: list[str]) -> str:
+    import difflib  # only for those who err
+
     near = difflib.get_close_matches(name, known, 1)
     return f"did you mean {near[0]!r}?" if near else f"built in: {', '.join(known) or 'none'}"

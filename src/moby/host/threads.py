@@ -12,10 +12,13 @@ T = TypeVar("T")
 
 
 class Threads:
-    """A pool of at most `size` threads; they are made when there is work and end with the process."""
+    """A pool of at most `size` threads; they are made when there is work and end with the process.
 
-    def __init__(self, name: str, size: int) -> None:
-        self._pool = ThreadPoolExecutor(size, thread_name_prefix=name)
+    `begins` is what each does first.
+    """
+
+    def __init__(self, name: str, size: int, begins: Callable[[], object] | None = None) -> None:
+        self._pool = ThreadPoolExecutor(size, thread_name_prefix=name, initializer=begins)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`function(...)` in a thread. When cancelled, the thread's work still goes on to its end."""
@@ -41,7 +44,18 @@ class Threads:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-_DEFAULT = Threads("blocking", 16)
+def _nothing() -> None:
+    """What the default pool's threads do first, if nobody says otherwise."""
+
+
+_first: Callable[[], object] = _nothing
+_DEFAULT = Threads("blocking", 16, lambda: _first())
+
+
+def each_first(function: Callable[[], object]) -> None:
+    """What each thread of the default pool does first, from now on."""
+    global _first
+    _first = function
 
 
 def begin(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Required, TypedDict
 
 import msgspec
@@ -68,7 +68,7 @@ class _Profile(TypedDict, total=False):
 
 @cache
 def _default_profile() -> Mapping[str, Any]:
-    data = files("moby.runtime.spec").joinpath("seccomp-default.json").read_bytes()
+    data = Path(__file__).with_name("seccomp-default.json").read_bytes()
     return msgspec.json.decode(data)  # type: ignore[no-any-return]
 
 
