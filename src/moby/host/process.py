@@ -120,6 +120,15 @@ class Running:
         return await self._child.wait()
 
 
+def process_lives(pid: int) -> bool:
+    """Is there a process that has not ended yet, collected by its parent or not (proc(5))?"""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return pid > 0 and state not in ("Z", "X")
+
+
 def start_detached(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> int:
     """Start a program in a session of its own, its output appended to `log`; it outlives us. Its pid."""
     with log.open("ab") as output:

@@ -152,8 +152,9 @@ class ContainerdRuntime(Runtime):
         """A task that did not end: containerd refuses to delete it."""
         try:
             await self._tasks.kill(task, int(signal.SIGKILL), everyone=True)
-        except NotFound:
-            log.debug("task was gone before it was killed", extra={"task": task})
+        except MobyError as error:
+            # It may have ended meanwhile; whether it has is seen below.
+            log.debug("task was not killed", extra={"task": task, "error": error.message})
         try:
             async with asyncio.timeout(_END_LIMIT_S):
                 while True:

@@ -17,6 +17,11 @@ _END_LIMIT_S = 10.0
 _KILLED = ("did not terminate successfully", "No such process")
 
 
+def was_killed(error: MobyError) -> bool:
+    """Was the OCI runtime, or what it had begun, killed because the container ended around it?"""
+    return any(words in error.message for words in _KILLED)
+
+
 class TaskProcesses(Processes):
     """Runs them by containerd's shims."""
 
@@ -31,9 +36,7 @@ class TaskProcesses(Processes):
         except MobyError as error:
             with contextlib.suppress(MobyError):
                 await asyncio.shield(self._processes.delete(request.task, request.id))
-            # The OCI runtime itself, or what it has begun, is killed when the container ends around it.
-            killed = any(words in error.message for words in _KILLED)
-            if reason(error.message) is None and (killed or not await self._lives(request.task)):
+            if reason(error.message) is None and (was_killed(error) or not await self._lives(request.task)):
                 raise Conflict(f"container {request.task} is not running") from error
             raise reworded(error) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from moby.core.errors import NotFound, System
-from moby.host.process import Watched, check, run, start_detached
+from moby.host.process import Watched, check, process_lives, run, start_detached
 
 
 async def test_a_program_runs_to_its_end() -> None:
@@ -108,3 +109,13 @@ def test_a_detached_process_writes_to_its_log(tmp_path: Path) -> None:
     )
     os.waitpid(pid, 0)
     assert (tmp_path / "log").read_text().split()[:2] == ["b", str(pid)]
+
+
+def test_a_process_that_has_ended_lives_no_more() -> None:
+    assert process_lives(os.getpid())
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not process_lives(child.pid)
+    child.wait()
+    assert not process_lives(child.pid)
+    assert not process_lives(0)

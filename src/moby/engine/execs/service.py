@@ -33,10 +33,12 @@ from moby.engine.execs.record import (
     check_running,
     connect,
 )
+from moby.host.process import process_lives
 from moby.logs.framing import frame
 from moby.monitor.client import AttachEnd, Monitor, Monitors
 from moby.monitor.protocol import AttachOptions, MonitorRequest
 from moby.runtime.failures import reason, reworded
+from moby.runtime.processes import was_killed
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +206,10 @@ class Execs:
             try:
                 record.pid = await monitor.go()
             except MobyError as error:
+                ended = was_killed(error) or not process_lives(found.container.record.state.pid)
                 told = reworded(error)
+                if ended and reason(error.message) is None:
+                    told = Conflict(f"container {record.container} is not running")
                 if client is not None:
                     client.tell(told.message)
                 raise told from error

@@ -241,10 +241,16 @@ class Task:
 
     async def kill(self, name: str, number: int, *, everyone: bool) -> None:
         """Send a signal. Raises NotFound if the process is gone."""
-        if everyone and not name:
-            await self.runtime.kill_everyone(number)
-        else:
+        if not everyone or name:
             self.process(name).signal(number)
+            return
+        try:
+            await self.runtime.kill_everyone(number)
+        except System as error:
+            if not self.init.runs:
+                # It has ended meanwhile, and the runtime has forgotten it.
+                raise NotFound("process already finished") from error
+            raise
 
     # The daemon
 
