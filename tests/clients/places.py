@@ -20,6 +20,7 @@ def apart(network: Network, script: str, *arguments: str) -> Iterator[str]:
         assert holder.stdout.readline() == b"\n"
         before = network.enter
         mounts = f"/proc/{holder.pid}/ns/mnt"
+        # The class says one word; nsenter takes more.
         network.enter = (*before, f"--mount={mounts}")  # type: ignore[assignment]
         try:
             yield mounts

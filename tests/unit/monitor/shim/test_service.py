@@ -58,6 +58,7 @@ case $verb in
     program=$(cat $process)
     sh -nc "$program" 2>/dev/null || fail "no such program"
     sh -c "$program" <&3 & echo $! >$pid_file ;;
+  kill) [ -e $root/$id ] || fail "there is no $id" ;;
   delete) kill -9 $(cat $root/$id/pid) 2>/dev/null; rm -r $root/$id ;;
 esac
 exit 0
@@ -233,6 +234,17 @@ async def test_a_signal_ends_it_and_is_its_status(make: Callable[[str], Box]) ->
     await box.call("Kill", (1, "box"), (3, 999), code=INVALID_ARGUMENT)
     await box.call("Kill", (1, "box"), (3, int(signal.SIGKILL)))
     assert (await box.call("Wait", (1, "box"))).number(1) == 128 + signal.SIGKILL
+
+
+async def test_what_has_ended_meanwhile_cannot_be_killed_with_all_in_it(make: Callable[[str], Box]) -> None:
+    box = make("exit 0")
+    monitor = await box.spawn()
+    await box.create()
+    await box.call("Start", (1, "box"))
+    assert await monitor.freed()
+    # The runtime has forgotten it, which is no failure: whoever wants it deleted goes on.
+    await box.call("Kill", (1, "box"), (3, int(signal.SIGKILL)), (4, 1), code=NOT_FOUND)
+    await box.call("Delete", (1, "box"))
 
 
 async def test_the_daemon_runs_more_processes(make: Callable[[str], Box]) -> None:
