@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moby.api.routes.archives import ArchiveRoutes, Archives
+from moby.api.routes.checkpoints import CheckpointRoutes, Checkpoints
 from moby.api.routes.commits import CommitRoutes, Commits
 from moby.api.routes.container_changes import ContainerChangeRoutes, ContainerChanges
 from moby.api.routes.container_stats import ContainerStatsRoutes, Statistics
@@ -29,6 +30,7 @@ class Backends:
     containers: Containers
     container_streams: ContainerStreams
     container_changes: ContainerChanges
+    checkpoints: Checkpoints
     stats: Statistics
     execs: Execs
     archives: Archives
@@ -45,6 +47,7 @@ class Backends:
         return [
             *ContainerRoutes(self.containers).routes(),
             *ContainerChangeRoutes(self.container_changes).routes(),
+            *CheckpointRoutes(self.checkpoints).routes(),
             *ContainerStatsRoutes(self.stats).routes(),
             *ContainerStreamRoutes(self.container_streams).routes(),
             *ArchiveRoutes(self.archives).routes(),

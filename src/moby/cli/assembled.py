@@ -97,6 +97,7 @@ def _backends(running: Engine) -> Backends:
         containers=running.containers,
         container_streams=running.container_streams,
         container_changes=running.container_changes,
+        checkpoints=running.checkpoints,
         stats=running.stats,
         execs=running.execs,
         archives=running.archives,

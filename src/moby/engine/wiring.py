@@ -11,6 +11,7 @@ from pathlib import Path
 
 from moby.engine.components import Components
 from moby.engine.containers.archive import Archiver
+from moby.engine.containers.checkpoints import Checkpoints
 from moby.engine.containers.commit import CommitService
 from moby.engine.containers.connecting import Connections
 from moby.engine.containers.image_users import image_users
@@ -47,6 +48,7 @@ class Engine:
     containers: Containers
     container_streams: ContainerStreams
     container_changes: ContainerChanges
+    checkpoints: Checkpoints
     stats: Stats
     execs: Execs
     archives: Archiver
@@ -92,6 +94,7 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
             containers=made.containers,
             container_streams=made.streams,
             container_changes=made.changes,
+            checkpoints=made.checkpoints,
             stats=made.stats,
             execs=made.execs,
             archives=made.archives,
