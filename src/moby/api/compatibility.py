@@ -21,6 +21,16 @@ This page is made from the table of routes.
 | --- | --- | --- |
 """
 
+_CHOICES = """
+## Where editions of dockerd differ
+
+- The default runtime is called `runc` wherever it is shown, as clients expect. It is crun where crun can run;
+  `docker info` shows its path. `--runtime crun` and `--runtime io.containerd.runc.v2` name one of the two.
+- Links on the default bridge (`--link`) set variables about the linked container, as dockerd did up to
+  version 28. `DOCKER_KEEP_DEPRECATED_LEGACY_LINKS_ENV_VARS=0` in the daemon's environment leaves them out,
+  as newer editions do by default.
+"""
+
 _EXPERIMENTAL = """
 ## In experimental mode
 
@@ -63,4 +73,4 @@ def page(routes: Iterable[Route]) -> str:
         lines.append(f"| {name} | `{operation.method} {operation.path}` | {state} |\n")
     experimental = [f"| {name} | `{item.method} {item.path}` |\n" for name, item in EXPERIMENTAL.items()]
     own = [f"| {name} | `{item.method} {item.path}` |\n" for name, item in EXTENSIONS.items()]
-    return head + "".join([*lines, _EXPERIMENTAL, *experimental, _OWN, *own])
+    return head + "".join([*lines, _CHOICES, _EXPERIMENTAL, *experimental, _OWN, *own])
