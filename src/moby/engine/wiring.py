@@ -35,6 +35,7 @@ from moby.engine.usage import DiskUsageService
 from moby.engine.volume_transfers import VolumeTransferService
 from moby.engine.volumes import VolumeService
 from moby.images.registry.client import Registries
+from moby.plugins.authorization import AuthorizationPlugins
 from moby.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Engine:
     system: SystemService
     stopper: Stopper
     restarts: Restarts
+    authorizer: AuthorizationPlugins
 
 
 @asynccontextmanager
@@ -106,6 +108,7 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
             ),
             stopper=made.stopper,
             restarts=made.restarts,
+            authorizer=AuthorizationPlugins(parts.plugins, lambda: config.current.authorization_plugins),
         )
         made.restarts.stopping = True
         for loop in loops:
