@@ -32,6 +32,7 @@ CASES = [
     Case("SystemVersion", "/version"),
     Case("SystemDataUsage", "/system/df"),
     Case("SystemDataUsage", "/system/df?verbose=1"),
+    Case("BuildPrune", "/build/prune?all=1&reserved-space=5&filters={%22until%22:[%221h%22]}"),
     Case("SystemEvents", "/events", lines=True),
     Case("SystemEvents", "/events?filters={%22nonsense%22:[%22x%22]}", 400),
     Case("SystemAuth", "/auth", body={"username": "me"}),

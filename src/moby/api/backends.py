@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moby.api.routes.archives import ArchiveRoutes, Archives
+from moby.api.routes.build_cache import BuildCache, BuildCacheRoutes
 from moby.api.routes.commits import CommitRoutes, Commits
 from moby.api.routes.container_changes import ContainerChangeRoutes, ContainerChanges
 from moby.api.routes.container_stats import ContainerStatsRoutes, Statistics
@@ -38,6 +39,7 @@ class Backends:
     networks: Networks
     volumes: Volumes
     volume_transfers: VolumeTransfers
+    build_cache: BuildCache
     system: System
 
     def routes(self) -> Sequence[Route]:
@@ -55,6 +57,7 @@ class Backends:
             *NetworkRoutes(self.networks).routes(),
             *VolumeRoutes(self.volumes).routes(),
             *VolumeTransferRoutes(self.volume_transfers).routes(),
+            *BuildCacheRoutes(self.build_cache).routes(),
             *SystemRoutes(self.system).routes(),
             *SwarmRoutes().routes(),
         ]

@@ -21,5 +21,6 @@ def backends(engine: Engine) -> Backends:
         networks=engine.networks,
         volumes=engine.volumes,
         volume_transfers=engine.volume_transfers,
+        build_cache=engine.build_cache,
         system=engine.system,
     )

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from moby.engine.build_cache import BuildCache
 from moby.engine.components import Components
 from moby.engine.containers.archive import Archiver
 from moby.engine.containers.commit import CommitService
@@ -57,6 +58,7 @@ class Engine:
     networks: NetworkService
     volumes: VolumeService
     volume_transfers: VolumeTransferService
+    build_cache: BuildCache
     system: SystemService
     stopper: Stopper
     restarts: Restarts
@@ -103,6 +105,7 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
             networks=NetworkService(parts.networks, shelf.index, connections, events, config),
             volumes=VolumeService(volumes, events),
             volume_transfers=VolumeTransferService(volumes, shelf.index),
+            build_cache=BuildCache(events),
             system=SystemService(
                 config, parts.inventory, shelf.index, events, images.count, usage, parts.plugins
             ),
