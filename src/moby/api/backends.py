@@ -15,6 +15,7 @@ from moby.api.routes.containers import ContainerRoutes, Containers
 from moby.api.routes.execs import ExecRoutes, Execs
 from moby.api.routes.image_transfers import TransferRoutes, Transfers
 from moby.api.routes.images import ImageRoutes, Images
+from moby.api.routes.managed_plugins import ManagedPluginRoutes
 from moby.api.routes.networks import NetworkRoutes, Networks
 from moby.api.routes.swarm import SwarmRoutes
 from moby.api.routes.system import System, SystemRoutes
@@ -59,5 +60,6 @@ class Backends:
             *VolumeTransferRoutes(self.volume_transfers).routes(),
             *BuildCacheRoutes(self.build_cache).routes(),
             *SystemRoutes(self.system).routes(),
+            *ManagedPluginRoutes().routes(),
             *SwarmRoutes().routes(),
         ]
