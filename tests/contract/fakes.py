@@ -12,6 +12,7 @@ from moby.core.descriptor import OCI_INDEX, Descriptor
 from moby.core.errors import NotFound, no_such
 from moby.core.events import Actor, Event
 from moby.core.filters import Filters
+from moby.core.types.builds import BuildPruneResponse
 from moby.core.types.containers import (
     ContainerConfig,
     ContainerCreateRequest,
@@ -307,6 +308,9 @@ class FakeSystem:
             cgroup_version="2",
         )
 
+    async def prune(self, filters: Filters) -> BuildPruneResponse:
+        return BuildPruneResponse(["cached"], 5)
+
     async def version(self) -> Version:
         return Version(version="1.0", arch="amd64")
 
@@ -366,5 +370,6 @@ class FakeEngine:
             networks=self.networks,
             volumes=self.volumes,
             volume_transfers=self.volumes,
+            build_cache=self.system,
             system=self.system,
         )

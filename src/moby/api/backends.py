@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moby.api.routes.archives import ArchiveRoutes, Archives
+from moby.api.routes.build_cache import BuildCache, BuildCacheRoutes
 from moby.api.routes.checkpoints import CheckpointRoutes, Checkpoints
 from moby.api.routes.commits import CommitRoutes, Commits
 from moby.api.routes.container_changes import ContainerChangeRoutes, ContainerChanges
@@ -15,6 +16,7 @@ from moby.api.routes.containers import ContainerRoutes, Containers
 from moby.api.routes.execs import ExecRoutes, Execs
 from moby.api.routes.image_transfers import TransferRoutes, Transfers
 from moby.api.routes.images import ImageRoutes, Images
+from moby.api.routes.managed_plugins import ManagedPluginRoutes
 from moby.api.routes.networks import NetworkRoutes, Networks
 from moby.api.routes.swarm import SwarmRoutes
 from moby.api.routes.system import System, SystemRoutes
@@ -40,6 +42,7 @@ class Backends:
     networks: Networks
     volumes: Volumes
     volume_transfers: VolumeTransfers
+    build_cache: BuildCache
     system: System
 
     def routes(self) -> Sequence[Route]:
@@ -58,6 +61,8 @@ class Backends:
             *NetworkRoutes(self.networks).routes(),
             *VolumeRoutes(self.volumes).routes(),
             *VolumeTransferRoutes(self.volume_transfers).routes(),
+            *BuildCacheRoutes(self.build_cache).routes(),
             *SystemRoutes(self.system).routes(),
+            *ManagedPluginRoutes().routes(),
             *SwarmRoutes().routes(),
         ]

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from moby.engine.build_cache import BuildCache
 from moby.engine.components import Components
 from moby.engine.containers.archive import Archiver
 from moby.engine.containers.checkpoints import Checkpoints
@@ -36,6 +37,7 @@ from moby.engine.usage import DiskUsageService
 from moby.engine.volume_transfers import VolumeTransferService
 from moby.engine.volumes import VolumeService
 from moby.images.registry.client import Registries
+from moby.plugins.authorization import AuthorizationPlugins
 from moby.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
@@ -58,9 +60,11 @@ class Engine:
     networks: NetworkService
     volumes: VolumeService
     volume_transfers: VolumeTransferService
+    build_cache: BuildCache
     system: SystemService
     stopper: Stopper
     restarts: Restarts
+    authorizer: AuthorizationPlugins
 
 
 @asynccontextmanager
@@ -104,11 +108,13 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
             networks=NetworkService(parts.networks, shelf.index, connections, events, config),
             volumes=VolumeService(volumes, events),
             volume_transfers=VolumeTransferService(volumes, shelf.index),
+            build_cache=BuildCache(events),
             system=SystemService(
                 config, parts.inventory, shelf.index, events, images.count, usage, parts.plugins
             ),
             stopper=made.stopper,
             restarts=made.restarts,
+            authorizer=AuthorizationPlugins(parts.plugins, lambda: config.current.authorization_plugins),
         )
         made.restarts.stopping = True
         for loop in loops:

@@ -83,6 +83,16 @@ class _Parsed(msgspec.Struct):
     digest: str
 
 
+def locate(name: str) -> Path:
+    """A path, or the name of an assembly that ships; `origin` if nothing is named."""
+    if "/" in name or name.endswith((".yml", ".yaml")):
+        return Path(name)
+    path = Path(__file__).parent / "assemblies" / f"{name or 'origin'}.yml"
+    if not path.exists():
+        raise InvalidParameter(f"no assembly named {name!r}", hint=f"those that ship are in {path.parent}")
+    return path
+
+
 def read(*paths: Path) -> Assembly:
     """Read and check; `-` is standard input. Raises InvalidParameter: `FILE:LINE: KEY: what is wrong`.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from moby.core.errors import InvalidParameter
-from moby.framework.assembly import parse, read
+from moby.framework.assembly import locate, parse, read
 
 ORIGIN = Path(__file__).parents[3] / "assemblies" / "origin.yml"
 
@@ -113,3 +113,12 @@ def test_what_is_wrong_in_a_later_file_is_found_there(tmp_path: Path, text: str,
     with pytest.raises(InvalidParameter) as failure:
         read(first, later)
     assert failure.value.message.startswith(said)
+
+
+def test_assemblies_by_name_and_by_path() -> None:
+    assert locate("").name == "origin.yml"
+    assert locate("origin") == locate("")
+    assert locate("mine.yml") == Path("mine.yml")
+    assert locate("/a/b") == Path("/a/b")
+    with pytest.raises(InvalidParameter, match="no assembly named 'nothing'"):
+        locate("nothing")

@@ -65,7 +65,7 @@ class Containers:
         self._verbs = verbs
 
     async def create(
-        self, name: str, request: ContainerCreateRequest, platform: str | None
+        self, name: str, request: ContainerCreateRequest, platform: str | None = None
     ) -> ContainerCreateResponse:
         """See `Creator.create`."""
         return await self._verbs.creator.create(name, request, platform)

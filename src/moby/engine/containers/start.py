@@ -134,6 +134,8 @@ class Starter:
     async def _open_sandbox(self, container: Container, undo: Undo) -> Sandbox:
         record = container.record
         mode = record.host_config.network_mode
+        if mode == "bridge" and self._launcher.bridgeless:
+            record.config.network_disabled = True
         if record.config.network_disabled:
             return Sandbox(container.id, "")
         if mode.startswith("container:"):
