@@ -89,11 +89,19 @@ class OutOfMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Frozen:
+    """A task's processes were frozen, or thawed; by us or by another client of the runtime."""
+
+    id: str
+    frozen: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Resync:
     """The stream of events began (anew): whoever watches compares its own view with `Runtime.list`."""
 
 
-TaskEvent = Exited | OutOfMemory | Resync
+TaskEvent = Exited | OutOfMemory | Frozen | Resync
 
 
 class Processes(Protocol):
