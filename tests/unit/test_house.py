@@ -210,7 +210,7 @@ def test_wiring_stays_a_list() -> None:
         pytest.param("moby.networks", {"grpc", "sqlite3", "aiohttp"}, id="networks"),
         pytest.param("moby.volumes", {"grpc", "pyroute2", "aiohttp"}, id="volumes"),
         pytest.param("moby.logs", {"grpc", "pyroute2", "aiohttp", "sqlite3"}, id="logs"),
-        pytest.param("moby.cli.mobyd", {"grpc", "pyroute2", "aiohttp", "sqlite3"}, id="mobyd"),
+        pytest.param("moby.cli.daemon", {"grpc", "pyroute2", "aiohttp", "sqlite3", "yaml"}, id="mobyd"),
         pytest.param("moby.api", {"grpc", "pyroute2", "sqlite3"}, id="api"),
     ],
 )

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from moby.core.errors import InvalidParameter
-from moby.framework.assembly import parse, read
+from moby.framework.assembly import Assembly, parse, read, usual
 
 ORIGIN = Path(__file__).parents[3] / "assemblies" / "origin.yml"
 
 
-def test_origin_is_what_an_empty_assembly_means() -> None:
+@pytest.mark.parametrize("empty", [parse("", "empty.yml"), usual()], ids=["a file", "none"])
+def test_origin_is_what_an_empty_assembly_means(empty: Assembly) -> None:
     assert [(one.component, dict(one.settings)) for one in read(ORIGIN).chosen] == [
-        (one.component, dict(one.settings)) for one in parse("", "empty.yml").chosen
+        (one.component, dict(one.settings)) for one in empty.chosen
     ]
 
 

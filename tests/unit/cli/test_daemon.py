@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from moby.cli.daemon import find_assembly, reload, run
 from moby.cli.flags import CommandLine
-from moby.cli.mobyd import find_assembly, reload, run
 from moby.core.config import ConfigSource
 from moby.core.errors import InvalidParameter
 from moby.engine.config import EngineConfig
@@ -61,8 +61,7 @@ def test_flag_and_file_in_conflict(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_assemblies_by_name_and_by_path() -> None:
-    assert find_assembly("").name == "origin.yml"
-    assert find_assembly("origin") == find_assembly("")
+    assert find_assembly("origin").name == "origin.yml"
     assert find_assembly("mine.yml") == Path("mine.yml")
     assert find_assembly("/a/b") == Path("/a/b")
     with pytest.raises(InvalidParameter, match="no assembly named 'nothing'"):
