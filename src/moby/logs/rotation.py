@@ -28,7 +28,7 @@ class RotatedFile:
     a killed writer or a full disk; it returns the size afterwards.
     """
 
-    def __init__(self, path: Path, rotation: Rotation, mend: Callable[[int, Path, int], int]) -> None:
+    def __init__(self, path: str, rotation: Rotation, mend: Callable[[int, str, int], int]) -> None:
         self._path = path
         self._rotation = rotation
         self._mend = mend

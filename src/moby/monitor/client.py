@@ -43,13 +43,10 @@ from moby.monitor.protocol import (
     Spawned,
     StdinClosed,
     Stop,
-    enlarge,
-    packet_socket,
     receive,
     send,
-    short_path,
 )
-from moby.monitor.starting import start_server
+from moby.monitor.starting import dial, start_server
 
 log = logging.getLogger(__name__)
 
@@ -317,10 +314,7 @@ class Monitors:
 
     async def _connect(self) -> None:
         if (connection := self._dial(self._name)) is None:
-            start_server(self._directory / self._name, self._drivers)
-            connection = self._dial(self._name)
-        if connection is None:
-            raise Unavailable(f"nobody listens at {self._directory / self._name}")
+            connection = start_server(self._directory / self._name, self._drivers)
         try:
             async with asyncio.timeout(_START_LIMIT_S):
                 await self._greeted(connection)
@@ -331,15 +325,10 @@ class Monitors:
         self._connection = connection
 
     def _dial(self, name: str) -> socket.socket | None:
-        connection = packet_socket()
         try:
-            with short_path(str(self._directory), name) as path:
-                connection.connect(path)
+            return dial(self._directory / name)
         except OSError:
-            connection.close()
             return None
-        connection.setblocking(False)
-        return enlarge(connection)
 
     async def _ask(self, message: Message, *descriptors: int) -> tuple[Message, list[int]]:
         async with self._lock:
@@ -426,12 +415,8 @@ class Monitors:
         for path in self._directory.glob("*.sock"):
             if is_server(path):
                 continue
-            connection = packet_socket()
-            try:
-                with short_path(str(self._directory), path.name) as short:
-                    connection.connect(short)
-            except OSError:
-                connection.close()
+            connection = self._dial(path.name)
+            if connection is None:
                 path.unlink(missing_ok=True)
                 continue
             with contextlib.suppress(MobyError):

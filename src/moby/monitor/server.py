@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from moby.core.errors import MobyError, System
 from moby.core.logs import LogDriver
 from moby.logs.chain import open_writer
+from moby.monitor.loop import hear_of_children
 from moby.monitor.process import keep_streams, run_container, settle
 from moby.monitor.protocol import (
     LISTENER,
@@ -62,7 +63,7 @@ class ForkServer:
         self._stopping = False
         self._wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        hear_of_children()
 
     def run(self) -> None:
         """Until nobody needs it any more."""

@@ -1,19 +1,33 @@
-"""This file is about how a fork server is started: a process of its own, which can be called at once."""
+"""This file is about calling a fork server, and starting one: a process of its own."""
 
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from moby.monitor.protocol import LISTENER, listening
+from moby.monitor.protocol import LISTENER, enlarge, listening, packet_socket, short_path
 
 _PROGRAM = "import sys; from moby.monitor.server import main; main(sys.argv[1:])"
 
 
-def start_server(path: Path, drivers: Mapping[str, str]) -> None:
-    """Start one that listens at `path`, with these log drivers. Raises OSError.
+def dial(path: Path) -> socket.socket:
+    """A connection to whoever listens there. Raises OSError."""
+    connection = packet_socket()
+    try:
+        with short_path(str(path.parent), path.name) as short:
+            connection.connect(short)
+    except OSError:
+        connection.close()
+        raise
+    connection.setblocking(False)
+    return enlarge(connection)
+
+
+def start_server(path: Path, drivers: Mapping[str, str]) -> socket.socket:
+    """Start one that listens at `path`, with these log drivers; a connection to it. Raises OSError.
 
     Its socket is made here: nobody has to try again and again until it is there. It keeps nothing else of
     ours open, and what it says is in `server.log` beside its socket.
@@ -22,6 +36,7 @@ def start_server(path: Path, drivers: Mapping[str, str]) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     try:
         with listening(str(path)) as listener:
+            connection = dial(path)
             os.posix_spawn(
                 sys.executable,
                 [
@@ -38,6 +53,7 @@ def start_server(path: Path, drivers: Mapping[str, str]) -> None:
                 ],
                 setsid=True,
             )  # fmt: skip
+        return connection
     finally:
         os.close(output)
         os.close(null)

@@ -9,15 +9,15 @@ import pytest
 
 from moby.core.errors import Unavailable
 from moby.monitor.client import Monitors
-from moby.monitor.protocol import Done, Living, Names, Stop, packet_socket, receive, send
+from moby.monitor.protocol import Done, Living, Names, Stop, receive, send
 from moby.monitor.starting import start_server
 
 
 def test_it_is_called_before_it_is_up(tmp_path: Path) -> None:
     path = tmp_path / "server.sock"
-    start_server(path, {"none": "moby.logs.drivers.none:NoLog"})
-    with packet_socket() as connection:
-        connection.connect(str(path))
+    connection = start_server(path, {"none": "moby.logs.drivers.none:NoLog"})
+    with connection:
+        connection.setblocking(True)
         assert receive(connection) == (Done(), [])
         send(connection, Living())
         assert receive(connection) == (Names([]), [])
