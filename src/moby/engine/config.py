@@ -7,7 +7,6 @@ none yet is refused when it is set to anything but its default, rather than igno
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -16,8 +15,7 @@ from moby.core.errors import InvalidParameter, NotImplemented
 from moby.core.types.containers import Ulimit
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """What is known of a setting besides its type; `flag` without dashes, empty for none."""
 
     about: str

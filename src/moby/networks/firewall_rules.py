@@ -23,8 +23,9 @@ is final, also one in a table of somebody else's; an accept ends the chain `forw
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
+
+import msgspec
 
 from moby.core.networks import Endpoint, Transport
 from moby.host.netlink import Request
@@ -38,8 +39,7 @@ _SETS = ("published", "published_at", "allowed")
 _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """What a bridge's table of one family depends on; `subnet` as text.
 
     `direct` lets published ports be reached at the container's own address. `host_address` is what is

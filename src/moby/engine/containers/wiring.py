@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from moby.engine.components import Components
 from moby.engine.containers.archive import Archiver
@@ -53,8 +54,7 @@ from moby.volumes.service import Volumes
 Loop = Callable[[asyncio.TaskGroup], Coroutine[Any, Any, None]]
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerServices:
+class ContainerServices(msgspec.Struct, frozen=True):
     """What the engine serves of containers; each of `loops` runs as long as the engine does."""
 
     containers: Containers

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.host.netlink import Request, RoutingSocket, attribute, nested, text
 
@@ -28,8 +29,7 @@ _AT_ONCE = 400
 _ROOM = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(msgspec.Struct, frozen=True):
     """A member of a set, or an entry of a map: each field padded to four bytes, numbers as on the wire."""
 
     key: bytes
