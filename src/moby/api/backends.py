@@ -8,6 +8,7 @@ import msgspec
 
 from moby.api.routes.archives import ArchiveRoutes, Archives
 from moby.api.routes.build_cache import BuildCache, BuildCacheRoutes
+from moby.api.routes.checkpoints import CheckpointRoutes, Checkpoints
 from moby.api.routes.commits import CommitRoutes, Commits
 from moby.api.routes.container_changes import ContainerChangeRoutes, ContainerChanges
 from moby.api.routes.container_stats import ContainerStatsRoutes, Statistics
@@ -31,6 +32,7 @@ class Backends(msgspec.Struct, frozen=True):
     containers: Containers
     container_streams: ContainerStreams
     container_changes: ContainerChanges
+    checkpoints: Checkpoints
     stats: Statistics
     execs: Execs
     archives: Archives
@@ -48,6 +50,7 @@ class Backends(msgspec.Struct, frozen=True):
         return [
             *ContainerRoutes(self.containers).routes(),
             *ContainerChangeRoutes(self.container_changes).routes(),
+            *CheckpointRoutes(self.checkpoints).routes(),
             *ContainerStatsRoutes(self.stats).routes(),
             *ContainerStreamRoutes(self.container_streams).routes(),
             *ArchiveRoutes(self.archives).routes(),

@@ -12,6 +12,7 @@ def backends(engine: Engine) -> Backends:
         containers=engine.containers,
         container_streams=engine.container_streams,
         container_changes=engine.container_changes,
+        checkpoints=engine.checkpoints,
         stats=engine.stats,
         execs=engine.execs,
         archives=engine.archives,

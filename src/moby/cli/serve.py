@@ -50,7 +50,7 @@ async def serve(config: ConfigSource[EngineConfig], assembly: Assembly, stop: as
         tls = server_context(current)
         ended = False
         try:
-            async with Server(__version__) as server:
+            async with Server(__version__, experimental=current.experimental) as server:
                 for address, listener in listeners.items():
                     await server.listen(listener, tls if address.startswith("tcp://") else None)
                 async with assembled(config, assembly, made) as engine:

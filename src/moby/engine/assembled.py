@@ -16,7 +16,7 @@ from moby.engine.config import EngineConfig
 from moby.engine.identity import engine_id
 from moby.engine.parts import ContainerdChild, snapshotter
 from moby.engine.programs import Edition
-from moby.engine.runtimes import default_runtime, oci_runtimes
+from moby.engine.runtimes import default_runtime, oci_runtimes, stock_shims
 from moby.engine.system import Inventory
 from moby.engine.wiring import Engine, engine
 from moby.framework.assembly import Assembly
@@ -80,7 +80,7 @@ async def _inventory(wired: Wiring, config: EngineConfig, client: Containerd) ->
         volumes=list(wired.all("volumes")),
         networks=[driver.name for driver in wired.all("networks").values()],
         logs=list(wired.all("logs")),
-        runtimes={name: shim.binary or shim.name for name, shim in shims.items()},
+        runtimes={**stock_shims(), **{name: shim.binary or shim.name for name, shim in shims.items()}},
         default_runtime=default_runtime(config, shims),
         cgroups=facts,
         containerd=client.address,

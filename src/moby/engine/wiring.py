@@ -13,6 +13,7 @@ import msgspec
 from moby.engine.build_cache import BuildCache
 from moby.engine.components import Components
 from moby.engine.containers.archive import Archiver
+from moby.engine.containers.checkpoints import Checkpoints
 from moby.engine.containers.commit import CommitService
 from moby.engine.containers.connecting import Connections
 from moby.engine.containers.image_users import image_users
@@ -49,6 +50,7 @@ class Engine(msgspec.Struct, frozen=True):
     containers: Containers
     container_streams: ContainerStreams
     container_changes: ContainerChanges
+    checkpoints: Checkpoints
     stats: Stats
     execs: Execs
     archives: Archiver
@@ -96,6 +98,7 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
             containers=made.containers,
             container_streams=made.streams,
             container_changes=made.changes,
+            checkpoints=made.checkpoints,
             stats=made.stats,
             execs=made.execs,
             archives=made.archives,
