@@ -18,6 +18,8 @@ from moby.api.request import Request
 from moby.api.versions import show
 from moby.core import errors
 
+_ANY = "*"
+
 Handler = Callable[[Request], Awaitable[StreamResponse]]
 
 
@@ -48,6 +50,9 @@ class Table:
     def _add(self, operation: Operation, route: Route) -> None:
         first, brace, rest = operation.path.strip("/").partition("/{")
         verb = rest.partition("}")[2].strip("/")
+        # What has a name of its own below what has one: `/containers/{id}/checkpoints/{checkpoint}`.
+        if verb.endswith("}"):
+            verb = verb.partition("{")[0] + _ANY
         if not brace:
             self._whole[operation.method, operation.path] = route
         elif verb:
@@ -64,8 +69,11 @@ class Table:
             return None
         first = words[1]
         if len(words) > 3:
-            for count in (2, 1):
-                verb = "/".join(words[-count:])
+            for verb, count in (
+                (f"{words[-2]}/{words[-1]}", 2),
+                (f"{words[-2]}/{_ANY}", 2),
+                (words[-1], 1),
+            ):
                 if len(words) > 2 + count and (route := self._verbs.get((method, first, verb))) is not None:
                     return route, "/".join(words[2:-count])
         name = "/".join(words[2:])

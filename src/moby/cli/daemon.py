@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import moby.framework
 from moby import __version__
 from moby.cli import daemon_json, flags
 from moby.cli.logging import set_level, set_up
@@ -58,11 +57,11 @@ def _serve(config: EngineConfig, line: flags.CommandLine) -> int:
 
     from moby.cli.pidfile import pidfile
     from moby.engine.userns import remapped
-    from moby.framework.assembly import read, usual
+    from moby.framework.assembly import named
 
     set_up(config.log_level, config.log_format, debug=config.debug)
     _prepare_process(config)
-    assembly = read(find_assembly(line.assembly)) if line.assembly else usual()
+    assembly = named(line.assembly)
     source = ConfigSource(remapped(config))
     with pidfile(config.pidfile):
         uvloop.run(_run(source, assembly, line))
@@ -109,17 +108,6 @@ def _reloadable(old: EngineConfig, new: EngineConfig) -> EngineConfig:
 
     changes: Mapping[str, Any] = {name: getattr(new, name) for name, key in keys().items() if key.reloads}
     return msgspec.structs.replace(old, **changes)
-
-
-def find_assembly(name: str) -> Path:
-    """A path, or the name of an assembly that ships."""
-    if "/" in name or name.endswith((".yml", ".yaml")):
-        return Path(name)
-    # importlib.resources would take 10 ms of the start to say the same.
-    path = Path(moby.framework.__file__).parent / "assemblies" / f"{name}.yml"
-    if not path.exists():
-        raise InvalidParameter(f"no assembly named {name!r}", hint=f"those that ship are in {path.parent}")
-    return path
 
 
 def _prepare_process(config: EngineConfig) -> None:

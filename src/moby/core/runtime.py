@@ -32,7 +32,10 @@ class Stdio(msgspec.Struct, frozen=True):
 
 
 class TaskRequest(msgspec.Struct, frozen=True):
-    """What a runtime needs to make a task; `spec` is an OCI runtime spec as decoded JSON."""
+    """What a runtime needs to make a task; `spec` is an OCI runtime spec as decoded JSON.
+
+    `checkpoint` is a directory that `Runtime.checkpoint` has written: the task goes on from there.
+    """
 
     id: str
     spec: Mapping[str, Any]
@@ -42,6 +45,7 @@ class TaskRequest(msgspec.Struct, frozen=True):
     snapshot_key: str = ""
     image: str = ""
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    checkpoint: str = ""
 
 
 class ProcessRequest(msgspec.Struct, frozen=True):
@@ -139,11 +143,21 @@ class Runtime(Protocol):
         ...
 
     async def create(self, request: TaskRequest) -> int:
-        """Make the task; the pid of its (not yet running) first process."""
+        """Make the task; the pid of its (not yet running) first process, 0 if `start` gives it one.
+
+        Raises NotImplemented for a checkpoint where nothing can be restored.
+        """
         ...
 
-    async def start(self, task: str) -> None:
-        """Run the program."""
+    async def start(self, task: str) -> int:
+        """Run the program, or let it go on from a checkpoint; the first process's pid."""
+        ...
+
+    async def checkpoint(self, task: str, runtime: str, directory: str, *, leave_running: bool) -> None:
+        """Write the state of all its processes into an empty directory; end them unless they are to go on.
+
+        Raises NotImplemented, with the reason, where the kernel, CRIU or the task's `runtime` cannot.
+        """
         ...
 
     async def kill(self, task: str, signal: int, *, everyone: bool = False) -> None:

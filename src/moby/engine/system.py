@@ -38,7 +38,7 @@ from moby.engine.events import Events
 from moby.engine.images.settings import masked, registry_config
 from moby.engine.machine_facts import machine_facts
 from moby.engine.programs import Edition, Programs, init_program
-from moby.engine.runtimes import usual_runtime
+from moby.engine.runtimes import USUAL
 from moby.engine.usage import DiskUsageService
 from moby.host.cgroups import CgroupFacts
 from moby.host.threads import blocking
@@ -127,7 +127,7 @@ class SystemService:
             experimental_build=config.experimental,
             server_version=__version__,
             runtimes={name: RuntimeInfo(path=path) for name, path in parts.runtimes.items()},
-            default_runtime=config.default_runtime or usual_runtime(),
+            default_runtime=config.default_runtime or USUAL,
             live_restore_enabled=config.live_restore,
             containerd_commit=_commit(parts.containerd_edition),
             http_proxy=masked(proxies.http_proxy),

@@ -78,6 +78,21 @@ class _Parsed(msgspec.Struct):
     digest: str
 
 
+def locate(name: str) -> Path:
+    """A path, or the name of an assembly that ships. Raises InvalidParameter if there is none."""
+    if "/" in name or name.endswith((".yml", ".yaml")):
+        return Path(name)
+    path = Path(__file__).parent / "assemblies" / f"{name}.yml"
+    if not path.exists():
+        raise InvalidParameter(f"no assembly named {name!r}", hint=f"those that ship are in {path.parent}")
+    return path
+
+
+def named(name: str) -> Assembly:
+    """The assembly that somebody names, as `locate` finds it; the usual one if nothing is named."""
+    return read(locate(name)) if name else usual()
+
+
 def read(*paths: Path) -> Assembly:
     """Read and check; `-` is standard input. Raises InvalidParameter: `FILE:LINE: KEY: what is wrong`.
 

@@ -84,7 +84,7 @@ class Creator:
         self._directory = directory
 
     async def create(
-        self, name: str, request: ContainerCreateRequest, platform: str | None
+        self, name: str, request: ContainerCreateRequest, platform: str | None = None
     ) -> ContainerCreateResponse:
         """A new container, on disk when this returns; if anything fails no part of one is left."""
         settings = self._config.current

@@ -67,6 +67,11 @@ class Launcher:
         """The name servers of containers that name none themselves; none means the host's."""
         return self._config.current.dns
 
+    @property
+    def bridgeless(self) -> bool:
+        """Whether there is no default bridge: containers that want it start with nothing but a loopback."""
+        return self._config.current.bridge == "none"
+
     def has_ndots(self, record: Record) -> bool:
         """See `NameFiles.has_ndots`."""
         return self._files.has_ndots(record.host_config)
