@@ -138,7 +138,6 @@ async def test_a_form_is_the_same_bytes_wherever_and_whenever(
     assert contents(paths) == contents(again)
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="becomes somebody else")
 @pytest.fixture
 def open_path() -> Iterator[Path]:
     """A directory that others may enter: pytest closes its own to them whenever it is started again."""
@@ -147,6 +146,7 @@ def open_path() -> Iterator[Path]:
         yield Path(directory)
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="becomes somebody else")
 async def test_an_ordinary_user_gets_the_same_bytes_as_root(tmp_path: Path, open_path: Path) -> None:
     root_made, user_made = tmp_path / "root", open_path / "user"
     source = Path(__file__).resolve().parents[3]
