@@ -7,7 +7,6 @@ none yet is refused when it is set to anything but its default, rather than igno
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -16,8 +15,7 @@ from moby.core.errors import InvalidParameter, NotImplemented
 from moby.core.types.containers import Ulimit
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """What is known of a setting besides its type; `flag` without dashes, empty for none."""
 
     about: str
@@ -151,7 +149,9 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     dns: Annotated[Strings, _meta("name servers for containers", "dns")] = ()
     dns_search: Annotated[Strings, _meta("search domains for containers", "dns-search")] = ()
     dns_opts: Annotated[Strings, _meta("resolver options for containers", "dns-opt")] = ()
-    host_gateway_ip: Annotated[str, _meta("what host-gateway means", "host-gateway-ip")] = ""
+    host_gateway_ips: Annotated[
+        Strings, _meta("what host-gateway means, instead of the default bridge", "host-gateway-ip")
+    ] = ()
     resolv_conf: Annotated[str, _meta("the host's resolv.conf", works=False)] = ""
 
     # Registries

@@ -1,4 +1,4 @@
-"""This file is about keeping a bridge's packet filter as it should be; its text is in `firewall_rules`."""
+"""This file is about keeping a bridge's packet filter as it should be; its rules are in `firewall_rules`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from moby.core.errors import MobyError, NotFound
 from moby.core.networks import Endpoint
 from moby.host.netlink import Request
 from moby.host.nftables import Nftables
-from moby.host.nftables.direct import Element, delete_table
+from moby.host.nftables.elements import Element
+from moby.host.nftables.objects import delete_table
 from moby.networks.firewall_rules import (
     Elements,
     Rules,
     adding,
+    close_to_strangers,
     elements,
     flushing,
-    install_text,
+    install,
     removing,
-    strangers_text,
     table_name,
 )
 
@@ -50,13 +51,12 @@ class Firewall:
         self._make()
 
     def _make(self) -> None:
-        parts = []
+        parts: list[Request] = []
         for one in self.rules:
-            parts.append(install_text(one))
+            parts += install(one)
             if one.family in self._strangers:
-                parts.append(strangers_text(one))
-        self._nftables.run("\n".join(parts))
-        self._nftables.change(self._all())
+                parts += close_to_strangers(one)
+        self._nftables.change([*parts, *self._all()])
 
     def replace(self, endpoints: Sequence[Endpoint]) -> None:
         """These endpoints' ports and no others, in one step."""

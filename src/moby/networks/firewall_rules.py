@@ -1,4 +1,4 @@
-"""This file is about the text of a bridge's packet filter: what nft is told. Pure functions.
+"""This file is about the rules of a bridge's packet filter. Pure functions.
 
 A bridge has a table for each of its families, `ip moby-docker0` and `ip6 moby-docker0`:
 
@@ -23,23 +23,55 @@ is final, also one in a table of somebody else's; an accept ends the chain `forw
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address, ip_network
+
+import msgspec
 
 from moby.core.networks import Endpoint, Transport
 from moby.host.netlink import Request
-from moby.host.nftables.direct import Element, add_elements, delete_elements, flush
+from moby.host.nftables import objects as nft
+from moby.host.nftables.elements import Element, add_elements, delete_elements, flush
+from moby.host.nftables.expressions import (
+    Expression,
+    Name,
+    Side,
+    accept,
+    addressed,
+    answers,
+    drop,
+    jump,
+    local,
+    mark,
+    masquerade,
+    named,
+    ping,
+    reached,
+    send_as,
+    translate,
+    translated,
+    within,
+)
+from moby.host.nftables.objects import Hook, Kind
 from moby.networks.bridge_options import GatewayMode
 
 _ANY = ("", "0.0.0.0", "::")  # noqa: S104 - the keys of "every address"
-_CHAINS = ("dispatch", "prerouting", "output", "guard", "forward", "postrouting")
+_LOOPBACK = IPv4Network("127.0.0.0/8")
+_CHAINS: dict[str, Hook | None] = {
+    "dispatch": None,
+    "prerouting": ("nat", "prerouting", -100),
+    "output": ("nat", "output", -100),
+    "guard": ("filter", "prerouting", -300),
+    "forward": ("filter", "forward", 0),
+    "postrouting": ("nat", "postrouting", 100),
+}
+Rule = tuple[Expression, ...]
+Row = tuple[str, Rule]
 Elements = Mapping[str, Sequence[Element]]
 _SETS = ("published", "published_at", "allowed")
 _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """What a bridge's table of one family depends on; `subnet` as text.
 
     `direct` lets published ports be reached at the container's own address. `host_address` is what is
@@ -69,9 +101,9 @@ class Rules:
         return table_name(self.bridge)
 
     @property
-    def table(self) -> str:
-        """The table, with its family."""
-        return f"{self.family} {self.name}"
+    def version(self) -> int:
+        """The number of the family."""
+        return 6 if ":" in self.subnet else 4
 
 
 def table_name(bridge: str) -> str:
@@ -79,92 +111,99 @@ def table_name(bridge: str) -> str:
     return f"moby-{bridge}"
 
 
-def install_text(rules: Rules) -> str:
+def install(rules: Rules) -> list[Request]:
     """Makes the table, or makes an old one as it should be, leaving `user` and the elements as they are."""
-    t, port = rules.table, "inet_proto . inet_service"
-    address = "ipv6_addr" if rules.family == "ip6" else "ipv4_addr"
-    lines = [
-        f"add table {t}",
-        f"add map {t} published {{ type {port} : {address} . inet_service; }}",
-        f"add map {t} published_at {{ type {address} . {port} : {address} . inet_service; }}",
-        f"add set {t} allowed {{ type {address} . {port}; }}",
-        f"add chain {t} user",
-        f"add chain {t} dispatch",
-        f"add chain {t} prerouting {{ type nat hook prerouting priority dstnat; policy accept; }}",
-        f"add chain {t} output {{ type nat hook output priority -100; policy accept; }}",
-        f"add chain {t} guard {{ type filter hook prerouting priority raw; policy accept; }}",
-        f"add chain {t} forward {{ type filter hook forward priority filter; policy accept; }}",
-        f"add chain {t} postrouting {{ type nat hook postrouting priority srcnat; policy accept; }}",
-        *(f"flush chain {t} {chain}" for chain in _CHAINS),
+    place = rules.family, rules.name
+    address: Kind = "ipv6_addr" if rules.family == "ip6" else "ipv4_addr"
+    inside: tuple[Kind, ...] = (address, "inet_service")
+    port: tuple[Kind, ...] = ("inet_proto", "inet_service")
+    return [
+        nft.add_table(*place),
+        nft.add_set(*place, "published", port, inside, number=1),
+        nft.add_set(*place, "published_at", (address, *port), inside, number=2),
+        nft.add_set(*place, "allowed", (address, *port), number=3),
+        nft.add_chain(*place, "user"),
+        *(nft.add_chain(*place, chain, hook) for chain, hook in _CHAINS.items()),
+        *(nft.flush_chain(*place, chain) for chain in _CHAINS),
+        *(nft.add_rule(*place, chain, row) for chain, row in rows(rules)),
     ]
-    rows = [*_guard(rules), *_forward(rules)]
+
+
+def rows(rules: Rules) -> list[Row]:
+    """The rules in order, each with its chain."""
+    found = [*_guard(rules), *_forward(rules)]
     if not rules.internal and rules.mode in ("nat", "nat-unprotected"):
-        rows += _translation(rules)
-    lines += [f"add rule {t} {chain} {rule}" for chain, rule in rows]
-    return "\n".join(lines)
+        found += _translation(rules)
+    return found
 
 
-def _guard(rules: Rules) -> list[tuple[str, str]]:
+def _guard(rules: Rules) -> list[Row]:
     """The kernel itself takes nothing for ::1 from a wire; for IPv4 `route_localnet` has it do so."""
     if rules.family == "ip6":
         return []
-    br = f'"{rules.bridge}"'
-    return [("guard", f"iifname {br} ip {side} 127.0.0.0/8 drop") for side in ("daddr", "saddr")]
+    sides: tuple[Side, ...] = ("daddr", "saddr")
+    return [("guard", (named("iifname", rules.bridge), within(side, _LOOPBACK), drop())) for side in sides]
 
 
-def _forward(rules: Rules) -> list[tuple[str, str]]:
-    br, allowed = f'"{rules.bridge}"', f"{rules.family} daddr . meta l4proto . th dport @allowed accept"
-    published = allowed if rules.direct or rules.mode == "routed" else f"ct status dnat {allowed}"
-    rows = [
-        f"iifname {br} jump user",
-        f"iifname != {br} oifname {br} jump user",
-        f"oifname {br} ct state established,related accept",
-        f"iifname {br} oifname {br} {'accept' if rules.icc else published}",
+def _forward(rules: Rules) -> list[Row]:
+    br, version = rules.bridge, rules.version
+    comes, goes = named("iifname", br), named("oifname", br)
+    published: Rule = (reached(version, "allowed"), accept())
+    if not rules.direct and rules.mode != "routed":
+        published = (translated(), *published)
+    found: list[Rule] = [
+        (comes, jump("user")),
+        (named("iifname", br, other=True), goes, jump("user")),
+        (goes, answers(), accept()),
+        (comes, goes, *((accept(),) if rules.icc else published)),
     ]
     if rules.internal:
-        rows += [f"iifname {br} drop", f"oifname {br} drop"]
-        return [("forward", row) for row in rows]
-    rows += [f'iifname "{name}" oifname {br} accept' for name in rules.trusted]
+        return [("forward", row) for row in (*found, (comes, drop()), (goes, drop()))]
+    found += [(named("iifname", name), goes, accept()) for name in rules.trusted]
     if rules.accepted_mark:
         value, _, mask = rules.accepted_mark.partition("/")
-        rows.append(f"oifname {br} meta mark {f'and {mask} == ' if mask else ''}{value} accept")
+        found.append((goes, mark(int(value, 0), int(mask, 0) if mask else None), accept()))
     if rules.mode == "nat-unprotected":
-        rows.append(f"oifname {br} accept")
+        found.append((goes, accept()))
     if rules.mode == "routed":
-        ping = "icmpv6 type echo-request" if rules.family == "ip6" else "icmp type echo-request"
-        rows.append(f"oifname {br} {ping} accept")
-    rows += [f"oifname {br} {published}", f"oifname {br} drop"]
-    return [("forward", row) for row in rows]
+        found.append((goes, ping(version), accept()))
+    return [("forward", row) for row in (*found, (goes, *published), (goes, drop()))]
 
 
-def _translation(rules: Rules) -> list[tuple[str, str]]:
-    br, ip = f'"{rules.bridge}"', rules.family
+def _translation(rules: Rules) -> list[Row]:
+    version, subnet = rules.version, ip_network(rules.subnet)
+    goes, dispatch = named("oifname", rules.bridge), jump("dispatch")
+    inside = within("saddr", subnet)
     # A packet from ::1 finds no way back from another interface.
-    local = "fib daddr type local" if ip == "ip" else "ip6 daddr != ::1 fib daddr type local"
-    rows = [
-        ("dispatch", f"dnat {ip} to {ip} daddr . meta l4proto . th dport map @published_at"),
-        ("dispatch", f"dnat {ip} to meta l4proto . th dport map @published"),
-        ("prerouting", f"{local} jump dispatch"),
-        ("output", f"{local} jump dispatch"),
+    here = () if version == 4 else (addressed("daddr", ip_address("::1"), other=True),)
+    found: list[Row] = [
+        ("dispatch", (translate(version, "published_at", to_address=True),)),
+        ("dispatch", (translate(version, "published", to_address=False),)),
+        ("prerouting", (*here, local(), dispatch)),
+        ("output", (*here, local(), dispatch)),
     ]
-    if ip == "ip":
-        rows.append(("postrouting", f"ip saddr 127.0.0.0/8 oifname {br} masquerade"))
-    rows.append(("postrouting", f"{ip} saddr {rules.subnet} oifname {br} ct status dnat masquerade"))
+    if version == 4:
+        found.append(("postrouting", (within("saddr", _LOOPBACK), goes, masquerade())))
+    found.append(("postrouting", (inside, goes, translated(), masquerade())))
     if rules.masquerade:
-        source = f"snat to {rules.host_address}" if rules.host_address else "masquerade"
-        rows.append(("postrouting", f"{ip} saddr {rules.subnet} oifname != {br} {source}"))
-    return rows
+        source = send_as(ip_address(rules.host_address)) if rules.host_address else masquerade()
+        found.append(("postrouting", (inside, named("oifname", rules.bridge, other=True), source)))
+    return found
 
 
-def strangers_text(rules: Rules) -> str:
+def close_to_strangers(rules: Rules) -> list[Request]:
     """Keeps the host from routing between networks of its own only because containers need it to route.
 
     Stays as it is once it is there: that routing was off before is known only at the time.
     """
-    t = rules.table
-    chain = "{ type filter hook forward priority filter; policy accept; }"
-    rule = 'meta iifkind != "bridge" meta oifkind != "bridge" drop'
-    return f"add chain {t} strangers {chain}\nflush chain {t} strangers\nadd rule {t} strangers {rule}"
+    place = rules.family, rules.name, "strangers"
+    sides: tuple[Name, ...] = ("meta iifkind", "meta oifkind")
+    rule = *(named(side, "bridge", other=True) for side in sides), drop()
+    return [
+        nft.add_chain(*place, ("filter", "forward", 0)),
+        nft.flush_chain(*place),
+        nft.add_rule(*place, rule),
+    ]
 
 
 def elements(endpoint: Endpoint, family: str = "ip") -> Elements:

@@ -10,8 +10,9 @@ import math
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from moby.core.errors import InvalidParameter
 from moby.host.archives.sparse import Holes, mapped, old_holes, read_map
@@ -32,8 +33,7 @@ _FILES = frozenset("0\x007")
 _HEADER_ONLY = frozenset("123456")
 
 
-@dataclass(slots=True)
-class Member:
+class Member(msgspec.Struct):
     """What a header says; times are nanoseconds since 1970, `kind` is a type flag from `0` to `6`.
 
     `size` is that of the file to be; `holes` tells where the content goes if it is not all of it.
@@ -49,7 +49,7 @@ class Member:
     accessed: int
     link: str = ""
     device: tuple[int, int] = (0, 0)
-    attributes: dict[str, bytes] = field(default_factory=dict)
+    attributes: dict[str, bytes] = msgspec.field(default_factory=dict)
     holes: Holes | None = None
 
 

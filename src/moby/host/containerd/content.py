@@ -7,10 +7,10 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
+import msgspec
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from moby.core.content import ContentInfo, ContentStore
@@ -31,8 +31,7 @@ _EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b85
 _Write = content_pb2.WriteContentRequest
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(msgspec.Struct, frozen=True):
     """What a write is to become; `size` and `digest` as far as they are known."""
 
     ref: str
@@ -149,7 +148,7 @@ class ContainerdContent(ContentStore):
             if wanted.digest not in ("", digest):
                 await blob.done()
                 raise DataLoss(f"unexpected commit digest {digest}, expected {wanted.digest}")
-            found = await self._taken_in(replace(wanted, digest=digest, size=blob.size), blob)
+            found = await self._taken_in(msgspec.structs.replace(wanted, digest=digest, size=blob.size), blob)
             await blob.done()
             return found
         finally:
