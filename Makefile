@@ -44,8 +44,8 @@ integration: setup ## Against the real kernel, containerd and registry (root)
 	@$(SUDO) scripts/cgroups.sh
 	$(ROOTED) tests/integration
 
-boots: setup ## Machines of real components, booted in qemu; every form of them with ALL=1
-	env MOBY_BOOTS=$(if $(ALL),all) $(PYTEST) -p no:cacheprovider tests/integration/machine
+boots: setup ## Machines of real components, every form of them booted in qemu
+	$(PYTEST) -p no:cacheprovider tests/integration/machine
 
 clients: setup ## A whole engine, driven by the docker CLI and docker-py (root)
 	@$(SUDO) scripts/cgroups.sh

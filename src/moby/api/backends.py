@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.api.routes.archives import ArchiveRoutes, Archives
 from moby.api.routes.build_cache import BuildCache, BuildCacheRoutes
@@ -25,8 +26,7 @@ from moby.api.routes.volumes import VolumeRoutes, Volumes
 from moby.api.routing import Route
 
 
-@dataclass(frozen=True, slots=True)
-class Backends:
+class Backends(msgspec.Struct, frozen=True):
     """An engine, as the API sees it."""
 
     containers: Containers

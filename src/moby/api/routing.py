@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from urllib.parse import unquote
 
+import msgspec
 from aiohttp.web import StreamResponse
 
 from moby.api.operations import SERVED, Operation
@@ -23,8 +23,7 @@ _ANY = "*"
 Handler = Callable[[Request], Awaitable[StreamResponse]]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """A handler for an operation, by the operation's name.
 
     `finishes`: it runs on to its end when the client goes away; otherwise it is cancelled then. `partial`

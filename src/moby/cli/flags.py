@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from moby.core.errors import InvalidParameter
 from moby.engine.config import EngineConfig, Key, keys
@@ -21,11 +22,10 @@ _BARE = frozenset({"validate", "version", "help"})
 SIZES = frozenset({"default_shm_size"})
 
 
-@dataclass(slots=True)
-class CommandLine:
+class CommandLine(msgspec.Struct):
     """What was asked for: settings by attribute, and what is mobyd's own."""
 
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
     config_file: str = ""
     assembly: str = ""
     validate: bool = False
@@ -33,8 +33,7 @@ class CommandLine:
     help: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Flag:
+class _Flag(msgspec.Struct, frozen=True):
     attribute: str
     key: Key
     default: Any

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
+
+import msgspec
 
 from moby.core.snapshots import Mount
 
@@ -21,8 +22,7 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Stdio:
+class Stdio(msgspec.Struct, frozen=True):
     """FIFO paths; empty means none. With a terminal `stderr` is empty."""
 
     stdin: str = ""
@@ -31,8 +31,7 @@ class Stdio:
     terminal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRequest:
+class TaskRequest(msgspec.Struct, frozen=True):
     """What a runtime needs to make a task; `spec` is an OCI runtime spec as decoded JSON.
 
     `checkpoint` is a directory that `Runtime.checkpoint` has written: the task goes on from there.
@@ -45,12 +44,11 @@ class TaskRequest:
     runtime: str = ""
     snapshot_key: str = ""
     image: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     checkpoint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessRequest:
+class ProcessRequest(msgspec.Struct, frozen=True):
     """One more process for a running task; `process` is the OCI runtime spec's object of that name."""
 
     task: str
@@ -59,8 +57,7 @@ class ProcessRequest:
     stdio: Stdio
 
 
-@dataclass(frozen=True, slots=True)
-class TaskState:
+class TaskState(msgspec.Struct, frozen=True):
     """What a runtime knows of a task, or of one more process in it."""
 
     id: str
@@ -70,8 +67,7 @@ class TaskState:
     exited_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(msgspec.Struct, frozen=True):
     """A task's first process ended; or, if `process` names it, one more."""
 
     id: str
@@ -81,23 +77,20 @@ class Exited:
     process: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class OutOfMemory:
+class OutOfMemory(msgspec.Struct, frozen=True):
     """The kernel killed a process of the task for memory."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Frozen:
+class Frozen(msgspec.Struct, frozen=True):
     """A task's processes were frozen, or thawed; by us or by another client of the runtime."""
 
     id: str
     frozen: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Resync:
+class Resync(msgspec.Struct, frozen=True):
     """The stream of events began (anew): whoever watches compares its own view with `Runtime.list`."""
 
 

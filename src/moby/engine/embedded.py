@@ -11,18 +11,18 @@ from moby.engine.config import EngineConfig
 from moby.engine.early import containerd_ahead, monitors
 from moby.engine.userns import remapped
 from moby.engine.wiring import Engine
-from moby.framework.assembly import locate, read
+from moby.framework.assembly import named
 
 
 @asynccontextmanager
-async def embedded(config: EngineConfig, *, assembly: str = "origin") -> AsyncIterator[Engine]:
-    """A running engine; `assembly` is the name of one that ships, or a path. It needs root.
+async def embedded(config: EngineConfig, *, assembly: str = "") -> AsyncIterator[Engine]:
+    """A running engine of the assembly of that name or path, or of the usual one. It needs root.
 
     What was stored below `data_root` is taken back in, as by a daemon; containers end with the block unless
     `live_restore` is set. Raises Conflict if a daemon uses the same roots, InvalidParameter for settings
     that cannot be.
     """
-    chosen = read(locate(assembly))
+    chosen = named(assembly)
     source = ConfigSource(remapped(config))
     with _bare():
         async with containerd_ahead(source.current, chosen), monitors(source.current, chosen) as made:

@@ -6,9 +6,10 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from moby import __version__
 from moby.core.config import ConfigSource
@@ -49,8 +50,7 @@ _EVENT_FILTERS = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(msgspec.Struct, frozen=True):
     """What this engine was assembled from."""
 
     id: str
@@ -151,7 +151,9 @@ class SystemService:
         found = init_program(self._config.current)
         init = await self._programs.edition(found) if found else None
         # It is known by its file's name, whatever it calls itself.
-        return runtime, replace(init, name=os.path.basename(found)) if found and init else None
+        if found and init:
+            init = msgspec.structs.replace(init, name=os.path.basename(found))
+        return runtime, init
 
     def _drivers(self, config: EngineConfig) -> PluginsInfo:
         """The drivers that are there, and the plugins that have been used."""

@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from moby.engine.build_cache import BuildCache
 from moby.engine.components import Components
@@ -43,8 +44,7 @@ from moby.volumes.service import Volumes
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(msgspec.Struct, frozen=True):
     """The services, as the API serves them and as others embed them."""
 
     containers: Containers

@@ -8,7 +8,6 @@ import io
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,8 +29,7 @@ _HEADER = 40
 _TRIES = 10
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(msgspec.Struct):
     """One file of a log, opened; one that is `closed` never grows again."""
 
     file: BinaryIO
@@ -198,14 +196,12 @@ async def _ahead(step: Callable[[], _Stretch[T] | None]) -> AsyncGenerator[_Stre
         await settle(reading)
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
+class _Block(msgspec.Struct, frozen=True):
     entries: Sequence[LogEntry]
     over: bool
 
 
-@dataclass(slots=True)
-class _Stretch(Generic[T]):
+class _Stretch(msgspec.Struct, Generic[T]):
     shaped: list[T]
     over: bool = False
 

@@ -42,7 +42,7 @@ class Matcher:
         ]
         published, exposed = (_ports(key, filters.values(key)) for key in ("publish", "expose"))
         if published or exposed:
-            checks.append(lambda c: _has_port(c.record, published, exposed))
+            checks.append(lambda c: c.record.state.running and _has_port(c.record, published, exposed))
         return cls(checks)
 
     @classmethod

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -43,8 +42,7 @@ from moby.engine.containers.update import Updater
 from moby.engine.containers.waiting import Wait, wait
 
 
-@dataclass(frozen=True, slots=True)
-class Verbs:
+class Verbs(msgspec.Struct, frozen=True):
     """The verbs, each with what it needs."""
 
     creator: Creator

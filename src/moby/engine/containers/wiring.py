@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from moby.engine.components import Components
 from moby.engine.containers.archive import Archiver
@@ -54,8 +55,7 @@ from moby.volumes.service import Volumes
 Loop = Callable[[asyncio.TaskGroup], Coroutine[Any, Any, None]]
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerServices:
+class ContainerServices(msgspec.Struct, frozen=True):
     """What the engine serves of containers; each of `loops` runs as long as the engine does."""
 
     containers: Containers
@@ -96,7 +96,7 @@ def container_services(
     remover = Remover(shelf, stopper, exits, planner, snapshotter, directory, history)
     changer, logs = Changer(shelf, runtime, networks), LogService(shelf, drivers)
     binder = Binder(volumes, snapshotter, places, roots)
-    launcher = Launcher(shelf.index, binder, places, config, directory, run)
+    launcher = Launcher(shelf.index, binder, places, networks, config, directory, run)
     lister = Lister(shelf, runnable, snapshotter)
     starter = Starter(shelf, runtime, networks, snapshotter, monitors, launcher, drivers, remover.auto_remove)
     verbs = Verbs(

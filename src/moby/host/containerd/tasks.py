@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -37,8 +36,7 @@ STATUSES: Mapping[int, Status] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Shim:
+class Shim(msgspec.Struct, frozen=True):
     """Which shim runs a container, and for runc's and our own which OCI runtime it calls.
 
     `own` ones are monitors; `name` is then the path of the program that containerd calls.

@@ -13,6 +13,8 @@ import msgspec
 from moby.core.errors import System
 from moby.monitor.loop import Children
 
+# Read once, by the fork server: to go through `os.environ` changes memory that is shared until then.
+_ENVIRONMENT = dict(os.environ)
 _SIGNALS = (
     signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ,
 )  # fmt: skip
@@ -162,7 +164,7 @@ class OciRuntime:
             return os.posix_spawnp(
                 self.binary,
                 argv,
-                os.environ,
+                _ENVIRONMENT,
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, given if given >= 0 else null, number)
                     for number, given in enumerate(stdio or (null, null, null))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from moby.cli.daemon import reload, run
 from moby.cli.flags import CommandLine
-from moby.cli.mobyd import reload, run
 from moby.core.config import ConfigSource
 from moby.core.errors import InvalidParameter
 from moby.engine.config import EngineConfig
