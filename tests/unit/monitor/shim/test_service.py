@@ -374,7 +374,6 @@ async def test_what_cannot_go_on_says_why_and_is_deleted(make: Callable[[str], B
     await box.call("Start", (1, "box"), code=FAILED_PRECONDITION)
     await box.call("Delete", (1, "box"))
     await monitor.finished()
-    await box.call("Shutdown", (1, "box"))
 
 
 async def test_one_that_was_never_to_go_on_is_deleted(make: Callable[[str], Box]) -> None:
