@@ -86,8 +86,8 @@ def test_a_configuration_is_anothers(engine: Engine, create: Callable[..., str])
         (["--config-only", "--config-from", "template"], "cannot depend on another configuration network"),
         (["--config-from", "template", "--label", "a"], "user-specified configurations are not supported"),
         (["--config-from", "template", "-o", "a=b"], "network driver options are not supported"),
-        (["--config-from", "nothing"], 'configuration network "nothing" not found'),
-        (["--config-from", "bridge"], 'configuration network "bridge" not found'),
+        (["--config-from", "nothing"], 'configuration network "nothing" does not exist'),
+        (["--config-from", "bridge"], 'configuration network "bridge" does not exist'),
     ],
 )
 def test_configurations_that_cannot_be(
@@ -192,7 +192,7 @@ def test_what_the_host_is_on_is_left_alone(make_engine: Callable[..., Engine]) -
             ["-o", "com.docker.network.enable_ipv6=odd"], "is not a valid bool", marks=pytest.mark.docker28
         ),
         (["--ipam-driver", "odd"], 'invalid ipam driver: "odd"'),
-        (["--scope", "swarm"], "networks of a swarm are not supported yet"),
+        (["--scope", "swarm"], "cannot create a swarm scoped network when swarm is not active"),
         (["-o", "com.docker.network.driver.mtu=x"], "failed to parse com.docker.network.driver.mtu value"),
     ],
 )

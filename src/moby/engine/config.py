@@ -149,7 +149,9 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     dns: Annotated[Strings, _meta("name servers for containers", "dns")] = ()
     dns_search: Annotated[Strings, _meta("search domains for containers", "dns-search")] = ()
     dns_opts: Annotated[Strings, _meta("resolver options for containers", "dns-opt")] = ()
-    host_gateway_ip: Annotated[str, _meta("what host-gateway means", "host-gateway-ip")] = ""
+    host_gateway_ips: Annotated[
+        Strings, _meta("what host-gateway means, instead of the default bridge", "host-gateway-ip")
+    ] = ()
     resolv_conf: Annotated[str, _meta("the host's resolv.conf", works=False)] = ""
 
     # Registries

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import io
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
@@ -53,14 +53,17 @@ class FileReader(LogReader):
         """See `LogReader.finished`."""
         self._finished.set()
 
-    async def read(self, query: LogQuery, shape: Callable[[Sequence[LogEntry]], T]) -> AsyncIterator[T]:
+    async def read(
+        self, query: LogQuery, shape: Callable[[Sequence[LogEntry]], T]
+    ) -> AsyncGenerator[T, None]:
         """See `LogReader.read`."""
         if query.tail == 0 and not query.follow:
             return
         window = _Window(query)
         changes = Changes(self._path) if query.follow else None
-        parts = await blocking(self._open_all)
+        parts: list[_Part] = []
         try:
+            parts = await blocking(self._open_all)
             if query.tail is not None:
                 parts = await blocking(self._skip_to_tail, parts, query.tail)
             while parts:
@@ -84,8 +87,9 @@ class FileReader(LogReader):
                 await changes.wait_or(self._finished)
                 parts = await blocking(self._open_all)
                 if parts:
-                    async for shaped in self.read(_rest_of(query), shape):
-                        yield shaped
+                    async with aclosing(self.read(_rest_of(query), shape)) as rest:
+                        async for shaped in rest:
+                            yield shaped
                     return
         finally:
             _close(parts)

@@ -105,9 +105,9 @@ def _check_subnets(network: Network) -> None:
 
 
 def check_known(what: str, options: Iterable[str], known: Collection[str]) -> None:
-    """Raises NotImplemented for an option that is not known, unless its name says that it is others'."""
+    """Raises NotImplemented for an option of docker's that is not known; all others are let be."""
     for name in sorted(set(options) - set(known)):
-        if name.startswith(_OURS) or "." not in name:
+        if name.startswith(_OURS):
             raise NotImplemented(f"{what} {name} is not supported yet")
 
 

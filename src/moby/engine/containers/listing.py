@@ -99,7 +99,8 @@ def _health(container: Container) -> HealthSummary:
 
 def _ports(record: Record) -> list[PortSummary]:
     found = []
-    for key, bindings in record.ports.items():
+    # What has just ended may not have been written off yet.
+    for key, bindings in record.ports.items() if record.state.running else ():
         port, _, protocol = key.partition("/")
         if "-" in port:
             continue

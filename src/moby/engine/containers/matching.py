@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Self
 
@@ -11,6 +11,7 @@ from moby.core.errors import InvalidParameter
 from moby.core.filters import Filters
 from moby.engine.containers.container import Container
 from moby.engine.containers.index import Index
+from moby.engine.containers.record import Record
 
 _LISTED = frozenset(
     {"ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name",
@@ -94,10 +95,10 @@ def _check(key: str, values: list[str], index: Index, images: Mapping[str, froze
             )
         case "publish":
             published = _ports(key, values)
-            return lambda c: bool(published & set(c.record.host_config.port_bindings or {}))
+            return lambda c: c.record.state.running and bool(published & set(_published(c.record)))
         case "expose":
             exposed = _ports(key, values)
-            return lambda c: bool(exposed & set(c.record.config.exposed_ports or {}))
+            return lambda c: c.record.state.running and bool(exposed & set(c.record.ports))
         case "health":
             _one_of(key, values, _HEALTHS, "health")
             return lambda c: (c.health.status if c.health is not None else "none") in values
@@ -107,6 +108,13 @@ def _check(key: str, values: list[str], index: Index, images: Mapping[str, froze
             return lambda c: not tasks
         case _:
             return lambda c: "default" in values
+
+
+def _published(record: Record) -> Iterator[str]:
+    """The ports of the host, each with its protocol."""
+    for port, bindings in record.ports.items():
+        for binding in bindings or ():
+            yield f"{binding.host_port}/{port.partition('/')[2]}"
 
 
 def _like(pattern: str, text: str) -> bool:

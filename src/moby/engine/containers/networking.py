@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import msgspec
 
-from moby.core.errors import InvalidParameter
-from moby.core.networks import Attachment, Endpoint, Network, PortMapping, Sandbox, Transport
+from moby.core.errors import InvalidParameter, NotFound
+from moby.core.networks import Attachment, Endpoint, Network, Networks, PortMapping, Sandbox, Transport
 from moby.core.types.containers import (
     ContainerConfig,
     EndpointIPAMConfig,
@@ -40,12 +40,10 @@ def network_names(host: HostConfig, networking: NetworkingConfig | None) -> Mapp
                 "conflicting options: container type network can't be used with links or other networks"
             )
         return {}
-    if asked and mode in ("host", "none"):
-        asked.pop(mode, None)
-        if asked:
-            raise InvalidParameter(
-                "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
-            )
+    if mode in ("host", "none") and set(asked) - {mode}:
+        raise InvalidParameter(
+            "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
+        )
     if mode == "bridge" and len(asked) == 1 and "bridge" not in asked:
         # As some clients say it: the one network that is named is the one that is meant.
         host.network_mode = mode = next(iter(asked))
@@ -86,6 +84,15 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
         return ip_address(text)
     except ValueError:
         return None
+
+
+async def host_gateways(networks: Networks) -> Sequence[str]:
+    """The host's addresses on the default network, which `host-gateway` stands for; none without it."""
+    try:
+        default = await networks.find("bridge")
+    except NotFound:
+        return ()
+    return [subnet.gateway for subnet in default.subnets if subnet.gateway]
 
 
 def attachments(record: Record) -> tuple[Attachment, ...]:

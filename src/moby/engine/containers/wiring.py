@@ -96,7 +96,7 @@ def container_services(
     remover = Remover(shelf, stopper, exits, planner, snapshotter, directory, history)
     changer, logs = Changer(shelf, runtime, networks), LogService(shelf, drivers)
     binder = Binder(volumes, snapshotter, places, roots)
-    launcher = Launcher(shelf.index, binder, places, config, directory, run)
+    launcher = Launcher(shelf.index, binder, places, networks, config, directory, run)
     lister = Lister(shelf, runnable, snapshotter)
     starter = Starter(shelf, runtime, networks, snapshotter, monitors, launcher, drivers, remover.auto_remove)
     verbs = Verbs(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from moby.host.netlink import Request, attribute, nested, text
+from moby.host.nftables.expressions import CHAIN, JUMP, verdict
 from moby.host.nftables.objects import SUBSYSTEM, message
 
 _NEW_ELEMENTS, _DELETE_ELEMENTS = SUBSYSTEM << 8 | 12, SUBSYSTEM << 8 | 14
@@ -18,10 +19,19 @@ _AT_ONCE = 400
 
 
 class Element(msgspec.Struct, frozen=True):
-    """A member of a set, or an entry of a map: each field padded to four bytes, numbers as on the wire."""
+    """A member of a set, or an entry of a map: each field padded to four bytes, numbers as on the wire.
+
+    In a map of verdicts `chain` is where to jump to.
+    """
 
     key: bytes
     data: bytes = b""
+    chain: str = ""
+
+
+def interface(name: str) -> bytes:
+    """The key that stands for an interface."""
+    return name.encode().ljust(16, b"\0")
 
 
 def add_elements(family: str, table: str, name: str, wanted: Sequence[Element]) -> Iterable[Request]:
@@ -51,5 +61,8 @@ def _elements(
 
 
 def _packed(one: Element) -> bytes:
-    data = nested(_DATA, attribute(_VALUE, one.data)) if one.data else b""
+    if one.chain:
+        data = nested(_DATA, verdict(JUMP, text(CHAIN, one.chain)))
+    else:
+        data = nested(_DATA, attribute(_VALUE, one.data)) if one.data else b""
     return nested(_ELEMENT, nested(_KEY, attribute(_VALUE, one.key)), data)

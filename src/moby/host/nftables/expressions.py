@@ -21,8 +21,8 @@ Name = Literal["iifname", "oifname", "meta iifkind", "meta oifkind"]
 
 _ELEMENT, _NAME, _DATA = 1, 1, 2
 _EQUAL, _UNEQUAL = 0, 1
-_VALUE, _VERDICT, _CODE, _CHAIN = 1, 2, 1, 2
-_DROP, _ACCEPT, _JUMP = 0, 1, -3
+_VALUE, _VERDICT, _CODE, CHAIN = 1, 2, 1, 2
+_DROP, _ACCEPT, JUMP = 0, 1, -3
 _FIRST, _VERDICT_REGISTER = 8, 0
 _NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
 _MARK, _L4PROTO = 3, 16
@@ -48,17 +48,17 @@ class Expression(NamedTuple):
 
 def accept() -> Expression:
     """Let the packet through, as far as this chain goes."""
-    return Expression("accept", _verdict(_ACCEPT))
+    return Expression("accept", _decide(_ACCEPT))
 
 
 def drop() -> Expression:
     """Let nobody see the packet again."""
-    return Expression("drop", _verdict(_DROP))
+    return Expression("drop", _decide(_DROP))
 
 
 def jump(chain: str) -> Expression:
     """Go on in another chain, and come back from its end."""
-    return Expression(f"jump {chain}", _verdict(_JUMP, text(_CHAIN, chain)))
+    return Expression(f"jump {chain}", _decide(JUMP, text(CHAIN, chain)))
 
 
 def named(what: Name, name: str, *, other: bool = False) -> Expression:
@@ -66,6 +66,18 @@ def named(what: Name, name: str, *, other: bool = False) -> Expression:
     wanted = name.encode().ljust(_NAME_SIZE, b"\0")
     said = f'{what} {"!= " if other else ""}"{name}"'
     return Expression(said, _meta(_META[what]) + _compare(wanted, other=other))
+
+
+def listed(what: Name, name: str, *, other: bool = False) -> Expression:
+    """The interface's name is an element of a set; `other`: is none."""
+    found = _expression("lookup", text(1, name), _big(2, _FIRST), _big(5, int(other)))
+    return Expression(f"{what} {'!= ' if other else ''}@{name}", _meta(_META[what]) + found)
+
+
+def by_name(what: Name, name: str) -> Expression:
+    """What becomes of the packet is what a map has for the interface's name, if it has it."""
+    found = _expression("lookup", text(1, name), _big(2, _FIRST), _big(3, _VERDICT_REGISTER))
+    return Expression(f"{what} vmap @{name}", _meta(_META[what]) + found)
 
 
 def mark(value: int, mask: int | None = None) -> Expression:
@@ -218,9 +230,13 @@ def _immediate(register: int, value: bytes) -> bytes:
     return _expression("immediate", _big(1, register), _value(2, value))
 
 
-def _verdict(code: int, *chain: bytes) -> bytes:
-    verdict = nested(_VERDICT, _big(_CODE, code), *chain)
-    return _expression("immediate", _big(1, _VERDICT_REGISTER), nested(2, verdict))
+def verdict(code: int, *chain: bytes) -> bytes:
+    """What becomes of a packet."""
+    return nested(_VERDICT, _big(_CODE, code), *chain)
+
+
+def _decide(code: int, *chain: bytes) -> bytes:
+    return _expression("immediate", _big(1, _VERDICT_REGISTER), nested(2, verdict(code, *chain)))
 
 
 def _protocol(name: str) -> bytes:

@@ -61,6 +61,11 @@ class Nftables:
         with self._lock:
             self._opened().change(list(requests))
 
+    def delete_unused(self, family: str, table: str, name: str) -> None:
+        """See `Direct.delete_unused`."""
+        with self._lock:
+            self._opened().delete_unused(family, table, name)
+
     def close(self) -> None:
         """Free what is bound to the network namespace."""
         with self._lock:

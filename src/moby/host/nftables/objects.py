@@ -6,6 +6,7 @@ The numbers are those of linux/netfilter/nf_tables.h; those inside messages are 
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Sequence
 from typing import Literal
 
@@ -14,8 +15,8 @@ from moby.host.nftables.expressions import Expression
 
 NETFILTER, SUBSYSTEM = 12, 10
 GET_TABLE = SUBSYSTEM << 8 | 1
-_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE, _DELETE_RULE, _NEW_SET = (
-    SUBSYSTEM << 8 | kind for kind in (0, 2, 3, 6, 8, 9)
+_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _DELETE_CHAIN, _NEW_RULE, _DELETE_RULE, _NEW_SET, _DELETE_SET = (
+    SUBSYSTEM << 8 | kind for kind in (0, 2, 3, 5, 6, 8, 9, 11)
 )
 _CREATE, _APPEND = 0x400, 0x800
 _FAMILIES = {"ip": 2, "ip6": 10}
@@ -26,15 +27,19 @@ _CHAIN_NAME, _HOOK, _POLICY, _TYPE, _HOOK_NUMBER, _HOOK_PRIORITY = 3, 4, 5, 7, 1
 _SET_NAME, _FLAGS, _KEY_TYPE, _KEY_SIZE, _DATA_TYPE, _DATA_SIZE, _SET_ID, _MAP = 2, 3, 4, 5, 6, 7, 10, 8
 _CHAIN, _EXPRESSIONS = 2, 4
 
-Kind = Literal["ipv4_addr", "ipv6_addr", "inet_proto", "inet_service"]
+Kind = Literal["ipv4_addr", "ipv6_addr", "inet_proto", "inet_service", "ifname", "verdict"]
 # nft's own numbers of what an element may be made of, by which it lists them, and sizes in bytes.
 _KINDS: dict[Kind, tuple[int, int]] = {
     "ipv4_addr": (7, 4),
     "ipv6_addr": (8, 16),
     "inet_proto": (12, 1),
     "inet_service": (13, 2),
+    "ifname": (41, 16),
+    "verdict": (0xFFFFFF00, 0),
 }
 _KIND_BITS = 6
+# What nft leaves itself with a set: that keys are in the host's order, and names not read backwards.
+_USER_DATA, _AS_TEXT = 13, bytes([0, 4]) + (1).to_bytes(4, sys.byteorder)
 Hook = tuple[Literal["filter", "nat"], Literal["prerouting", "forward", "output", "postrouting"], int]
 
 
@@ -86,6 +91,12 @@ def flush_chain(family: str, table: str, chain: str) -> Request:
     return message(_DELETE_RULE, family, *place, what=f"flush chain {table} {chain}")
 
 
+def delete_chain(family: str, table: str, chain: str) -> Request:
+    """Remove a chain that is empty, and that nobody jumps to."""
+    place = text(_TABLE, table), text(_CHAIN_NAME, chain)
+    return message(_DELETE_CHAIN, family, *place, what=f"delete chain {table} {chain}")
+
+
 def add_rule(family: str, table: str, chain: str, rule: Sequence[Expression]) -> Request:
     """Put a rule behind those that are in the chain."""
     parts = text(_TABLE, table), text(_CHAIN, chain), nested(_EXPRESSIONS, *(one.packed for one in rule))
@@ -108,9 +119,17 @@ def add_set(
         big(_KEY_SIZE, _size(key)),
         big(_SET_ID, number),
     ]
+    if key == ("ifname",):
+        parts.append(attribute(_USER_DATA, _AS_TEXT))
     if data:
         parts += [big(_DATA_TYPE, _type(data)), big(_DATA_SIZE, _size(data))]
     return message(_NEW_SET, family, *parts, flags=_CREATE, what=f"add set {table} {name}")
+
+
+def delete_set(family: str, table: str, name: str) -> Request:
+    """Remove a set or map that no rule looks at."""
+    place = text(_TABLE, table), text(_SET_NAME, name)
+    return message(_DELETE_SET, family, *place, what=f"delete set {table} {name}")
 
 
 def _type(kinds: Sequence[Kind]) -> int:
