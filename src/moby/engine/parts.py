@@ -118,7 +118,7 @@ def bridge(config: EngineConfig, addresses: Ipam, host_ports: Ports, filters: Nf
         mtu=config.mtu,
         icc=config.icc,
         ip_forward=config.ip_forward,
-        ip_masq=config.ip_masq,
+        ip_masq=config.ip_masq and config.iptables,
         firewall=config.iptables,
         ip=config.ip,
         ipv6=config.ipv6,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,11 @@ class Launcher:
     def dns(self) -> Sequence[str]:
         """The name servers of containers that name none themselves; none means the host's."""
         return self._config.current.dns
+
+    @property
+    def absent(self) -> Collection[str]:
+        """Networks that there are not, by the administrator's will: containers do without."""
+        return ("bridge",) if self._config.current.bridge == "none" else ()
 
     def has_ndots(self, record: Record) -> bool:
         """See `NameFiles.has_ndots`."""

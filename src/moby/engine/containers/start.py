@@ -126,13 +126,13 @@ class Starter:
             return Sandbox(container.id, "")
         if mode.startswith("container:"):
             return self._shared_sandbox(mode.partition(":")[2])
-        wanted = attachments(record)
+        wanted = [one for one in attachments(record) if one.network not in self._launcher.absent]
         undo.push(self._close_sandbox, record)
         servers = tuple(record.host_config.dns or self._launcher.dns)
         sandbox = await self._networks.open(
             SandboxRequest(
                 container.id,
-                wanted,
+                tuple(wanted),
                 container_name=record.name,
                 dns=servers,
                 ports=port_mappings(record.config, record.host_config),
