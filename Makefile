@@ -44,8 +44,8 @@ integration: setup ## Against the real kernel, containerd and registry (root)
 	@$(SUDO) scripts/cgroups.sh
 	$(ROOTED) tests/integration
 
-boots: setup ## Machines of real components, booted in qemu; every form of them with ALL=1
-	env MOBY_BOOTS=$(if $(ALL),all) $(PYTEST) -p no:cacheprovider tests/integration/machine
+boots: setup ## Machines of real components, every form of them booted in qemu
+	$(PYTEST) -p no:cacheprovider tests/integration/machine
 
 clients: setup ## A whole engine, driven by the docker CLI and docker-py (root)
 	@$(SUDO) scripts/cgroups.sh
@@ -54,7 +54,7 @@ clients: setup ## A whole engine, driven by the docker CLI and docker-py (root)
 storm: setup ## Many clients who want opposite things, and crashes, for SECONDS=120 each (root)
 	@$(SUDO) scripts/cgroups.sh
 	$(SUDO) env MOBY_STORM_SECONDS=$(or $(SECONDS),120) MOBY_TEST_NETWORKS=500 $(PYTEST) -p no:cacheprovider \
-		tests/clients/test_storm.py tests/clients/test_network_crowd.py
+		tests/clients/test_storm.py tests/clients/test_network_crowd.py tests/clients/test_crash_faults.py
 
 check: setup ## Linters, formatting, layers, types, the house rules
 	$(BIN)/ruff check

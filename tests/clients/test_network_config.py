@@ -135,6 +135,22 @@ def test_pools_are_the_administrators_and_run_out(make_engine: Callable[..., Eng
     engine.ok("network", "rm", "sized")
 
 
+def test_without_a_default_bridge_there_is_a_loopback(make_engine: Callable[..., Engine]) -> None:
+    """`docker run` works as it is; networks of a user's own are there as ever."""
+    engine = make_engine("--bridge", "none")
+    assert engine.ok("run", "--rm", "busybox", "ls", "/sys/class/net").split() == ["lo"]
+    engine.ok("run", "-d", "--name", "idle", "-p", "8080:80", "busybox", "sleep", "100")
+    shown = json.loads(engine.ok("inspect", "idle"))[0]
+    assert shown["Config"]["NetworkDisabled"]
+    assert shown["HostConfig"]["NetworkMode"] in ("bridge", "default")
+    engine.ok("restart", "-t0", "idle")
+    assert engine.ok("exec", "idle", "ls", "/sys/class/net").split() == ["lo"]
+    engine.ok("network", "create", "own")
+    assert "eth0" in engine.ok("run", "--rm", "--network", "own", "busybox", "ls", "/sys/class/net").split()
+    engine.ok("rm", "-f", "idle")
+    engine.ok("network", "rm", "own")
+
+
 def test_what_the_host_is_on_is_left_alone(make_engine: Callable[..., Engine]) -> None:
     engine = make_engine("--bridge", "none", "--default-address-pool", "base=10.74.0.0/22,size=24")
     command = ["ip", "-n", engine.network.name]

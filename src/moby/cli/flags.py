@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
+
+import msgspec
 
 from moby.core.errors import InvalidParameter
 from moby.engine.config import EngineConfig, Key, keys
@@ -27,11 +28,10 @@ _LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = re.compile(rf"(?=.*[a-zA-Z])(?=.{{1,254}}$){_LABEL}(?:\.{_LABEL})*\.?")
 
 
-@dataclass(slots=True)
-class CommandLine:
+class CommandLine(msgspec.Struct):
     """What was asked for: settings by attribute, and what is mobyd's own."""
 
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
     config_file: str = ""
     assembly: str = ""
     validate: bool = False
@@ -39,8 +39,7 @@ class CommandLine:
     help: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Flag:
+class _Flag(msgspec.Struct, frozen=True):
     attribute: str
     key: Key
     default: Any

@@ -6,9 +6,10 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from moby import __version__
 from moby.core.config import ConfigSource
@@ -37,7 +38,7 @@ from moby.engine.events import Events
 from moby.engine.images.settings import masked, registry_config
 from moby.engine.machine_facts import machine_facts
 from moby.engine.programs import Edition, Programs, init_program
-from moby.engine.runtimes import usual_runtime
+from moby.engine.runtimes import USUAL
 from moby.engine.usage import DiskUsageService
 from moby.host.cgroups import CgroupFacts
 from moby.host.threads import blocking
@@ -49,8 +50,7 @@ _EVENT_FILTERS = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(msgspec.Struct, frozen=True):
     """What this engine was assembled from."""
 
     id: str
@@ -127,7 +127,7 @@ class SystemService:
             experimental_build=config.experimental,
             server_version=__version__,
             runtimes={name: RuntimeInfo(path=path) for name, path in parts.runtimes.items()},
-            default_runtime=config.default_runtime or usual_runtime(),
+            default_runtime=config.default_runtime or USUAL,
             live_restore_enabled=config.live_restore,
             containerd_commit=_commit(parts.containerd_edition),
             http_proxy=masked(proxies.http_proxy),
@@ -151,7 +151,9 @@ class SystemService:
         found = init_program(self._config.current)
         init = await self._programs.edition(found) if found else None
         # It is known by its file's name, whatever it calls itself.
-        return runtime, replace(init, name=os.path.basename(found)) if found and init else None
+        if found and init:
+            init = msgspec.structs.replace(init, name=os.path.basename(found))
+        return runtime, init
 
     def _drivers(self, config: EngineConfig) -> PluginsInfo:
         """The drivers that are there, and the plugins that have been used."""

@@ -52,6 +52,11 @@ class Bundles:
         self._tree = tree
         self._roots: dict[str, str] = {}
 
+    @property
+    def roots(self) -> list[str]:
+        """Where the images' file systems are."""
+        return list(self._roots.values())
+
     def add(self, place: str, image: str, root: Tree, spec: dict[str, Any], runtime: Runtime) -> None:
         """Put a container at a place; `image` is its digest, `root` its file system."""
         readonly = bool(spec["root"]["readonly"])

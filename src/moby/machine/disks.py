@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from moby.core.errors import InvalidParameter
@@ -16,6 +15,7 @@ from moby.machine.grub import bios_sectors, efi_program
 from moby.machine.initrd import initrd
 from moby.machine.job import Job, write_chunks
 from moby.machine.native import native
+from moby.machine.sparse import pieces
 
 SECTOR = 512
 MIB = 1 << 20
@@ -111,18 +111,9 @@ async def _disk(job: Job, target: Path, files: dict[str, Path], script: str, tai
 def _copy_into(source: Path, target: Path, offset: int) -> None:
     """Copy a file into another one; what is zero there stays a hole."""
     with target.open("r+b") as into:
-        for position, chunk in _pieces(source):
+        for position, chunk in pieces(source):
             into.seek(offset + position)
             into.write(chunk)
-
-
-def _pieces(path: Path) -> Iterator[tuple[int, bytes]]:
-    position = 0
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 16):
-            if chunk.count(0) != len(chunk):
-                yield position, chunk
-            position += len(chunk)
 
 
 async def converted(source: Path, target: Path, form: str, *options: str) -> None:

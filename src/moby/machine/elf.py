@@ -1,4 +1,4 @@
-"""This file is about what a program needs to run: interpreter and shared libraries, as its ELF file says."""
+"""This file is about what a program needs to run, as its ELF file says: libraries, and which part of it."""
 
 from __future__ import annotations
 
@@ -59,6 +59,28 @@ def _read(data: bytes) -> Needs:
         raise ValueError("its names are nowhere")
     base = strings - loaded[0][2] + loaded[0][1]
     return Needs(interpreter, tuple(_text(data, base + value) for value in wanted))
+
+
+def without_symbols(data: bytes) -> bytes:
+    """A program or library without what debuggers alone read: as much of it as is loaded.
+
+    Raises InvalidParameter for a file that is cut.
+    """
+    if not data.startswith(_MAGIC) or len(data) < 64:
+        return data
+    wide, order = data[4] == 2, "<" if data[5] == 1 else ">"
+    try:
+        ends = [offset + size for _kind, offset, _at, size in _segments(data, order, wide=wide)]
+    except struct.error as error:
+        raise InvalidParameter(f"no whole ELF file: {error}") from error
+    if not ends:
+        return data
+    # The list of segments lies among what is loaded; that of sections, at the end, is for debuggers.
+    kept = bytearray(data[: max(64, *ends)])
+    sections, counts = (("Q", 40), 60) if wide else (("I", 32), 48)
+    struct.pack_into(f"{order}{sections[0]}", kept, sections[1], 0)
+    struct.pack_into(f"{order}HH", kept, counts, 0, 0)
+    return bytes(kept)
 
 
 def _segments(data: bytes, order: str, *, wide: bool) -> Iterator[tuple[int, int, int, int]]:

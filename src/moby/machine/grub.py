@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from moby.core.errors import InvalidParameter, NotFound
-from moby.machine.job import Job
+from moby.host.threads import finishing
+from moby.machine.job import Job, write_chunks
 from moby.machine.native import native
+from moby.machine.streams import tar_entry
 
 FOLDER = Path("/usr/lib/grub")
 _PACKAGES = {
@@ -21,10 +23,10 @@ _MODULES = ("boot", "linux", "search_fs_file")
 _SECTOR = 512
 
 
-def configuration(cmdline: str) -> str:
+def configuration(cmdline: str, find: str = "search.file /kernel root") -> str:
     """What GRUB is told: find the file system with the kernel, and boot that."""
     words = " ".join("'" + word.replace("'", "'\\''") + "'" for word in cmdline.split())
-    return f"search.file /kernel root\nlinux /kernel {words}\ninitrd /initrd.img\nboot\n"
+    return f"{find}\nlinux /kernel {words}\ninitrd /initrd.img\nboot\n"
 
 
 def _folder(target: str) -> Path:
@@ -34,11 +36,12 @@ def _folder(target: str) -> Path:
     return folder
 
 
-async def _image(job: Job, target: str, form: str, file_systems: Sequence[str]) -> Path:
+async def _image(job: Job, target: str, form: str, file_systems: Sequence[str], *more: str | Path) -> Path:
     """An image of GRUB with its configuration and what it needs to read the kernel."""
     _folder(target)
     settings = job.scratch / "grub.cfg"
-    settings.write_text(configuration(job.cmdline))
+    find = ["set root=memdisk"] if more else []
+    settings.write_text(configuration(job.cmdline, *find))
     result = job.scratch / f"grub-{form}"
     await native(
         "grub-mkimage",
@@ -46,19 +49,35 @@ async def _image(job: Job, target: str, form: str, file_systems: Sequence[str]) 
         "--prefix", "/grub",
         "--config", settings,
         "--output", result,
+        *more,
         *file_systems,
         *_MODULES,
     )  # fmt: skip
     return result
 
 
-async def efi_program(job: Job) -> tuple[str, Path]:
-    """The program that firmware starts: its name under `EFI/BOOT`, and where it is. Raises NotFound."""
+async def efi_program(job: Job, files: Mapping[str, Path] | None = None) -> tuple[str, Path]:
+    """The program that firmware starts: its name under `EFI/BOOT`, and where it is. Raises NotFound.
+
+    With `files`, kernel and RAM disk are a part of it, and it looks for them nowhere else.
+    """
     architecture = job.platform.architecture
     if architecture not in _EFI:
         raise InvalidParameter(f"machines for {job.platform} do not start by EFI here")
     target, name = _EFI[architecture]
-    return name, await _image(job, target, target, ["part_gpt", "part_msdos", "fat", "iso9660"])
+    if files is None:
+        return name, await _image(job, target, target, ["part_gpt", "part_msdos", "fat", "iso9660"])
+    archive = job.scratch / "memdisk.tar"
+    await finishing(write_chunks, archive, _archive(files, job.moment))
+    return name, await _image(job, target, target, ["memdisk", "tar"], "--memdisk", archive)
+
+
+def _archive(files: Mapping[str, Path], moment: int) -> Iterator[bytes]:
+    for name, path in sorted(files.items()):
+        with path.open("rb") as file:
+            chunks = iter(lambda: file.read(1 << 20), b"")
+            yield from tar_entry(name, chunks, path.stat().st_size, moment)
+    yield bytes(1024)
 
 
 async def bios_sectors(job: Job) -> tuple[bytes, bytes]:

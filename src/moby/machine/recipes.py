@@ -26,7 +26,7 @@ TEST = "test.yml"
 _BESIDE = ("README.md", TEST)
 LIBRARY = Path(__file__).parent / "library"
 # Raised when the same recipe would give another image: every tag then changes.
-_FORMAT = 1
+_FORMAT = 2
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 

@@ -20,6 +20,7 @@ from moby.host.files import translated
 from moby.machine.bundles import Bundles, effective_runtime, prepare_script, pretty, volume_mounts
 from moby.machine.cache import Image, ImageCache
 from moby.machine.container_spec import container_spec, read_label, volume_place
+from moby.machine.equal_files import link_equal
 from moby.machine.image_roots import complete, image_tree
 from moby.machine.layers import apply_nested
 from moby.machine.layouts import layout_tree
@@ -141,6 +142,7 @@ def _containers(tree: Tree, parts: Parts) -> list[_Mounts]:
                 place = f"containers/{section}/{number}{container.name}"
                 sources, made = _container(tree, bundles, place, parts, container, trees[digest])
                 found.append(_Mounts(f"{section}[{index}].binds", sources, made))
+    link_equal(tree, bundles.roots)
     return found
 
 

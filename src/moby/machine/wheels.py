@@ -18,6 +18,7 @@ from moby.core.errors import InvalidParameter, NotFound, System
 from moby.core.platform import Platform
 from moby.host.files import translation
 from moby.host.process import run
+from moby.machine.elf import without_symbols
 from moby.machine.job import scratch_folder
 from moby.machine.tree import Node, Slice, Tree
 
@@ -87,7 +88,7 @@ class Wheels:
 
 
 def unpack(tree: Tree, wheels: Sequence[Path], store: Path) -> None:
-    """Put what is in wheels where Debian's Python looks; the content is written to `store`.
+    """Put what is in wheels where Debian's Python looks; the content is written to `store`, without symbols.
 
     Raises InvalidParameter for a wheel that cannot be read or leads out of its place.
     """
@@ -105,7 +106,8 @@ def _members(wheel: Path) -> Iterator[tuple[str, int, bytes]]:
             for info in sorted(archive.infolist(), key=lambda info: info.filename):
                 if info.is_dir() or (path := _place(info.filename)) is None:
                     continue
-                yield path, 0o755 if info.external_attr >> 16 & 0o100 else 0o644, archive.read(info)
+                mode = 0o755 if info.external_attr >> 16 & 0o100 else 0o644
+                yield path, mode, without_symbols(archive.read(info))
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
         raise InvalidParameter(f"{wheel.name} cannot be read: {error}") from error
 

@@ -7,9 +7,10 @@ import re
 import secrets
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import Path
+
+import msgspec
 
 from moby.core.errors import Conflict, MobyError, NotImplemented
 from moby.core.networks import Endpoint
@@ -26,8 +27,7 @@ _OURS = re.compile(r"veth[0-9a-f]{11}")
 _LINK_LOCAL = IPv6Interface("fe80::1/64")
 
 
-@dataclass(frozen=True, slots=True)
-class Bridge:
+class Bridge(msgspec.Struct, frozen=True):
     """A bridge as it should be; `alone` means that it has no other IPv4 address than these."""
 
     name: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal, TypeVar, cast
+
+import msgspec
 
 from moby.core.errors import Forbidden, InvalidParameter, MobyError, NotImplemented
 from moby.core.networks import Network
@@ -40,8 +41,7 @@ _KNOWN = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class BridgeOptions:
+class BridgeOptions(msgspec.Struct, frozen=True):
     """The options of one network, as they are meant; an empty text stands for the usual."""
 
     name: str

@@ -8,7 +8,8 @@ asked for the first packet of a connection alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.host.nftables.elements import Element
 from moby.host.nftables.expressions import Expression
@@ -22,8 +23,7 @@ COMMON = "moby"
 PUBLISHED, PUBLISHED_AT, ALLOWED = "published", "published_at", "allowed"
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """What the rules for a bridge depend on, in one family; `subnet` as text.
 
     `direct` lets published ports be reached at the container's own address. `host_address` is what is

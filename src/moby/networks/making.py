@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+import msgspec
 
 from moby.core.errors import Conflict, Forbidden, InvalidParameter, NotFound
 from moby.core.networks import Network, NetworkRequest, Subnet
@@ -98,7 +99,7 @@ def _configured(request: NetworkRequest, source: Network | None) -> NetworkReque
         )
     if source is None or not source.config_only:
         raise NotFound(f'configuration network "{request.config_from}" does not exist')
-    return replace(
+    return msgspec.structs.replace(
         request,
         enable_ipv4=source.enable_ipv4,
         enable_ipv6=source.enable_ipv6,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -15,6 +14,8 @@ from ipaddress import (
     ip_network,
 )
 
+import msgspec
+
 from moby.core.errors import InvalidParameter
 
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
@@ -23,8 +24,7 @@ _MARK = re.compile(r"(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})(/(0[xX][0-9a-fA-F]{1,8}
 _LINK_LOCAL = IPv6Network("fe80::/64")
 
 
-@dataclass(frozen=True, slots=True)
-class BridgeSettings:
+class BridgeSettings(msgspec.Struct, frozen=True):
     """dockerd's settings of the same names; empty means that we choose.
 
     `bridge` "none" means that there is no default bridge network. `ip` is where ports are published that name

@@ -59,9 +59,9 @@ def until(true: Callable[[], bool], limit_s: float, console: Callable[[], str]) 
 
 
 def answers(port: int, text: str) -> bool:
-    """Is there a page with this text?"""
+    """Is there a page with this text? Who asks before the network is there is never told, and has to ask again."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as page:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2) as page:
             return text in page.read().decode()
     except (urllib.error.URLError, OSError):
         return False

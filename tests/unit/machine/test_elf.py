@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from moby.core.errors import InvalidParameter, NotFound
 from moby.machine.component_tree import component_tree
-from moby.machine.elf import Needs, needs, with_needs
+from moby.machine.elf import Needs, needs, with_needs, without_symbols
 from moby.machine.recipes import Component, Recipe
 from moby.machine.streams import tar_stream
 from moby.machine.tree import Node, Tree
@@ -68,6 +71,40 @@ def test_a_cut_file_is_refused_and_never_misread() -> None:
         except InvalidParameter:
             continue
         assert found in (Needs(), Needs("/lib64/ld.so.2"), needs(whole))
+
+
+@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_what_is_not_loaded_is_left_out(wide: bool, order: str) -> None:
+    whole = program("libc.so.6", interpreter="/lib64/ld.so.2", wide=wide, order=order)
+    with_symbols = bytearray(whole + b"symbols" * 100)
+    struct.pack_into(f"{order}{'Q' if wide else 'I'}", with_symbols, 40 if wide else 32, len(whole))
+    struct.pack_into(f"{order}HH", with_symbols, 60 if wide else 48, 7, 6)
+    assert without_symbols(bytes(with_symbols)) == whole
+    assert without_symbols(whole) == whole
+
+
+def test_what_is_no_program_stays_as_it_is() -> None:
+    assert without_symbols(b"#!/bin/sh\n") == b"#!/bin/sh\n"
+    assert without_symbols(b"") == b""
+    with pytest.raises(InvalidParameter, match="no whole ELF file"):
+        without_symbols(program()[:80])
+
+
+def test_a_library_without_symbols_can_still_be_loaded(tmp_path: Path) -> None:
+    native = Path(msgspec._core.__file__)
+    data = native.read_bytes()
+    smaller = without_symbols(data)
+    assert len(smaller) < len(data)
+    (tmp_path / native.name).write_bytes(smaller)
+    code = (
+        "import importlib.util, sys; spec = importlib.util.spec_from_file_location('msgspec._core', sys.argv[1]);"
+        "module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module); print(module.Struct)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / native.name], capture_output=True, text=True, check=True
+    )
+    assert "Struct" in done.stdout
 
 
 def machine_tree() -> Tree:

@@ -45,7 +45,7 @@ async def _test(chosen: argparse.Namespace) -> int:
     from moby.machine.job import scratch_folder
     from moby.machine.probes import console
     from moby.machine.runners.accel import choose_accel
-    from moby.machine.runners.boot import boot_of
+    from moby.machine.runners.boot import boot_of, unpacked
     from moby.machine.runners.hardware import Hardware, make_disks, parse_disk
 
     def tell(step: str) -> None:
@@ -70,6 +70,8 @@ async def _test(chosen: argparse.Namespace) -> int:
         log = chosen.console or scratch / "console"
         hardware = Hardware(chosen.memory, chosen.cpus, accel=accel, platform=platform)
         boot = replace(boot_of(scratch / "machine"), disks=disks)
+        if accel == "tcg":
+            boot = unpacked(boot, scratch, hardware.memory)
         results = await run_checks(boot, hardware, checks, log, tell)
         shown = console(log)
     _report(chosen, assembly.name, results, shown)

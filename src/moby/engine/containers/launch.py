@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,9 @@ class Launcher:
         return self._config.current.dns
 
     @property
-    def absent(self) -> Collection[str]:
-        """Networks that there are not, by the administrator's will: containers do without."""
-        return ("bridge",) if self._config.current.bridge == "none" else ()
+    def bridgeless(self) -> bool:
+        """Whether there is no default bridge: containers that want it start with nothing but a loopback."""
+        return self._config.current.bridge == "none"
 
     def has_ndots(self, record: Record) -> bool:
         """See `NameFiles.has_ndots`."""

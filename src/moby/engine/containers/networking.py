@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+import msgspec
 
 from moby.core.errors import InvalidParameter, NotFound
 from moby.core.networks import Attachment, Endpoint, Network, Networks, PortMapping, Sandbox, Transport
@@ -102,7 +103,7 @@ def attachments(record: Record) -> tuple[Attachment, ...]:
     for number, (name, settings) in enumerate(record.networks.items()):
         attached = attachment(name, settings, record.macs.get(name, ""))
         if number == 0 and not attached.mac_address:
-            attached = replace(attached, mac_address=record.config.mac_address or "")
+            attached = msgspec.structs.replace(attached, mac_address=record.config.mac_address or "")
         found.append(attached)
     return tuple(found)
 

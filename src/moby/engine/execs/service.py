@@ -9,7 +9,6 @@ import secrets
 import signal
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -47,8 +46,7 @@ _START_LIMIT_S = 10.0
 _END_LIMIT_S = 3.0
 
 
-@dataclass(slots=True)
-class _Client:
+class _Client(msgspec.Struct):
     """Who is attached, and how."""
 
     connection: socket.socket

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.host.netlink import Request, attribute, nested, text
 from moby.host.nftables.expressions import CHAIN, JUMP, verdict
@@ -17,8 +18,7 @@ _ELEMENT, _KEY, _DATA, _VALUE = 1, 1, 2, 1
 _AT_ONCE = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(msgspec.Struct, frozen=True):
     """A member of a set, or an entry of a map: each field padded to four bytes, numbers as on the wire.
 
     In a map of verdicts `chain` is where to jump to.

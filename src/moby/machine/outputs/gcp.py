@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from moby.host.threads import finishing
 from moby.machine.disks import bios_disk, size_of
 from moby.machine.initrd import compressed
 from moby.machine.job import Job, write_chunks, written
+from moby.machine.sparse import sparse_archive
 
 _GIB = 1 << 30
 
@@ -21,18 +20,7 @@ async def write(job: Job) -> list[Path]:
     wanted = -(-size_of(job.options.size or "1G") // _GIB)
     disk = job.scratch / "disk.raw"
     await bios_disk(replace(job, options=Output(job.options.format, size=f"{wanted}G")), disk)
-    size = disk.stat().st_size
-
-    def archive() -> Iterator[bytes]:
-        info = tarfile.TarInfo("disk.raw")
-        info.size, info.mtime, info.mode = size, job.moment, 0o644
-        # Google's importer knows no other form.
-        yield info.tobuf(tarfile.GNU_FORMAT)
-        with disk.open("rb") as file:
-            yield from iter(lambda: file.read(1 << 20), b"")
-        yield bytes(-size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE)
-
     target = job.folder / f"{job.name}.img.tar.gz"
     with written(target) as path:
-        await finishing(write_chunks, path, compressed(archive(), "gzip"))
+        await finishing(write_chunks, path, compressed(sparse_archive(disk, "disk.raw", job.moment), "gzip"))
     return [target]

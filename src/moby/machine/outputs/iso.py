@@ -30,11 +30,14 @@ async def write_efi(job: Job) -> list[Path]:
 
 
 async def write_efi_initrd(job: Job) -> list[Path]:
-    """Write the one for EFI whose kernel lies where the firmware itself reads. Raises MobyError."""
+    """Write the one for EFI whose kernel is a part of what the firmware loads. Raises MobyError.
+
+    GRUB cannot read the file system that firmware finds its program in on a CD.
+    """
     root = job.scratch / "cd"
     root.mkdir()
-    name, loader = await efi_program(job)
-    await fat_image(job, root / "efi.img", {**await boot_files(job), f"EFI/BOOT/{name}": loader})
+    name, loader = await efi_program(job, await boot_files(job))
+    await fat_image(job, root / "efi.img", {f"EFI/BOOT/{name}": loader})
     return await _write(job, root, f"{job.name}-efi-initrd.iso", ["-e", "efi.img", "-no-emul-boot"])
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from moby.core.errors import NotFound
 from moby.core.platform import Platform, host_platform
+from moby.host.files import translation
 from moby.machine.runners.hardware import FORMATS, Disk
 
+_ZSTD = b"\x28\xb5\x2f\xfd"
 _READ_ONLY = ("squashfs", "erofs", "iso")
 _FIRMWARE = {
     "amd64": (("/usr/share/ovmf/OVMF.fd", "/usr/share/OVMF/OVMF_CODE_4M.fd"), "ovmf"),
@@ -54,6 +56,37 @@ def _kernel_boot(prefix: Path, disk: str) -> Boot:
         if not path.exists():
             raise NotFound(f"there is no {path}", hint="moby build -f kernel+initrd")
     return Boot(files[0], files[1], files[2].read_text().strip())
+
+
+def unpacked(boot: Boot, folder: Path, memory: int) -> Boot:
+    """The same with its RAM disk unpacked here: processors that are emulated take half a second for that.
+
+    Only what fits into a quarter of `memory`, in MiB: the machine holds it twice for a moment.
+    """
+    plain = folder / "initrd.plain"
+    with translation(f"cannot unpack {boot.initrd}"):
+        if boot.initrd is None or not _unpack(boot.initrd, plain, memory * (1 << 20) // 4):
+            plain.unlink(missing_ok=True)
+            return boot
+    return replace(boot, initrd=plain)
+
+
+def _unpack(source: Path, target: Path, limit: int) -> bool:
+    """Is it unpacked? What is in another form, damaged or too large is left to the kernel."""
+    import zstandard
+
+    with source.open("rb") as packed, target.open("wb") as file:
+        if packed.read(len(_ZSTD)) != _ZSTD:
+            return False
+        packed.seek(0)
+        try:
+            for chunk in zstandard.ZstdDecompressor().read_to_iter(packed, write_size=1 << 20):
+                file.write(chunk)
+                if file.tell() > limit:
+                    return False
+        except zstandard.ZstdError:
+            return False
+    return True
 
 
 def efi_firmware(platform: Platform | None = None) -> Path:

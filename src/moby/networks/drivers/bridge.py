@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_interface
 from pathlib import Path
 
@@ -39,8 +38,7 @@ log = logging.getLogger(__name__)
 _WITH_LOOPBACK = ("::", "::1")
 
 
-@dataclass(slots=True)
-class _State:
+class _State(msgspec.Struct):
     """A network of ours in the kernel."""
 
     network: Network
@@ -49,7 +47,7 @@ class _State:
     index: int
     port: bytes
     firewall: Firewall
-    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    endpoints: dict[str, Endpoint] = msgspec.field(default_factory=dict)
 
 
 class Bridge(NetworkDriver):

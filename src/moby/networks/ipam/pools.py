@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+
+import msgspec
 
 from moby.core.errors import InvalidParameter
 
 AnyNetwork = IPv4Network | IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(msgspec.Struct, frozen=True):
     """A network that is cut into subnets of `size` bits of prefix."""
 
     network: AnyNetwork

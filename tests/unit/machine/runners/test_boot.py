@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from moby.core.errors import NotFound
 from moby.core.platform import Platform
 from moby.machine.runners import boot
-from moby.machine.runners.boot import Boot, boot_of, efi_firmware
+from moby.machine.runners.boot import Boot, boot_of, efi_firmware, unpacked
 from moby.machine.runners.hardware import Disk
 
 
@@ -50,3 +51,27 @@ def test_disks_and_cds_and_the_firmware_that_they_need(
         assert boot_of(tmp_path / name, amd64).firmware == tmp_path / "ovmf"
     with pytest.raises(NotFound):
         efi_firmware(Platform("s390x", "linux"))
+
+
+def test_a_ram_disk_is_unpacked_for_emulation(tmp_path: Path) -> None:
+    packed = tmp_path / "initrd.img"
+    packed.write_bytes(zstandard.ZstdCompressor().compress(b"content" * 1000))
+    found = unpacked(Boot(initrd=packed), tmp_path, 512)
+    assert found.initrd is not None
+    assert found.initrd.read_bytes() == b"content" * 1000
+
+
+@pytest.mark.parametrize("data", [b"", b"070701 plain", b"\x28\xb5\x2f\xfd broken"])
+def test_what_cannot_be_unpacked_is_left_to_the_kernel(data: bytes, tmp_path: Path) -> None:
+    given = Boot(initrd=tmp_path / "initrd.img")
+    (tmp_path / "initrd.img").write_bytes(data)
+    assert unpacked(given, tmp_path, 512) == given
+    assert unpacked(Boot(), tmp_path, 512) == Boot()
+    assert [path.name for path in tmp_path.iterdir()] == ["initrd.img"]
+
+
+def test_what_the_memory_does_not_hold_twice_stays_packed(tmp_path: Path) -> None:
+    packed = tmp_path / "initrd.img"
+    packed.write_bytes(zstandard.ZstdCompressor().compress(bytes((2 << 20) + 1)))
+    assert unpacked(Boot(initrd=packed), tmp_path, 8).initrd == packed
+    assert unpacked(Boot(initrd=packed), tmp_path, 16).initrd == tmp_path / "initrd.plain"
