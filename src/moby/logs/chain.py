@@ -7,7 +7,6 @@ works whatever the driver.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 
@@ -110,6 +109,6 @@ def _cache_info(info: LogInfo) -> LogInfo:
     return msgspec.structs.replace(info, options=cache_options(info.options))
 
 
-def cache_path(info: LogInfo) -> Path:
+def cache_path(info: LogInfo) -> str:
     """Where the cache is."""
-    return Path(info.directory, "container-cached.log")
+    return f"{info.directory}/container-cached.log"
