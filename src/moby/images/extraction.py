@@ -50,7 +50,7 @@ class Extraction:
         self._layer = layer
         self._members = MemberReader(self._tree)
         self._hash = hashlib.sha256()
-        self._diff_id = ""
+        self._is_plain = False
         self._start = bytearray()
         self._decoder: Decoder | None = None
         self._pieces = Pieces(_THREADS, self._take)
@@ -61,10 +61,15 @@ class Extraction:
         """The next piece. Raises InvalidParameter, System for what went wrong with those before."""
         await self._pieces.add(data)
 
-    async def finish(self) -> str:
-        """The diff ID of what was unpacked. Raises InvalidParameter, System."""
+    async def finish(self, digest: str = "") -> str:
+        """The diff ID of what was unpacked; `digest` is the layer's if that was not known at the beginning.
+
+        Raises InvalidParameter, System.
+        """
         await self._pieces.run(self._end)
-        return self._diff_id or f"sha256:{self._hash.hexdigest()}"
+        if self._is_plain:
+            return digest or self._layer.digest
+        return f"sha256:{self._hash.hexdigest()}"
 
     async def close(self) -> None:
         """Returns when no thread works on it any more."""
@@ -105,10 +110,8 @@ class Extraction:
         kind = detect(bytes(self._start[:MAGIC]))
         if kind in ("xz", "bzip2"):
             raise InvalidParameter(f"layers compressed with {kind} are not supported")
-        if not kind and self._layer.digest.startswith("sha256:"):
-            self._diff_id = (
-                self._layer.digest
-            )  # what is not compressed is its own content, and verified as such
+        # What is not compressed is its own content, and verified as such.
+        self._is_plain = not kind and self._layer.digest.partition(":")[0] in ("sha256", "")
         self._decoder = decoder(kind)
         data = bytes(self._start)
         self._start.clear()
@@ -116,8 +119,8 @@ class Extraction:
 
     def _decode(self, data: bytes) -> None:
         assert self._decoder is not None
-        if self._diff_id:
-            self._plain(data)
+        if self._is_plain:
+            self._unpack(data)
             return
         for begin in range(0, len(data), _SLICE):
             self._decoder.push(data[begin : begin + _SLICE], self._plain)
@@ -125,8 +128,7 @@ class Extraction:
     def _plain(self, piece: bytes) -> None:
         if self._stopped:
             raise _Stopped
-        if not self._diff_id:
-            self._hash.update(piece)
+        self._hash.update(piece)
         self._relay.put(piece)
 
     def _unpack(self, piece: bytes) -> None:
@@ -164,10 +166,10 @@ class Staged:
         self.committed = False
         self.extraction = Extraction(layer, overlay.upper, lowest=parent == "")
 
-    async def complete(self) -> None:
-        """All of it is unpacked. Raises InvalidParameter, System."""
+    async def complete(self, digest: str = "") -> None:
+        """All of it is unpacked; see `Extraction.finish`. Raises InvalidParameter, System."""
         if not self._found:
-            self._found = await self.extraction.finish()
+            self._found = await self.extraction.finish(digest)
             await self.extraction.close()
 
     async def finish(self, diff_id: str) -> None:
