@@ -22,6 +22,7 @@ from moby.host.mounts import Overlay, describe_as_below, in_first_user_namespace
 from moby.host.pieces import Pieces
 from moby.host.threads import Threads
 from moby.images.compression import MAGIC, Decoder, decoder, detect
+from moby.images.lasting import Lasting
 from moby.images.relay import Relay
 
 SNAPSHOT_REF = "containerd.io/snapshot.ref"
@@ -156,8 +157,9 @@ class Extraction:
 class Staged:
     """A layer's snapshot before it has its place: made below no other, if its parent is not there yet."""
 
-    def __init__(self, store: ImageStore, layer: Descriptor, overlay: Overlay, key: str, parent: str | None):
-        self._store = store
+    def __init__(self, stager: Stager, layer: Descriptor, overlay: Overlay, key: str, parent: str | None):
+        self._stager = stager
+        self._store = stager.store
         self._layer = layer
         self._overlay = overlay
         self._key = key
@@ -190,7 +192,7 @@ class Staged:
         snapshotter = self._store.snapshotter
         if self._parent == parent:
             await _THREADS.finish(describe_as_below, self._overlay, self.extraction.implied)
-            await _commit(self._store, chain, self._key)
+            await self._stager.commit(chain, self._key, self._overlay.upper)
             self.committed = True
             return
         key = _key(chain)
@@ -200,15 +202,16 @@ class Staged:
             if overlay is None:
                 raise System(f"snapshot {key} has no directory of its own")
             await _THREADS.finish(_move, self._overlay, overlay, self.extraction.implied)
-            await _commit(self._store, chain, key)
+            await self._stager.commit(chain, key, overlay.upper)
             undo.keep()
 
 
 class Stager:
     """Begins snapshots for layers, where they are directories that can be unpacked to."""
 
-    def __init__(self, store: ImageStore) -> None:
-        self._store = store
+    def __init__(self, store: ImageStore, lasting: Lasting | None = None) -> None:
+        self.store = store
+        self._lasting = lasting
         self.able = store.snapshotter.name == "overlayfs" and os.geteuid() == 0 and in_first_user_namespace()
 
     @asynccontextmanager
@@ -217,7 +220,7 @@ class Stager:
 
         At the end of the block it has its place, or is gone. None if this snapshotter's are no directories.
         """
-        snapshotter = self._store.snapshotter
+        snapshotter = self.store.snapshotter
         key = _key(chain)
         async with Undo() as undo:
             undo.push(snapshotter.remove, key)
@@ -225,23 +228,24 @@ class Stager:
             if overlay is None:
                 yield None
                 return
-            staged = Staged(self._store, layer, overlay, key, parent)
+            staged = Staged(self, layer, overlay, key, parent)
             undo.push(staged.extraction.close)
             yield staged
             if staged.committed:
                 await staged.extraction.close()
                 undo.keep()
 
+    async def commit(self, chain: str, key: str, directory: Path) -> None:
+        """What is unpacked at `directory`, the snapshot `key`, is `chain` from now on."""
+        labels = self._lasting.labels(directory) if self._lasting is not None else {}
+        try:
+            await self.store.snapshotter.commit(chain, key, {SNAPSHOT_REF: chain, **labels})
+        except Conflict:
+            await self.store.snapshotter.remove(key)  # somebody else, outside this process, was quicker
+
 
 def _key(chain: str) -> str:
     return f"extract-{os.urandom(8).hex()} {chain}"
-
-
-async def _commit(store: ImageStore, chain: str, key: str) -> None:
-    try:
-        await store.snapshotter.commit(chain, key, {SNAPSHOT_REF: chain})
-    except Conflict:
-        await store.snapshotter.remove(key)  # somebody else, outside this process, was quicker
 
 
 def _move(staged: Overlay, target: Overlay, implied: dict[int, str]) -> None:
