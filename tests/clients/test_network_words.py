@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -93,6 +93,16 @@ def test_options_that_are_nobody_s_are_kept(engine: Engine) -> None:
         assert engine.ok("network", "inspect", "-f", "{{.Options}}", "kept") == "map[nonsense:1]"
     finally:
         engine.ok("network", "rm", "kept")
+
+
+def test_without_a_default_network_containers_are_alone(make_engine: Callable[..., Engine]) -> None:
+    engine = make_engine("--bridge", "none")
+    assert engine.ok("run", "--rm", "busybox", "ls", "/sys/class/net") == "lo"
+    said = engine.fails("run", "--rm", "--add-host", "up:host-gateway", "busybox", "true", code=125)
+    assert "unable to derive the IP value for host-gateway" in said
+    engine.ok("network", "create", "own")
+    shown = engine.ok("run", "--rm", "--network", "own", "busybox", "ls", "/sys/class/net")
+    assert shown.split() == ["eth0", "lo"]
 
 
 def test_host_gateway_is_the_host_on_the_default_network(engine: Engine, net: str) -> None:

@@ -16,6 +16,7 @@ from moby.cli import daemon_json, flags
 from moby.cli.logging import set_level, set_up
 from moby.core.config import ConfigSource
 from moby.core.errors import InvalidParameter, MobyError
+from moby.engine.build import build
 from moby.engine.config import EngineConfig, keys
 from moby.host.memory import few_arenas
 from moby.host.scheduling import come_first
@@ -37,7 +38,7 @@ def run(arguments: list[str]) -> int:
         print(flags.usage())
         return 0
     if line.version:
-        print(f"Docker version {__version__}, build moby-origin")
+        print(f"Docker version {__version__}, build {build().commit or 'moby-origin'}")
         return 0
     try:
         config = daemon_json.merge(daemon_json.load(line.config_file), line.settings)

@@ -181,9 +181,11 @@ def find_link(routing: RoutingSocket, name: str) -> Link | None:
     return None if reply is None else _link(reply)
 
 
-def links(routing: RoutingSocket) -> list[Link]:
-    """Every device of the socket's namespace."""
-    return [_link(reply) for reply in routing.dump(_GETLINK, _info(0, 0), "list links")]
+def links(routing: RoutingSocket, master: int = 0) -> list[Link]:
+    """Every device of the socket's namespace, or those on a bridge: the kernel tells of no others."""
+    body = _info(0, 0) + (number(_MASTER, master) if master else b"")
+    found = [_link(reply) for reply in routing.dump(_GETLINK, body, "list links")]
+    return [link for link in found if master in (0, link.master)]
 
 
 def _info(index: int, flags: int) -> bytes:

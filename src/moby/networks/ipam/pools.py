@@ -47,15 +47,15 @@ def host_seed(directory: str) -> str:
     return f"{machine}{directory}"
 
 
-def parse_pools(asked: Sequence[tuple[str, int]]) -> tuple[Pool, ...]:
+def parse_pools(asked: Sequence[tuple[str, object]]) -> tuple[Pool, ...]:
     """Pools from `default-address-pools`: a base and a size each. Raises InvalidParameter."""
     found = []
     for base, size in asked:
         try:
             network = ip_network(base)
         except ValueError as error:
-            raise InvalidParameter(f"invalid base pool {base!r}: {error}") from error
-        if not network.prefixlen <= size <= network.max_prefixlen:
+            raise InvalidParameter(f'invalid base pool "{base}": invalid CIDR address: {base}') from error
+        if not isinstance(size, int) or not network.prefixlen <= size <= network.max_prefixlen:
             raise InvalidParameter(
                 f"invalid default address pool: size {size} must be between {network.prefixlen} and "
                 f"{network.max_prefixlen}"
