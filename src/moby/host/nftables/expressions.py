@@ -68,10 +68,10 @@ def named(what: Name, name: str, *, other: bool = False) -> Expression:
     return Expression(said, _meta(_META[what]) + _compare(wanted, other=other))
 
 
-def listed(what: Name, name: str, *, other: bool = False) -> Expression:
-    """The interface's name is an element of a set; `other`: is none."""
-    found = _expression("lookup", text(1, name), _big(2, _FIRST), _big(5, int(other)))
-    return Expression(f"{what} {'!= ' if other else ''}@{name}", _meta(_META[what]) + found)
+def listed(what: Name, name: str) -> Expression:
+    """The interface's name is an element of a set."""
+    found = _expression("lookup", text(1, name), _big(2, _FIRST))
+    return Expression(f"{what} @{name}", _meta(_META[what]) + found)
 
 
 def by_name(what: Name, name: str) -> Expression:
