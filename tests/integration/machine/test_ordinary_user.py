@@ -110,7 +110,7 @@ def test_somebody_builds_and_runs_what_root_does(
     mine = tmp_path / "made"
     assert run(["build", str(ROOT / "assemblies/minimal.yml"), "-q", "-o", str(mine), *asked]) == 0
     assert sums(theirs) == sums(mine)
-    assert len(sums(mine)) == len(FORMS) + 9
+    assert len(sums(mine)) == len(FORMS) + 8
     [port] = free_ports(1)
     somebody.moby(
         "run", "--detach", "--name", "mine", "--accel", "tcg", "-p", f"{port}:80", str(theirs / "minimal")

@@ -68,7 +68,7 @@ def sign(
     ).encode()  # fmt: skip
     message = private.with_suffix(".message")
     message.write_bytes(payload)
-    asked = ["openssl", "dgst", "-sha256", "-sign", private, message]
+    asked: list[str | Path] = ["openssl", "dgst", "-sha256", "-sign", private, message]
     if is_edwards(private):
         asked = ["openssl", "pkeyutl", "-sign", "-inkey", private, "-rawin", "-in", message]
     sealed = subprocess.run(asked, check=True, capture_output=True).stdout
