@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bench.http import Connection
 from bench.measurement import Measurement, milliseconds
@@ -79,9 +82,16 @@ def end(side: Side) -> None:
     side.engine.docker("network", "rm", NETWORK)
 
 
-def throughput(side: Side, client: Path, target: str, port: int) -> float:
-    """Gigabits a second by iperf3 from a namespace to a server in the first container."""
-    inside = ["nsenter", f"--net={namespace(side, ONE)}"]
+def pinned(which: int, inside: Path) -> list[str]:
+    """Runs a command in a namespace, on one processor: which one makes a third of a difference."""
+    processors = sorted(os.sched_getaffinity(0))
+    processor = processors[which % len(processors)]
+    return ["taskset", "--cpu-list", str(processor), "nsenter", f"--net={inside}"]
+
+
+def transfer(side: Side, client: Path, target: str, port: int) -> Any:
+    """What iperf3 tells of sending from a namespace to a server in the first container."""
+    inside = pinned(0, namespace(side, ONE))
     server = [*inside, "iperf3", "--server", "--one-off", "--forceflush", "--port", str(PORT)]
     with subprocess.Popen(server, stdout=subprocess.PIPE, text=True) as serving:
         try:
@@ -89,22 +99,43 @@ def throughput(side: Side, client: Path, target: str, port: int) -> float:
             assert any("listening" in line for line in serving.stdout), "iperf3 does not listen"
             done = subprocess.run(
                 [
-                    "nsenter", f"--net={client}",
-                    "iperf3", "--json", "--client", target, "--port", str(port), "--time", str(SECONDS),
+                    *pinned(1, client),
+                    "iperf3",
+                    "--json",
+                    "--client",
+                    target,
+                    "--port",
+                    str(port),
+                    "--time",
+                    str(SECONDS),
                 ],
-                capture_output=True, check=True, timeout=SECONDS + 20,
-            )  # fmt: skip
+                capture_output=True,
+                check=True,
+                timeout=SECONDS + 20,
+            )
         finally:
             serving.kill()
-    return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"]) / 1e9
+    return json.loads(done.stdout)["end"]
 
 
-def between(side: Side) -> float:
+def throughput(told: Any) -> float:
+    """Gigabits a second."""
+    return float(told["sum_received"]["bits_per_second"]) / 1e9
+
+
+def cost(told: Any) -> float:
+    """Milliseconds of both ends' processors a gigabyte; the kernel's work on the way is among them."""
+    used = told["cpu_utilization_percent"]["host_total"] + told["cpu_utilization_percent"]["remote_total"]
+    seconds, sent = told["sum_received"]["seconds"], told["sum_received"]["bytes"]
+    return float(used / 100 * seconds * 1000 / (sent / 1e9))
+
+
+def between(side: Side) -> Any:
     """From container to container."""
-    return throughput(side, namespace(side, OTHER), address(side, ONE), PORT)
+    return transfer(side, namespace(side, OTHER), address(side, ONE), PORT)
 
 
-def published(side: Side) -> float:
+def published(side: Side) -> Any:
     """From another host, through the published port."""
     host, outside = side.engine.network, f"mobyb-o-{side.name}"
     link = ["ip", "-n", host.name]
@@ -118,19 +149,32 @@ def published(side: Side) -> float:
             ["ip", "-n", outside, "link", "set", "eth0", "up"],
         ):
             subprocess.run(words, check=True)
-        return throughput(side, Path("/run/netns") / outside, "192.0.2.1", PUBLISHED)
+        return transfer(side, Path("/run/netns") / outside, "192.0.2.1", PUBLISHED)
     finally:
         subprocess.run([*link, "link", "delete", "out0"], check=False)
         subprocess.run(["ip", "netns", "delete", outside], check=False)
 
 
+def composed(told: Callable[[Any], float], how: Callable[[Side], Any]) -> Callable[[Side], float]:
+    """A turn."""
+    return lambda side: told(how(side))
+
+
 MEASUREMENTS = (
     Measurement("network-create-rm", "ms", create_and_remove, rounds=9, goal=0.4),
     Measurement("network-connect", "ms", connect_and_disconnect, rounds=9, goal=0.4, prepare=one, tidy=end),
-    Measurement(
-        "iperf3-containers", "Gbit/s", between, rounds=5, goal=1.0, rising=True, prepare=two, tidy=end
-    ),
-    Measurement(
-        "iperf3-published", "Gbit/s", published, rounds=5, goal=1.0, rising=True, prepare=two, tidy=end
+    *(
+        Measurement(
+            f"iperf3-{name}{suffix}",
+            unit,
+            composed(told, how),
+            rounds=9,
+            goal=1.0,
+            rising=rising,
+            prepare=two,
+            tidy=end,
+        )
+        for name, how in (("containers", between), ("published", published))
+        for suffix, unit, told, rising in (("", "Gbit/s", throughput, True), ("-cpu", "ms/GB", cost, False))
     ),
 )

@@ -35,7 +35,8 @@ def networks(state: Path) -> Sample:
             return {"Err": "unknown option wrong"}
         ip("link", "add", bridge(request), "type", "bridge")
         for pool in (*request["IPv4Data"], *request["IPv6Data"]):
-            ip("address", "add", pool["Gateway"], "dev", bridge(request))
+            if "Gateway" in pool:
+                ip("address", "add", pool["Gateway"], "dev", bridge(request))
         ip("link", "set", bridge(request), "up")
         (state / request["NetworkID"]).write_text(json.dumps(options))
         return {}

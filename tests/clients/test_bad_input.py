@@ -182,7 +182,7 @@ def test_filters_of_a_list_are_looked_at(engine: Engine, values: str) -> None:
 def test_a_new_name_that_is_none(engine: Engine) -> None:
     engine.ok("create", "--name", "named", "busybox")
     for name, words in (
-        ("x/y", "Error when allocating new name: Invalid container name (x/y)"),
+        ("x/y", "Error when allocating new name: Invalid container name (/x/y)"),
         ("named", "Renaming a container with the same name as its current name"),
     ):
         assert words in engine.fails("rename", "named", name)
@@ -258,3 +258,10 @@ def test_a_registry_that_misbehaves(engine: Engine, repository: str, words: tupl
 
 def test_a_registry_that_is_not_there(engine: Engine) -> None:
     assert "connection refused" in engine.fails("pull", "127.0.0.1:5010/x:1")
+
+
+def test_there_are_no_plugins_that_an_engine_installs(engine: Engine) -> None:
+    assert engine.ok("plugin", "ls", "-q") == ""
+    for words in ("rm", "enable", "disable", "inspect", "upgrade"):
+        assert 'plugin "nobody" not found' in engine.fails("plugin", words, "nobody")
+    assert "nvalid filter 'foo'" in engine.fails("plugin", "ls", "--filter", "foo=bar")

@@ -51,6 +51,17 @@ def test_prunes_tell_what_they_freed(engine: Engine) -> None:
     assert all(event["Actor"]["Attributes"]["reclaimed"].isdigit() for event in events)
 
 
+def test_all_kinds_are_pruned_at_once(engine: Engine) -> None:
+    """`docker system prune`, which asks for what builds left as well."""
+    since = time.time()
+    engine.ok("create", "--name", "pruned", "busybox", "true")
+    assert "Total reclaimed space" in engine.ok("system", "prune", "-f")
+    engine.ok("system", "prune", "-f", "--all", "--volumes", "--filter", "label=nobody-has-this")
+    kinds = {event["Type"] for event in past(engine, since, "event=prune")}
+    assert kinds == {"container", "network", "image", "volume", "builder"}
+    assert engine.ok("ps", "-aq") == ""
+
+
 def test_the_past_reaches_back_over_a_crash(make_engine: Callable[..., Engine]) -> None:
     engine = make_engine()
     since = time.time()

@@ -106,6 +106,9 @@ def test_a_flushed_ruleset_comes_back(make_engine: Callable[..., Engine]) -> Non
     assert "hello" in fetch(engine.network, "127.0.0.1", 18101, 30)
     nft(engine, "flush", "chain", "ip", f"moby-{bridge(engine, 'own')}", "dispatch")
     assert "hello" in fetch(engine.network, "127.0.0.1", 18101, 30)
+    nft(engine, "delete", "table", "ip", "moby")
+    assert becomes(lambda: f"to-{bridge(engine, 'own')}" in nft(engine, "list", "ruleset"))
+    assert becomes(lambda: f"to-{bridge(engine, 'bridge')}" in nft(engine, "list", "ruleset"))
     assert "putting it back" in engine.log.read_text()
 
 
@@ -160,13 +163,12 @@ def test_what_we_take_ourselves_is_no_loss(engine: Engine) -> None:
 def test_the_administrators_rules_come_first(engine: Engine, outside: Network) -> None:
     serve(engine, "one", "-p", "18103:80")
     assert "hello" in fetch(outside, "192.0.2.1", 18103)
-    table = f"moby-{bridge(engine, 'bridge')}"
-    nft(engine, "add", "rule", "ip", table, "user", "ip", "saddr", "192.0.2.2", "drop")
+    nft(engine, "add", "rule", "ip", "moby", "user", "ip", "saddr", "192.0.2.2", "drop")
     try:
         assert fetch(outside, "192.0.2.1", 18103, 2) == ""
         assert "hello" in fetch(engine.network, "127.0.0.1", 18103)
     finally:
-        nft(engine, "flush", "chain", "ip", table, "user")
+        nft(engine, "flush", "chain", "ip", "moby", "user")
     assert "hello" in fetch(outside, "192.0.2.1", 18103)
 
 

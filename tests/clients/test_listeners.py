@@ -185,7 +185,7 @@ def test_a_reload_takes_what_it_can_and_a_wrong_one_nothing(
     (["--config-file", "/nowhere/daemon.json"], 1, "/nowhere/daemon.json"),
     (["--assembly", "nothing"], 1, "no assembly named 'nothing'"),
     (["--default-runtime", "nothing"], 1, "specified default runtime 'nothing' does not exist"),
-    (["--bip", "10.1.1.1/24"], 1, "you specified --bridge and --bip, which are mutually exclusive"),
+    (["--bip", "10.1.1.1/24"], 1, "You specified -b & --bip, mutually exclusive options."),
 ])  # fmt: skip
 def test_what_is_wrong_with_a_command_line_is_said_in_one_line(
     tmp_path: Path, arguments: list[str], code: int, words: str

@@ -86,8 +86,8 @@ def test_a_configuration_is_anothers(engine: Engine, create: Callable[..., str])
         (["--config-only", "--config-from", "template"], "cannot depend on another configuration network"),
         (["--config-from", "template", "--label", "a"], "user-specified configurations are not supported"),
         (["--config-from", "template", "-o", "a=b"], "network driver options are not supported"),
-        (["--config-from", "nothing"], 'configuration network "nothing" not found'),
-        (["--config-from", "bridge"], 'configuration network "bridge" not found'),
+        (["--config-from", "nothing"], 'configuration network "nothing" does not exist'),
+        (["--config-from", "bridge"], 'configuration network "bridge" does not exist'),
     ],
 )
 def test_configurations_that_cannot_be(
@@ -123,6 +123,8 @@ def test_pools_are_the_administrators_and_run_out(make_engine: Callable[..., Eng
         "--default-address-pool", "base=10.73.0.0/23,size=24",
         "--default-network-opt", "bridge=com.docker.network.driver.mtu=1300", load=False,
     )  # fmt: skip
+    pools = json.loads(engine.ok("info", "-f", "{{json .DefaultAddressPools}}"))
+    assert pools == [{"Base": "10.73.0.0/23", "Size": 24}]
     engine.ok("network", "create", "one")
     assert inspect(engine, "one")["IPAM"]["Config"][0]["Subnet"] == "10.73.1.0/24"
     assert inspect(engine, "one")["Options"] == {"com.docker.network.driver.mtu": "1300"}
@@ -133,6 +135,22 @@ def test_pools_are_the_administrators_and_run_out(make_engine: Callable[..., Eng
     engine.ok("network", "create", "--subnet", "0.0.0.0/25", "sized")
     assert inspect(engine, "sized")["IPAM"]["Config"][0]["Subnet"] == "10.73.1.0/25"
     engine.ok("network", "rm", "sized")
+
+
+def test_without_a_default_bridge_there_is_a_loopback(make_engine: Callable[..., Engine]) -> None:
+    """`docker run` works as it is; networks of a user's own are there as ever."""
+    engine = make_engine("--bridge", "none")
+    assert engine.ok("run", "--rm", "busybox", "ls", "/sys/class/net").split() == ["lo"]
+    engine.ok("run", "-d", "--name", "idle", "-p", "8080:80", "busybox", "sleep", "100")
+    shown = json.loads(engine.ok("inspect", "idle"))[0]
+    assert shown["Config"]["NetworkDisabled"]
+    assert shown["HostConfig"]["NetworkMode"] in ("bridge", "default")
+    engine.ok("restart", "-t0", "idle")
+    assert engine.ok("exec", "idle", "ls", "/sys/class/net").split() == ["lo"]
+    engine.ok("network", "create", "own")
+    assert "eth0" in engine.ok("run", "--rm", "--network", "own", "busybox", "ls", "/sys/class/net").split()
+    engine.ok("rm", "-f", "idle")
+    engine.ok("network", "rm", "own")
 
 
 def test_what_the_host_is_on_is_left_alone(make_engine: Callable[..., Engine]) -> None:
@@ -174,7 +192,7 @@ def test_what_the_host_is_on_is_left_alone(make_engine: Callable[..., Engine]) -
             ["-o", "com.docker.network.enable_ipv6=odd"], "is not a valid bool", marks=pytest.mark.docker28
         ),
         (["--ipam-driver", "odd"], 'invalid ipam driver: "odd"'),
-        (["--scope", "swarm"], "networks of a swarm are not supported yet"),
+        (["--scope", "swarm"], "cannot create a swarm scoped network when swarm is not active"),
         (["-o", "com.docker.network.driver.mtu=x"], "failed to parse com.docker.network.driver.mtu value"),
     ],
 )

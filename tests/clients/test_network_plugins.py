@@ -143,6 +143,23 @@ def test_addresses_of_a_plugin(engine: Engine, numbers: Process) -> None:
     assert granted(numbers) == {}
 
 
+def test_a_plugin_s_network_without_addresses(engine: Engine, wires: Process) -> None:
+    engine.ok("network", "create", "-d", "wires", "--ipam-driver", "null", "bare")
+    told = wires.calls("NetworkDriver.CreateNetwork")[0]["request"]
+    assert told["IPv4Data"] == [{"AddressSpace": "null", "Pool": "0.0.0.0/0"}]
+    form = "{{.IPAM.Driver}} {{(index .IPAM.Config 0).Subnet}}"
+    assert engine.ok("network", "inspect", "-f", form, "bare") == "null 0.0.0.0/0"
+    shown = engine.ok("run", "--rm", "--network", "bare", "busybox", "ip", "-4", "address")
+    assert shown.count("inet ") == 1, "that of the loopback device alone"
+    for driver in ("bridge", "macvlan"):
+        said = engine.fails("network", "create", "-d", driver, "--ipam-driver", "null", "none4")
+        assert "ipv4 pool is empty" in said
+    said = engine.fails(
+        "network", "create", "-d", "wires", "--ipam-driver", "null", "--subnet", "10.9.0.0/24", "a"
+    )
+    assert "null ipam driver does not handle specific address pool requests" in said
+
+
 def test_what_a_plugin_does_not_grant_is_not_made(engine: Engine, numbers: Process) -> None:
     numbers.feel(IpamDriver_RequestAddress="refuse")
     said = engine.fails("network", "create", "--ipam-driver", "numbers", "counted")

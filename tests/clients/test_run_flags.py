@@ -270,6 +270,26 @@ def test_a_linked_container_is_known_by_its_alias(engine: Engine) -> None:
     engine.ok("rm", "-f", taker, "owner", "child")
 
 
+def test_a_linked_container_is_in_the_environment(engine: Engine) -> None:
+    child = ("run", "-d", "--name", "db-1", "--expose", "5432", "--expose", "53/udp", "-e", "KEY=value")
+    engine.ok(*child, "busybox", "sleep", "60")
+    shown = engine.ok("run", "--rm", "--name", "web", "--link", "db-1", "busybox", "env").splitlines()
+    address = engine.ok("inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "db-1")
+    # Which port comes first differs between editions.
+    assert {line for line in shown if line.startswith("DB_1_") and "DB_1_PORT=" not in line} == {
+        f"DB_1_PORT_5432_TCP=tcp://{address}:5432",
+        f"DB_1_PORT_5432_TCP_ADDR={address}",
+        "DB_1_PORT_5432_TCP_PORT=5432",
+        "DB_1_PORT_5432_TCP_PROTO=tcp",
+        f"DB_1_PORT_53_UDP=udp://{address}:53",
+        f"DB_1_PORT_53_UDP_ADDR={address}",
+        "DB_1_PORT_53_UDP_PORT=53",
+        "DB_1_PORT_53_UDP_PROTO=udp",
+        "DB_1_NAME=/web/db-1",
+        "DB_1_ENV_KEY=value",
+    }
+
+
 def test_links_to_what_is_not_there(engine: Engine) -> None:
     message = engine.fails("create", "--link", "nobody:x", "busybox")
     assert "could not get container for nobody: No such container: nobody" in message
@@ -387,7 +407,7 @@ def test_inspect_has_dockers_keys(engine: Engine, tmp_path: Path) -> None:
     assert set(HOST) <= found["HostConfig"].keys()
     assert set(CONFIG) <= found["Config"].keys()
     assert set(MOUNT) <= found["Mounts"][0].keys()
-    assert found["HostConfig"]["Runtime"] in ("runc", "crun")
+    assert found["HostConfig"]["Runtime"] == "runc"
 
 
 def test_inspect_shows_what_was_asked(engine: Engine) -> None:

@@ -21,13 +21,13 @@ from tests.clients.engine import Engine
 
 # How long the storm lasts; more finds more. `make storm` sets it.
 SECONDS = float(os.environ.get("MOBY_STORM_SECONDS", "0"))
-CLIENTS, CONTAINERS, CRASHES = 16, 8, int(SECONDS / 3)
+CLIENTS, CONTAINERS, CRASHES = 16, 8, int(SECONDS * 100 / 120)
 
 pytestmark = [
     pytest.mark.skipif(
         KIND != "mobyd" or not SECONDS, reason="chance decides what is found: run it with `make storm`"
     ),
-    pytest.mark.timeout(SECONDS * 4 + 300),
+    pytest.mark.timeout(SECONDS * 10 + 300),
 ]
 NAMES = [f"storm-{number}" for number in range(CONTAINERS)]
 

@@ -71,6 +71,26 @@ def test_archives_go_out_and_in(engine: Engine, tmp_path: Path) -> None:
     assert "three" not in engine.ok("volume", "ls", "-q").split()
 
 
+def test_what_goes_wrong_here_is_not_the_engines(engine: Engine, tmp_path: Path) -> None:
+    """A full disk, and no engine where it is looked for, in a line each."""
+    engine.ok("volume", "create", "source")
+    write(engine, "source", "kept")
+    command = [sys.executable, "-m", "moby.cli.moby", "volume", "-H", engine.address, "export", "source"]
+    with open("/dev/full", "wb") as nowhere:
+        result = subprocess.run(
+            command, stdout=nowhere, stderr=subprocess.PIPE, check=False, cwd=ROOT / "src"
+        )
+    assert (result.returncode, result.stderr) == (
+        1, b"moby: cannot write the archive: no space left on device\n",
+    )  # fmt: skip
+    command[command.index(engine.address)] = f"unix://{tmp_path}/none.sock"
+    away = subprocess.run(command, capture_output=True, check=False, cwd=ROOT / "src")
+    assert away.returncode == 1
+    assert b"cannot connect to the engine at unix://" in away.stderr
+    assert b"no such file or directory (is it running?" in away.stderr
+    engine.ok("volume", "rm", "source")
+
+
 def test_what_is_written_to_is_not_copied(engine: Engine, tmp_path: Path) -> None:
     write(engine, "data", "here")
     engine.ok("run", "-d", "--name", "reader", "-v", "data:/data:ro", "busybox", "sleep", "600")

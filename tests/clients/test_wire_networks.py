@@ -161,7 +161,10 @@ def test_a_vlan_that_cannot_be_made_is_named(engine: Engine, wire: tuple[str, Ne
         (["-d", "macvlan", "-o", "parent=lo.x"], "unable to parse a valid vlan id from: x"),
         (["-d", "macvlan", "-o", "parent=lo.5000"], "vlan id must be between 1-4094, received: 5000"),
         (["-d", "macvlan", "-o", "parent=a.b.c"], "required interface name format is: name.vlan_id"),
-        (["-d", "macvlan", "-o", "nonsense=1"], "macvlan network option nonsense is not supported yet"),
+        (
+            ["-d", "macvlan", "-o", "com.docker.network.nonsense=1"],
+            "macvlan network option com.docker.network.nonsense is not supported yet",
+        ),
     ],
 )
 def test_what_is_refused(engine: Engine, options: list[str], words: str) -> None:

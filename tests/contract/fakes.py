@@ -12,6 +12,7 @@ from moby.core.descriptor import OCI_INDEX, Descriptor
 from moby.core.errors import NotFound, no_such
 from moby.core.events import Actor, Event
 from moby.core.filters import Filters
+from moby.core.types.builds import BuildPruneResponse
 from moby.core.types.containers import (
     ContainerConfig,
     ContainerCreateRequest,
@@ -60,6 +61,7 @@ from moby.core.types.volumes import (
     VolumeUsage,
 )
 from tests.contract.fake_archives import FakeArchives
+from tests.contract.fake_checkpoints import FakeCheckpoints
 from tests.contract.fake_execs import FakeExecs
 from tests.contract.fake_images import FakeImages, FakeTransfers
 from tests.contract.fake_networks import FakeNetworks
@@ -98,8 +100,8 @@ class FakeContainers:
         await self.hold.wait()
         self.done.append((verb, name, *details))
 
-    async def start(self, name: str) -> None:
-        await self._do("start", name)
+    async def start(self, name: str, checkpoint: str = "", checkpoint_dir: str = "") -> None:
+        await self._do("start", name, *filter(None, (checkpoint, checkpoint_dir)))
 
     async def stop(self, name: str, *, signal_: str = "", timeout_s: int | None = None) -> None:
         await self._do("stop", name, signal_, timeout_s)
@@ -306,6 +308,9 @@ class FakeSystem:
             cgroup_version="2",
         )
 
+    async def prune(self, filters: Filters) -> BuildPruneResponse:
+        return BuildPruneResponse(["cached"], 5)
+
     async def version(self) -> Version:
         return Version(version="1.0", arch="amd64")
 
@@ -340,6 +345,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.containers = FakeContainers()
         self.streams = FakeStreams()
+        self.checkpoints = FakeCheckpoints()
         self.execs = FakeExecs()
         self.archives = FakeArchives()
         self.images = FakeImages()
@@ -354,6 +360,7 @@ class FakeEngine:
             containers=self.containers,
             container_streams=self.streams,
             container_changes=self.containers,
+            checkpoints=self.checkpoints,
             stats=self.archives,
             execs=self.execs,
             archives=self.archives,
@@ -363,5 +370,6 @@ class FakeEngine:
             networks=self.networks,
             volumes=self.volumes,
             volume_transfers=self.volumes,
+            build_cache=self.system,
             system=self.system,
         )

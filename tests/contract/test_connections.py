@@ -86,6 +86,20 @@ async def test_bytes_that_come_before_the_upgrade_are_not_lost(address: str) -> 
     writer.close()
 
 
+@pytest.mark.parametrize("first", [0, 1 << 20])
+async def test_a_body_that_speaks_of_upgrades_is_a_body(address: str, engine: FakeEngine, first: int) -> None:
+    archive = bytes(first) + b"a program's text: \r\nUpgrade: tcp\r\n\r\n" + bytes(3 << 20)
+    head = f"POST /images/load HTTP/1.1\nHost: d\nConnection: close\nContent-Length: {len(archive)}"
+    reader, writer = await _send(address, head, archive[:first])
+    async with asyncio.timeout(LIMIT_S):
+        while engine.transfers.received < first:
+            await asyncio.sleep(0.01)
+    writer.write(archive[first:])
+    assert (await _head(reader)).startswith("HTTP/1.1 200 ")
+    assert engine.transfers.received == len(archive)
+    writer.close()
+
+
 async def test_attach_to_nothing_is_an_error(client: ClientSession) -> None:
     async with client.post("/containers/none/attach") as answer:
         assert answer.status == 404

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.api.routes.archives import ArchiveRoutes, Archives
+from moby.api.routes.build_cache import BuildCache, BuildCacheRoutes
+from moby.api.routes.checkpoints import CheckpointRoutes, Checkpoints
 from moby.api.routes.commits import CommitRoutes, Commits
 from moby.api.routes.container_changes import ContainerChangeRoutes, ContainerChanges
 from moby.api.routes.container_stats import ContainerStatsRoutes, Statistics
@@ -14,6 +17,7 @@ from moby.api.routes.containers import ContainerRoutes, Containers
 from moby.api.routes.execs import ExecRoutes, Execs
 from moby.api.routes.image_transfers import TransferRoutes, Transfers
 from moby.api.routes.images import ImageRoutes, Images
+from moby.api.routes.managed_plugins import ManagedPluginRoutes
 from moby.api.routes.networks import NetworkRoutes, Networks
 from moby.api.routes.swarm import SwarmRoutes
 from moby.api.routes.system import System, SystemRoutes
@@ -22,13 +26,13 @@ from moby.api.routes.volumes import VolumeRoutes, Volumes
 from moby.api.routing import Route
 
 
-@dataclass(frozen=True, slots=True)
-class Backends:
+class Backends(msgspec.Struct, frozen=True):
     """An engine, as the API sees it."""
 
     containers: Containers
     container_streams: ContainerStreams
     container_changes: ContainerChanges
+    checkpoints: Checkpoints
     stats: Statistics
     execs: Execs
     archives: Archives
@@ -38,6 +42,7 @@ class Backends:
     networks: Networks
     volumes: Volumes
     volume_transfers: VolumeTransfers
+    build_cache: BuildCache
     system: System
 
     def routes(self) -> Sequence[Route]:
@@ -45,6 +50,7 @@ class Backends:
         return [
             *ContainerRoutes(self.containers).routes(),
             *ContainerChangeRoutes(self.container_changes).routes(),
+            *CheckpointRoutes(self.checkpoints).routes(),
             *ContainerStatsRoutes(self.stats).routes(),
             *ContainerStreamRoutes(self.container_streams).routes(),
             *ArchiveRoutes(self.archives).routes(),
@@ -55,6 +61,8 @@ class Backends:
             *NetworkRoutes(self.networks).routes(),
             *VolumeRoutes(self.volumes).routes(),
             *VolumeTransferRoutes(self.volume_transfers).routes(),
+            *BuildCacheRoutes(self.build_cache).routes(),
             *SystemRoutes(self.system).routes(),
+            *ManagedPluginRoutes().routes(),
             *SwarmRoutes().routes(),
         ]

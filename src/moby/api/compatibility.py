@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from moby.api.operations import EXTENSIONS, OPERATIONS
+from moby.api.operations import EXPERIMENTAL, EXTENSIONS, OPERATIONS
 from moby.api.routing import Route
 from moby.api.versions import MAXIMUM, MINIMUM, show
 
@@ -19,6 +19,29 @@ This page is made from the table of routes.
 
 | operation | request | state |
 | --- | --- | --- |
+"""
+
+_CHOICES = """
+## Where editions of dockerd differ
+
+- The default runtime is called `runc` wherever it is shown, as clients expect. It is crun where crun can run;
+  `docker info` shows its path. `--runtime crun` and `--runtime io.containerd.runc.v2` name one of the two.
+- Links on the default bridge (`--link`) set variables about the linked container, as dockerd did up to
+  version 28. `DOCKER_KEEP_DEPRECATED_LEGACY_LINKS_ENV_VARS=0` in the daemon's environment leaves them out,
+  as newer editions do by default.
+"""
+
+_EXPERIMENTAL = """
+## In experimental mode
+
+As in dockerd these need `--experimental`; the definition of the API is silent about them. They also
+need CRIU: `criu check` has to find nothing amiss with the kernel (Debian 12's CRIU 3.17 cannot run on
+Linux 6.18, CRIU 4.2 can), and an OCI runtime that has it. runc has; Debian's crun has not, so that
+containers need `--runtime io.containerd.runc.v2` there. Where something is missing, the answer is
+`501 Not Implemented` and says what. `docker start --checkpoint-dir` works, which dockerd refuses.
+
+| operation | request |
+| --- | --- |
 """
 
 _OWN = """
@@ -48,5 +71,6 @@ def page(routes: Iterable[Route]) -> str:
         route = served.get(name)
         state = "not yet" if route is None else f"in part: {route.partial}" if route.partial else "works"
         lines.append(f"| {name} | `{operation.method} {operation.path}` | {state} |\n")
+    experimental = [f"| {name} | `{item.method} {item.path}` |\n" for name, item in EXPERIMENTAL.items()]
     own = [f"| {name} | `{item.method} {item.path}` |\n" for name, item in EXTENSIONS.items()]
-    return head + "".join(lines) + _OWN + "".join(own)
+    return head + "".join([*lines, _CHOICES, _EXPERIMENTAL, *experimental, _OWN, *own])

@@ -44,7 +44,7 @@ class Connection(RequestHandler):
             if self._take_ping(self._pings, data):
                 return
             self._pings = None
-        if self.early is None and _UPGRADE.search(data) is None:
+        if self.early is None and not self._asks_for_upgrade(data):
             super().data_received(data)
             return
         if self.early is None:
@@ -60,6 +60,12 @@ class Connection(RequestHandler):
                 self.force_close()
         if request:
             super().data_received(request)
+
+    def _asks_for_upgrade(self, data: bytes) -> bool:
+        if self._messages or self._current_request is not None:
+            return False  # a body, which may say anything
+        head = data.find(b"\r\n\r\n")
+        return _UPGRADE.search(data, 0, head + 2 if head >= 0 else len(data)) is not None
 
     def _take_ping(self, pings: Pings, data: bytes) -> bool:
         answer = pings.answer(data)

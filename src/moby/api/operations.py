@@ -124,6 +124,13 @@ OPERATIONS: dict[str, Operation] = {
     "Session": Operation("POST", "/session", (1, 31)),
 }
 
+# What Docker's own engine has in its experimental mode; its definition of the API is silent about it.
+EXPERIMENTAL: dict[str, Operation] = {
+    "ContainerCheckpointList": Operation("GET", "/containers/{id}/checkpoints"),
+    "ContainerCheckpointCreate": Operation("POST", "/containers/{id}/checkpoints"),
+    "ContainerCheckpointDelete": Operation("DELETE", "/containers/{id}/checkpoints/{checkpoint}"),
+}
+
 # What Docker's own engine does not have.
 EXTENSIONS: dict[str, Operation] = {
     "ContainerHistory": Operation("GET", "/containers/removed"),
@@ -133,4 +140,4 @@ EXTENSIONS: dict[str, Operation] = {
     "VolumeExport": Operation("GET", "/volumes/{name}/archive"),
     "VolumeImport": Operation("PUT", "/volumes/{name}/archive"),
 }
-SERVED = OPERATIONS | EXTENSIONS
+SERVED = OPERATIONS | EXPERIMENTAL | EXTENSIONS

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from urllib.parse import unquote
 
+import msgspec
 from aiohttp.web import StreamResponse
 
 from moby.api.operations import SERVED, Operation
@@ -18,11 +18,12 @@ from moby.api.request import Request
 from moby.api.versions import show
 from moby.core import errors
 
+_ANY = "*"
+
 Handler = Callable[[Request], Awaitable[StreamResponse]]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """A handler for an operation, by the operation's name.
 
     `finishes`: it runs on to its end when the client goes away; otherwise it is cancelled then. `partial`
@@ -49,6 +50,9 @@ class Table:
     def _add(self, operation: Operation, route: Route) -> None:
         first, brace, rest = operation.path.strip("/").partition("/{")
         verb = rest.partition("}")[2].strip("/")
+        # What has a name of its own below what has one: `/containers/{id}/checkpoints/{checkpoint}`.
+        if verb.endswith("}"):
+            verb = verb.partition("{")[0] + _ANY
         if not brace:
             self._whole[operation.method, operation.path] = route
         elif verb:
@@ -65,8 +69,11 @@ class Table:
             return None
         first = words[1]
         if len(words) > 3:
-            for count in (2, 1):
-                verb = "/".join(words[-count:])
+            for verb, count in (
+                (f"{words[-2]}/{words[-1]}", 2),
+                (f"{words[-2]}/{_ANY}", 2),
+                (words[-1], 1),
+            ):
                 if len(words) > 2 + count and (route := self._verbs.get((method, first, verb))) is not None:
                     return route, "/".join(words[2:-count])
         name = "/".join(words[2:])

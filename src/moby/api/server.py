@@ -44,11 +44,13 @@ class Server:
     way gets `close_limit_s` to end, then it is cancelled.
     """
 
-    def __init__(self, version: str, *, close_limit_s: float = CLOSE_LIMIT_S) -> None:
+    def __init__(
+        self, version: str, *, experimental: bool = False, close_limit_s: float = CLOSE_LIMIT_S
+    ) -> None:
         self._close_limit_s = close_limit_s
         self._common: Mapping[str, str] = {
             "Api-Version": versions.show(versions.MAXIMUM),
-            "Docker-Experimental": "false",
+            "Docker-Experimental": str(experimental).lower(),
             "Ostype": "linux",
             "Server": f"Docker/{version} (linux)",
         }

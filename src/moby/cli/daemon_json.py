@@ -18,6 +18,8 @@ from moby.logs.options import parse_size
 
 DEFAULT_PATH = Path("/etc/docker/daemon.json")
 _MERGED = "runtimes"
+# Keys that had one value before they had several.
+_NOW = {"host-gateway-ip": "host-gateway-ips"}
 _PROXIES = frozenset({"http_proxy", "https_proxy", "no_proxy"})
 
 
@@ -48,6 +50,7 @@ def load(path: str) -> dict[str, Any]:
 
 
 def _attributes(file: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+    found = {_NOW.get(key, key): [value] if key in _NOW else value for key, value in found.items()}
     known = {encoded_name(attribute): attribute for attribute in keys()}
     unknown = [key for key in found if key not in known]
     if unknown:

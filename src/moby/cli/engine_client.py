@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from moby.core.codec import encode
-from moby.core.errors import InvalidParameter, MobyError, Unavailable
+from moby.core.errors import InvalidParameter, MobyError, System, Unavailable
 from moby.core.types.errors import ErrorResponse
 
 if TYPE_CHECKING:
@@ -46,10 +46,21 @@ def fetch(host: str, path: str, target: BinaryIO) -> None:
     async def run() -> None:
         async with _answered(host, "GET", path, {}, None) as answer:
             async for chunk in answer.content.iter_any():
-                target.write(chunk)
-            target.flush()
+                _write(target, chunk)
 
     asyncio.run(run())
+
+
+def _write(target: BinaryIO, data: bytes) -> None:
+    try:
+        target.write(data)
+        target.flush()
+    except OSError as error:
+        raise System(f"cannot write the archive: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def send(host: str, path: str, source: BinaryIO) -> bytes:
@@ -77,7 +88,14 @@ async def _answered(
     headers: Mapping[str, str] = _JSON,
 ) -> AsyncIterator[ClientResponse]:
     """An answer that is no error, its body still to be read."""
-    from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, UnixConnector
+    from aiohttp import (
+        ClientConnectorError,
+        ClientError,
+        ClientSession,
+        ClientTimeout,
+        TCPConnector,
+        UnixConnector,
+    )
 
     host = host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST
     scheme, separator, address = host.partition("://")
@@ -95,8 +113,13 @@ async def _answered(
             if answer.status >= 400:
                 raise MobyError(_words(await answer.read()) or f"the engine answers {answer.status}")
             yield answer
-    except (ClientError, OSError) as error:
-        raise Unavailable(f"cannot reach the engine at {host}: {error}") from error
+    except ClientConnectorError as error:
+        raise Unavailable(
+            f"cannot connect to the engine at {host}: {_reason(error.os_error)}",
+            hint="is it running? -H or DOCKER_HOST says where it listens",
+        ) from error
+    except ClientError as error:
+        raise Unavailable(f"the connection to the engine at {host} broke off: {error}") from error
 
 
 def _tls() -> ssl.SSLContext | None:

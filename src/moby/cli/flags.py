@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
+
+import msgspec
 
 from moby.core.errors import InvalidParameter
 from moby.engine.config import EngineConfig, Key, keys
@@ -19,13 +22,16 @@ OWN_FLAGS = {
 }
 _BARE = frozenset({"validate", "version", "help"})
 SIZES = frozenset({"default_shm_size"})
+_ADDRESSES = frozenset({"ip", "default_gateway", "default_gateway_v6"})
+_ADDRESS_LISTS = frozenset({"dns", "host_gateway_ips"})
+_LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_DOMAIN = re.compile(rf"(?=.*[a-zA-Z])(?=.{{1,254}}$){_LABEL}(?:\.{_LABEL})*\.?")
 
 
-@dataclass(slots=True)
-class CommandLine:
+class CommandLine(msgspec.Struct):
     """What was asked for: settings by attribute, and what is mobyd's own."""
 
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
     config_file: str = ""
     assembly: str = ""
     validate: bool = False
@@ -33,8 +39,7 @@ class CommandLine:
     help: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Flag:
+class _Flag(msgspec.Struct, frozen=True):
     attribute: str
     key: Key
     default: Any
@@ -117,9 +122,9 @@ def _set(settings: dict[str, Any], flag: _Flag, name: str, text: str) -> None:
     elif isinstance(default, int):
         settings[attribute] = _size(name, text) if attribute in SIZES else _integer(name, text)
     elif isinstance(default, str):
-        settings[attribute] = text
+        settings[attribute] = _checked(attribute, name, text)
     elif isinstance(default, tuple):
-        item = _pool(name, text) if attribute == "default_address_pools" else text
+        item = _pool(name, text) if attribute == "default_address_pools" else _checked(attribute, name, text)
         settings[attribute] = (*settings.get(attribute, ()), item)
     else:
         key, equals, value = text.partition("=")
@@ -135,15 +140,37 @@ def _set(settings: dict[str, Any], flag: _Flag, name: str, text: str) -> None:
             settings[attribute] = {**before, key: _ENTRIES.get(attribute, _plain)(value)}
 
 
+def _checked(attribute: str, name: str, text: str) -> str:
+    """`text` itself, unless it has to be an address or a domain and is none."""
+    problem = ""
+    if attribute in _ADDRESSES or attribute in _ADDRESS_LISTS:
+        try:
+            ip_address(text)
+        except ValueError:
+            among = attribute in _ADDRESS_LISTS
+            problem = f'ParseAddr("{text}"): unable to parse IP' if among else f'failed to parse IP: "{text}"'
+    elif attribute == "dns_search" and text.strip() != "." and not _DOMAIN.fullmatch(text.strip()):
+        problem = f"{text} is not a valid domain"
+    if problem:
+        raise _wrong(text, name, problem)
+    return text
+
+
 def _pool(name: str, text: str) -> dict[str, Any]:
     """`base=SUBNET,size=BITS`."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"base": "", "size": 0}
     for part in text.split(","):
-        key, _, value = part.partition("=")
-        if key not in ("base", "size") or not value:
-            raise InvalidParameter(f'invalid argument "{text}" for "{name}" flag: invalid field {part}')
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise _wrong(text, name, f"invalid field '{part}' must be a key=value pair")
+        if key not in found:
+            raise _wrong(text, name, f"unexpected key '{key}' in '{part}'")
         found[key] = _integer(name, value) if key == "size" else value
     return found
+
+
+def _wrong(text: str, name: str, problem: str) -> InvalidParameter:
+    return InvalidParameter(f'invalid argument "{text}" for "{name}" flag: {problem}')
 
 
 def _plain(text: str) -> Any:

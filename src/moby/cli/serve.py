@@ -1,4 +1,4 @@
-"""This file is about running an engine behind the API: the one place where framework, engine and API meet."""
+"""This file is about running an engine behind the API: sockets, services and signals."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 
 from moby import __version__
-from moby.cli.listeners import addresses, open_listener, remove
+from moby.cli.listeners import open_listener, remove
 from moby.cli.tls import server_context
 from moby.core.config import ConfigSource
-from moby.core.logs import TO_PLUGIN
+from moby.engine.addresses import addresses
 from moby.engine.config import EngineConfig
-from moby.engine.containerd_child import managed_containerd
+from moby.engine.early import containerd_ahead, monitors
 from moby.framework.assembly import Assembly
 from moby.host.memory import trim
 from moby.host.threads import blocking
@@ -37,30 +36,27 @@ async def serve(config: ConfigSource[EngineConfig], assembly: Assembly, stop: as
     a client that calls meanwhile waits.
     """
     current = config.current
-    for directory in (current.data_root, current.exec_root):
-        Path(directory).mkdir(mode=0o711, parents=True, exist_ok=True)
-    drivers = {one.component.name: one.component.target for one in assembly.of("logs")}
-    drivers[TO_PLUGIN] = "moby.logs.drivers.plugin:PluginLog"
     async with (
-        _containerd_ahead(current, assembly),
+        containerd_ahead(current, assembly),
         _importing() as imported,
-        Monitors(Path(current.exec_root, "monitor"), drivers) as monitors,
+        monitors(current, assembly) as made,
     ):
-        listeners = await _listen(current, monitors)
+        listeners = await _listen(current, made)
         # Clients that come meanwhile wait instead of being refused.
         await imported
         from moby.api.server import Server
-        from moby.cli.assembled import assembled
+        from moby.cli.backends import backends
+        from moby.engine.assembled import assembled
 
         tls = server_context(current)
         ended = False
         try:
-            async with Server(__version__) as server:
+            async with Server(__version__, experimental=current.experimental) as server:
                 for address, listener in listeners.items():
                     await server.listen(listener, tls if address.startswith("tcp://") else None)
-                async with assembled(config, assembly, monitors) as (backends, authorizer):
-                    await authorizer.check()
-                    server.serve(backends.routes(), authorizer)
+                async with assembled(config, assembly, made) as engine:
+                    await engine.authorizer.check()
+                    server.serve(backends(engine).routes(), engine.authorizer)
                     for address in listeners:
                         log.info(f"API listen on {_shown(address)}")  # noqa: G004 - the words that tools wait for
                     # What was made until now stays: it need not be looked through again and again.
@@ -71,25 +67,9 @@ async def serve(config: ConfigSource[EngineConfig], assembly: Assembly, stop: as
                     ended = True
         finally:
             if ended:
-                await monitors.release()
-                await monitors.stop()
+                await made.release()
+                await made.stop()
             remove(listeners if ended else {})
-
-
-@asynccontextmanager
-async def _containerd_ahead(config: EngineConfig, assembly: Assembly) -> AsyncIterator[None]:
-    """Our own containerd, if the assembly has one, comes up while we are busy; the engine takes it back."""
-    wanted = any(one.component.name == "containerd" for one in assembly.chosen)
-    managed = managed_containerd(config) if wanted else None
-    if managed is None:
-        yield
-        return
-    try:
-        await blocking(managed.begin)
-        yield
-    except BaseException:
-        await blocking(managed.abandon)
-        raise
 
 
 async def _until(stop: asyncio.Event) -> None:
@@ -111,7 +91,8 @@ async def _importing() -> AsyncIterator[asyncio.Task[None]]:
 def _import_the_rest() -> None:
     with _no_certificates():
         importlib.import_module("moby.api.server")
-    importlib.import_module("moby.cli.assembled")
+    importlib.import_module("moby.cli.backends")
+    importlib.import_module("moby.engine.assembled")
 
 
 @contextmanager

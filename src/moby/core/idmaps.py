@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.core.errors import InvalidParameter
 
@@ -11,8 +12,7 @@ from moby.core.errors import InvalidParameter
 OVERFLOW = 65534
 
 
-@dataclass(frozen=True, slots=True)
-class IdRange:
+class IdRange(msgspec.Struct, frozen=True):
     """`count` numbers from `inside` on are those from `outside` on."""
 
     inside: int
@@ -20,8 +20,7 @@ class IdRange:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class IdMap:
+class IdMap(msgspec.Struct, frozen=True):
     """Which numbers inside are which outside; without any range every number is itself, and it is false."""
 
     users: tuple[IdRange, ...] = ()

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+
+import msgspec
 
 from moby.core.content import ContentStore, Leases
 from moby.core.descriptor import Descriptor
 from moby.core.snapshots import Differ, Snapshotter
 
 
-@dataclass(frozen=True, slots=True)
-class StoredImage:
+class StoredImage(msgspec.Struct, frozen=True):
     """A name (a full reference, or `moby-dangling@DIGEST` for an image without one) and its target."""
 
     name: str
     target: Descriptor
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     created_at: datetime | None = None
     updated_at: datetime | None = None
 

@@ -7,7 +7,6 @@ configuration, an *endpoint* joins one sandbox to one *network*, a *driver* make
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Literal, NamedTuple, Protocol
 
@@ -106,8 +105,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     priority: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkRequest:
+class NetworkRequest(msgspec.Struct, frozen=True):
     """A network to make; without a subnet of a family it gets one of the pools'.
 
     One with `config_from` takes driver options, labels and subnets from the network of that name.
@@ -120,16 +118,15 @@ class NetworkRequest:
     internal: bool = False
     attachable: bool = False
     subnets: Sequence[Subnet] = ()
-    options: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    ipam_options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = msgspec.field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    ipam_options: Mapping[str, str] = msgspec.field(default_factory=dict)
     config_only: bool = False
     config_from: str = ""
     ipam_driver: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(msgspec.Struct, frozen=True):
     """One network that a sandbox is to join; `network` is a name, an ID or its unique beginning.
 
     Of several networks the one with the highest `priority` gives the default route, the first by name if
@@ -142,13 +139,12 @@ class Attachment:
     ipv6: str = ""
     mac_address: str = ""
     priority: int = 0
-    links: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = msgspec.field(default_factory=dict)
     link_local: tuple[str, ...] = ()
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxRequest:
+class SandboxRequest(msgspec.Struct, frozen=True):
     """A sandbox to make: `id` is the container's ID; `sysctls` are set inside; the name is for errors.
 
     `ports` are published by the network that gives the default route, on none if there is no way out. `dns`
@@ -159,7 +155,7 @@ class SandboxRequest:
 
     id: str
     attachments: tuple[Attachment, ...]
-    sysctls: Mapping[str, str] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = msgspec.field(default_factory=dict)
     container_name: str = ""
     dns: tuple[str, ...] = ()
     ports: tuple[PortMapping, ...] = ()
@@ -183,8 +179,7 @@ class Sandbox(msgspec.Struct, frozen=True):
     users: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """What IPAM granted an endpoint."""
 
     ipv4: IPv4Interface | None = None

@@ -7,8 +7,9 @@ one, which people write and read (`busybox:latest`). The grammar is that of dist
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from functools import lru_cache
+
+import msgspec
 
 from moby.core.digest import is_digest
 from moby.core.errors import InvalidParameter
@@ -31,8 +32,7 @@ _IS_TAG = re.compile(_TAG, re.ASCII)
 _HEX64 = re.compile(r"[a-f0-9]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True):
     """A repository at a registry, and which image in it: by tag, by digest, by both, or neither."""
 
     domain: str
@@ -65,19 +65,19 @@ class Reference:
 
     def with_default_tag(self) -> Reference:
         """Itself, or with `latest` if it names no image."""
-        return replace(self, tag=DEFAULT_TAG) if self.is_name_only else self
+        return msgspec.structs.replace(self, tag=DEFAULT_TAG) if self.is_name_only else self
 
     def with_tag(self, tag: str) -> Reference:
         """The image of this tag. Raises InvalidParameter."""
         if not _IS_TAG.fullmatch(tag):
             raise InvalidParameter("invalid tag format")
-        return replace(self, tag=tag)
+        return msgspec.structs.replace(self, tag=tag)
 
     def with_digest(self, digest: str) -> Reference:
         """The image of this digest. Raises InvalidParameter."""
         if not is_digest(digest):
             raise InvalidParameter("invalid digest format")
-        return replace(self, digest=digest)
+        return msgspec.structs.replace(self, digest=digest)
 
     def only_name(self) -> Reference:
         """The repository alone."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
+
+import msgspec
 
 from moby.core.snapshots import Mount
 
@@ -21,8 +22,7 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Stdio:
+class Stdio(msgspec.Struct, frozen=True):
     """FIFO paths; empty means none. With a terminal `stderr` is empty."""
 
     stdin: str = ""
@@ -31,9 +31,11 @@ class Stdio:
     terminal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRequest:
-    """What a runtime needs to make a task; `spec` is an OCI runtime spec as decoded JSON."""
+class TaskRequest(msgspec.Struct, frozen=True):
+    """What a runtime needs to make a task; `spec` is an OCI runtime spec as decoded JSON.
+
+    `checkpoint` is a directory that `Runtime.checkpoint` has written: the task goes on from there.
+    """
 
     id: str
     spec: Mapping[str, Any]
@@ -42,11 +44,11 @@ class TaskRequest:
     runtime: str = ""
     snapshot_key: str = ""
     image: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    checkpoint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessRequest:
+class ProcessRequest(msgspec.Struct, frozen=True):
     """One more process for a running task; `process` is the OCI runtime spec's object of that name."""
 
     task: str
@@ -55,8 +57,7 @@ class ProcessRequest:
     stdio: Stdio
 
 
-@dataclass(frozen=True, slots=True)
-class TaskState:
+class TaskState(msgspec.Struct, frozen=True):
     """What a runtime knows of a task, or of one more process in it."""
 
     id: str
@@ -66,8 +67,7 @@ class TaskState:
     exited_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(msgspec.Struct, frozen=True):
     """A task's first process ended; or, if `process` names it, one more."""
 
     id: str
@@ -77,19 +77,24 @@ class Exited:
     process: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class OutOfMemory:
+class OutOfMemory(msgspec.Struct, frozen=True):
     """The kernel killed a process of the task for memory."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Resync:
+class Frozen(msgspec.Struct, frozen=True):
+    """A task's processes were frozen, or thawed; by us or by another client of the runtime."""
+
+    id: str
+    frozen: bool
+
+
+class Resync(msgspec.Struct, frozen=True):
     """The stream of events began (anew): whoever watches compares its own view with `Runtime.list`."""
 
 
-TaskEvent = Exited | OutOfMemory | Resync
+TaskEvent = Exited | OutOfMemory | Frozen | Resync
 
 
 class Processes(Protocol):
@@ -145,11 +150,21 @@ class Runtime(Protocol):
         ...
 
     async def create(self, request: TaskRequest) -> int:
-        """Make the task; the pid of its (not yet running) first process."""
+        """Make the task; the pid of its (not yet running) first process, 0 if `start` gives it one.
+
+        Raises NotImplemented for a checkpoint where nothing can be restored.
+        """
         ...
 
-    async def start(self, task: str) -> None:
-        """Run the program."""
+    async def start(self, task: str) -> int:
+        """Run the program, or let it go on from a checkpoint; the first process's pid."""
+        ...
+
+    async def checkpoint(self, task: str, runtime: str, directory: str, *, leave_running: bool) -> None:
+        """Write the state of all its processes into an empty directory; end them unless they are to go on.
+
+        Raises NotImplemented, with the reason, where the kernel, CRIU or the task's `runtime` cannot.
+        """
         ...
 
     async def kill(self, task: str, signal: int, *, everyone: bool = False) -> None:

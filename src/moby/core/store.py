@@ -40,7 +40,7 @@ class Table(Generic[T]):
     def __init__(self, store: Store, name: str, kind: type[T]) -> None:
         self._store = store
         self._name = name
-        self._decoder = msgspec.json.Decoder(kind)
+        self._kind = kind
         self._encoder = msgspec.json.Encoder()
 
     async def save(self, key: str, value: T) -> None:
@@ -53,10 +53,15 @@ class Table(Generic[T]):
 
     async def load(self) -> dict[str, T]:
         """Every value by key. Raises DataLoss, naming the key, if one does not decode."""
+        documents = await self._store.load(self._name)
+        if not documents:
+            return {}
+        # Only now: a decoder of a large type takes milliseconds to make.
+        decoder = msgspec.json.Decoder(self._kind)
         values = {}
-        for key, document in (await self._store.load(self._name)).items():
+        for key, document in documents.items():
             try:
-                values[key] = self._decoder.decode(document)
+                values[key] = decoder.decode(document)
             except msgspec.MsgspecError as error:
                 raise DataLoss(f"stored {self._name} record {key} is corrupt: {error}") from error
         return values

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+import msgspec
+
 from moby.core.errors import NotImplemented
 
 
-@dataclass(frozen=True, slots=True)
-class DriverVolume:
+class DriverVolume(msgspec.Struct, frozen=True):
     """A volume as its driver knows it."""
 
     name: str
     mountpoint: Path
     created_at: datetime | None = None
-    status: Mapping[str, object] = field(default_factory=dict)
+    status: Mapping[str, object] = msgspec.field(default_factory=dict)
 
 
 class VolumeDriver(Protocol):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.core.config import ConfigSource
 from moby.core.images import ImageStore
@@ -18,8 +19,7 @@ from moby.engine.system import Inventory
 from moby.monitor.client import Monitors
 
 
-@dataclass(frozen=True, slots=True)
-class Components:
+class Components(msgspec.Struct, frozen=True):
     """What an engine is made of."""
 
     config: ConfigSource[EngineConfig]

@@ -4,11 +4,10 @@ Each field's metadata says how it is written on the command line and whether it 
 none yet is refused when it is set to anything but its default, rather than ignored.
 """
 
-from __future__ import annotations
-
+# No annotations from the future: these are read at every start, and would be compiled then, one by one.
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import cache
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
@@ -16,8 +15,7 @@ from moby.core.errors import InvalidParameter, NotImplemented
 from moby.core.types.containers import Ulimit
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """What is known of a setting besides its type; `flag` without dashes, empty for none."""
 
     about: str
@@ -151,7 +149,9 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     dns: Annotated[Strings, _meta("name servers for containers", "dns")] = ()
     dns_search: Annotated[Strings, _meta("search domains for containers", "dns-search")] = ()
     dns_opts: Annotated[Strings, _meta("resolver options for containers", "dns-opt")] = ()
-    host_gateway_ip: Annotated[str, _meta("what host-gateway means", "host-gateway-ip")] = ""
+    host_gateway_ips: Annotated[
+        Strings, _meta("what host-gateway means, instead of the default bridge", "host-gateway-ip")
+    ] = ()
     resolv_conf: Annotated[str, _meta("the host's resolv.conf", works=False)] = ""
 
     # Registries
@@ -248,12 +248,11 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
             limit.name = name
 
 
-def keys() -> dict[str, Key]:
+@cache
+def keys() -> Mapping[str, Key]:
     """What is known of each attribute, in order."""
-    found = {}
-    for field in msgspec.inspect.type_info(EngineConfig).fields:  # type: ignore[attr-defined]
-        found[field.name] = field.type.extra["key"]
-    return found
+    hints = get_type_hints(EngineConfig, include_extras=True)
+    return {name: hint.__metadata__[0].extra["key"] for name, hint in hints.items()}
 
 
 def encoded_name(attribute: str) -> str:

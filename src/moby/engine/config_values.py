@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from urllib.parse import urlsplit
 
 from moby.core.errors import InvalidParameter, NotImplemented
@@ -16,8 +17,12 @@ def check_values(config: EngineConfig) -> None:
     _check_labels(config)
     for mirror in config.registry_mirrors:
         check_mirror(mirror)
-    for address in (*config.dns, config.host_gateway_ip, config.default_gateway, config.ip):
+    for address in (*config.dns, *config.host_gateway_ips, config.default_gateway, config.ip):
         _check_address(address)
+    versions = Counter(ipaddress.ip_address(address).version for address in config.host_gateway_ips)
+    for version, number in versions.items():
+        if number > 1:
+            raise InvalidParameter(f"only one IPv{version} host gateway IP address can be specified")
     for name, value in (
         ("default MTU", config.mtu),
         ("default stop timeout", config.default_stop_timeout),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class MachineFacts:
+
+class MachineFacts(msgspec.Struct, frozen=True):
     """Found out once; `memory` in bytes."""
 
     name: str

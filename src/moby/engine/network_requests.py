@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from moby.core.errors import Forbidden, InvalidParameter, NotImplemented
+from moby.core.errors import Forbidden, InvalidParameter
 from moby.core.networks import NetworkRequest, Subnet
 from moby.core.types.networks import IPAM, IPAMPool, NetworkCreateRequest
 from moby.engine.network_filters import PREDEFINED
 
+_NO_MANAGER = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node '
+    "to swarm and try again."
+)
 _ENABLE = "com.docker.network.enable_ipv{}"
 _TRUTH = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
@@ -19,7 +23,7 @@ _TRUTH = {
 def wanted(request: NetworkCreateRequest, defaults: Mapping[str, Mapping[str, str]]) -> NetworkRequest:
     """What is asked for, with the options that the settings have for networks of a driver (`defaults`).
 
-    Raises InvalidParameter, Forbidden, NotImplemented.
+    Raises InvalidParameter, Forbidden.
     """
     _check(request)
     source = request.config_from.network if request.config_from else ""
@@ -46,7 +50,7 @@ def wanted(request: NetworkCreateRequest, defaults: Mapping[str, Mapping[str, st
 
 def _check(request: NetworkCreateRequest) -> None:
     if not request.name.strip():
-        raise InvalidParameter("invalid network name: name is empty")
+        raise InvalidParameter("invalid name: name is empty")
     if request.name in PREDEFINED:
         raise Forbidden(f"operation is not permitted on predefined {request.name} network")
     operators = request.ingress or request.internal or request.attachable or request.scope
@@ -55,10 +59,12 @@ def _check(request: NetworkCreateRequest) -> None:
             "configuration network can only contain network specific fields. Network operator fields like "
             "[ ingress | internal | attachable | scope ] are not supported."
         )
-    if request.ingress or request.scope not in ("", "local"):
-        raise NotImplemented("networks of a swarm are not supported yet")
-    if request.ipam is not None and request.ipam.driver == "null":
-        raise NotImplemented(f"the IPAM driver {request.ipam.driver} is not supported yet")
+    if request.driver == "overlay":
+        raise Forbidden(_NO_MANAGER)
+    if request.ingress:
+        raise Forbidden("Ingress network can only be global scope network")
+    if request.scope not in ("", "local"):
+        raise Forbidden("cannot create a swarm scoped network when swarm is not active")
 
 
 def _enabled(version: int, asked: bool | None, options: dict[str, str], usual: bool) -> bool:

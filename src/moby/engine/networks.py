@@ -87,8 +87,9 @@ class NetworkService:
 
     async def connect(self, name: str, request: NetworkConnectRequest) -> None:
         """Raises NotFound, Forbidden, Conflict, InvalidParameter."""
+        container = self._index.find(request.container)
         network = await self._networks.find(name)
-        await self._connections.connect(network, request.container, request.endpoint_config)
+        await self._connections.connect(network, container.id, request.endpoint_config)
 
     async def disconnect(self, name: str, request: NetworkDisconnectRequest) -> None:
         """Raises NotFound, Forbidden, Conflict."""

@@ -104,7 +104,7 @@ def ports() -> Ports:
 def ipam(config: EngineConfig) -> Ipam:
     """Addresses that nobody else on this host uses. Raises InvalidParameter for pools that are none."""
     threads = Threads("ipam", 1)
-    pools = parse_pools([(str(pool["base"]), int(pool["size"])) for pool in config.default_address_pools])
+    pools = parse_pools([(str(pool.get("base")), pool.get("size")) for pool in config.default_address_pools])
     return Ipam(lambda: threads.run(occupied), pools, host_seed(config.data_root))
 
 
@@ -118,7 +118,7 @@ def bridge(config: EngineConfig, addresses: Ipam, host_ports: Ports, filters: Nf
         mtu=config.mtu,
         icc=config.icc,
         ip_forward=config.ip_forward,
-        ip_masq=config.ip_masq,
+        ip_masq=config.ip_masq and config.iptables,
         firewall=config.iptables,
         ip=config.ip,
         ipv6=config.ipv6,

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import shutil
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.core.errors import MobyError
 from moby.engine.config import EngineConfig
@@ -18,8 +19,7 @@ _ANSWER_LIMIT_S = 5.0
 _INITS = ("docker-init", "tini-static")
 
 
-@dataclass(frozen=True, slots=True)
-class Edition:
+class Edition(msgspec.Struct, frozen=True):
     """What a program calls itself, its version, and the commit that it was built from, if it says so."""
 
     name: str = ""

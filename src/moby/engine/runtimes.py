@@ -14,7 +14,9 @@ from moby.host.cgroups import cgroup_facts
 from moby.host.containerd.tasks import Shim
 from moby.runtime.own_shim import NAME, OwnShim
 
-_FOUND = ("runc", "crun")
+STOCK = "io.containerd.runc.v2"
+# What clients find in a container that names none, as in dockerd, whichever program it is here.
+USUAL = "runc"
 
 
 def own_shim(config: EngineConfig) -> OwnShim | None:
@@ -30,24 +32,31 @@ def oci_runtimes(config: EngineConfig) -> Mapping[str, Shim]:
     """
     root, own = Path(config.exec_root), own_shim(config)
     found = {}
-    for name in _FOUND:
-        if path := shutil.which(name):
-            state = str(root / f"runtime-{name}")
+    for name, program in ((USUAL, usual_program()), ("crun", "crun")):
+        if path := shutil.which(program or USUAL):
+            state = str(root / f"runtime-{program}")
             found[name] = (
                 Shim(str(own.program), path, state, own=True) if own else Shim(binary=path, root=state)
             )
     for name, entry in config.runtimes.items():
-        found[name] = _added(name, entry, root)
+        found[name] = _added(name, entry, config)
     return found
 
 
-def _added(name: str, entry: RuntimeEntry, root: Path) -> Shim:
+def stock_shims() -> Mapping[str, str]:
+    """containerd's own shims that are here for certain, and the programs that they run."""
+    path = shutil.which("runc")
+    return {STOCK: path} if path else {}
+
+
+def _added(name: str, entry: RuntimeEntry, config: EngineConfig) -> Shim:
     if entry.runtime_type and not entry.runtime_type.startswith("io.containerd.runc."):
         return Shim(entry.runtime_type)
     binary = entry.path or str(entry.options.get("BinaryName", ""))
     if entry.runtime_args:
-        binary = str(_wrapper(root / "runtimes" / name, binary, entry.runtime_args))
-    return Shim(binary=binary, root=str(root / f"runtime-{name}"))
+        # Not among what goes with a machine's start: nothing may be run from there on some.
+        binary = str(_wrapper(Path(config.data_root, "runtimes", name), binary, entry.runtime_args))
+    return Shim(binary=binary, root=str(Path(config.exec_root, f"runtime-{name}")))
 
 
 def _wrapper(path: Path, binary: str, arguments: tuple[str, ...]) -> Path:
@@ -61,7 +70,7 @@ def _wrapper(path: Path, binary: str, arguments: tuple[str, ...]) -> Path:
 def check_runtimes(config: EngineConfig) -> None:
     """Raises InvalidParameter for entries that contradict themselves, in dockerd's words."""
     for name, entry in config.runtimes.items():
-        if name in ("runc", "io.containerd.runc.v2"):
+        if name in (USUAL, STOCK):
             raise InvalidParameter(f"runtime name '{name}' is reserved")
         if entry.runtime_type:
             if entry.path:
@@ -77,22 +86,23 @@ def check_runtimes(config: EngineConfig) -> None:
 
 
 def default_runtime(config: EngineConfig, shims: Mapping[str, Shim]) -> str:
-    """The runtime for containers that name none: crun where it can run, else runc.
+    """The runtime for containers that name none.
 
     Raises InvalidParameter if the settings name one that is not there; a shim's name is as good as one.
+    Raises NotFound if there is none.
     """
     if name := config.default_runtime:
         if name not in shims and (name == NAME or "." not in name or "/" in name):
             raise InvalidParameter(f"specified default runtime '{name}' does not exist")
         return name
-    return usual_runtime()
+    if not usual_program():
+        raise NotFound("no OCI runtime found", hint="install runc or crun, or add one with --add-runtime")
+    return USUAL
 
 
 @cache
-def usual_runtime() -> str:
-    """What runs containers when nobody says. Raises NotFound if there is none."""
+def usual_program() -> str:
+    """What runs containers when nobody says: crun where it can run, else runc; empty without both."""
     if shutil.which("crun") and not cgroup_facts().hybrid:
         return "crun"
-    if shutil.which("runc"):
-        return "runc"
-    raise NotFound("no OCI runtime found", hint="install runc or crun, or add one with --add-runtime")
+    return "runc" if shutil.which("runc") else ""

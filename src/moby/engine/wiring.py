@@ -6,11 +6,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+from moby.engine.build_cache import BuildCache
 from moby.engine.components import Components
 from moby.engine.containers.archive import Archiver
+from moby.engine.containers.checkpoints import Checkpoints
 from moby.engine.containers.commit import CommitService
 from moby.engine.containers.connecting import Connections
 from moby.engine.containers.image_users import image_users
@@ -35,18 +38,19 @@ from moby.engine.usage import DiskUsageService
 from moby.engine.volume_transfers import VolumeTransferService
 from moby.engine.volumes import VolumeService
 from moby.images.registry.client import Registries
+from moby.plugins.authorization import AuthorizationPlugins
 from moby.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(msgspec.Struct, frozen=True):
     """The services, as the API serves them and as others embed them."""
 
     containers: Containers
     container_streams: ContainerStreams
     container_changes: ContainerChanges
+    checkpoints: Checkpoints
     stats: Stats
     execs: Execs
     archives: Archiver
@@ -56,9 +60,11 @@ class Engine:
     networks: NetworkService
     volumes: VolumeService
     volume_transfers: VolumeTransferService
+    build_cache: BuildCache
     system: SystemService
     stopper: Stopper
     restarts: Restarts
+    authorizer: AuthorizationPlugins
 
 
 @asynccontextmanager
@@ -92,6 +98,7 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
             containers=made.containers,
             container_streams=made.streams,
             container_changes=made.changes,
+            checkpoints=made.checkpoints,
             stats=made.stats,
             execs=made.execs,
             archives=made.archives,
@@ -101,11 +108,13 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
             networks=NetworkService(parts.networks, shelf.index, connections, events, config),
             volumes=VolumeService(volumes, events),
             volume_transfers=VolumeTransferService(volumes, shelf.index),
+            build_cache=BuildCache(events),
             system=SystemService(
                 config, parts.inventory, shelf.index, events, images.count, usage, parts.plugins
             ),
             stopper=made.stopper,
             restarts=made.restarts,
+            authorizer=AuthorizationPlugins(parts.plugins, lambda: config.current.authorization_plugins),
         )
         made.restarts.stopping = True
         for loop in loops:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
-import yaml
 
 from moby.core.errors import InvalidParameter
 from moby.framework.builtins import BUILTINS, MANY, OPTIONAL
@@ -19,10 +18,6 @@ from moby.framework.older_spelling import is_older, renamed
 from moby.framework.registry import Component, find
 
 Entry = str | dict[str, dict[str, Any] | None]
-
-# Anchors and merges of YAML make a few lines stand for any number of keys.
-_KEYS_LIMIT = 100_000
-_DEPTH_LIMIT = 64
 
 
 class EngineSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +78,21 @@ class _Parsed(msgspec.Struct):
     digest: str
 
 
+def locate(name: str) -> Path:
+    """A path, or the name of an assembly that ships. Raises InvalidParameter if there is none."""
+    if "/" in name or name.endswith((".yml", ".yaml")):
+        return Path(name)
+    path = Path(__file__).parent / "assemblies" / f"{name}.yml"
+    if not path.exists():
+        raise InvalidParameter(f"no assembly named {name!r}", hint=f"those that ship are in {path.parent}")
+    return path
+
+
+def named(name: str) -> Assembly:
+    """The assembly that somebody names, as `locate` finds it; the usual one if nothing is named."""
+    return read(locate(name)) if name else usual()
+
+
 def read(*paths: Path) -> Assembly:
     """Read and check; `-` is standard input. Raises InvalidParameter: `FILE:LINE: KEY: what is wrong`.
 
@@ -104,26 +114,22 @@ def _text(path: Path) -> str:
         raise InvalidParameter(f"cannot read assembly {path}: it is no text") from error
 
 
+def usual() -> Assembly:
+    """What an empty assembly means: the engine of the one named `origin`. No file is read."""
+    empty = _Parsed("origin.yml", {}, {}, "")
+    return Assembly(empty.name, tuple(_choose(empty, EngineSection())))
+
+
 def parse(text: str, name: str) -> Assembly:
     """As `read`, of the text itself."""
     return _assembled([_parsed(text, name)])
 
 
 def _parsed(text: str, name: str) -> _Parsed:
-    try:
-        loader = yaml.SafeLoader(text)
-        root = loader.get_single_node()
-        lines = _lines(name, root)
-        plain = None if root is None else loader.construct_document(root)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        words = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise InvalidParameter(f"{name}{line}: {words}") from error
-    if plain is not None and not isinstance(plain, dict):
-        raise InvalidParameter(f"{name}:1: document: Expected `object`, got `{type(plain).__name__}`")
+    from moby.framework.yaml_text import loaded  # 10 ms that a daemon without a file of its own saves
+
+    plain, lines = loaded(text, name)
     places = {path: f"{name}:{line}" for path, line in lines.items()}
-    plain = plain or {}
     if is_older(plain):
         plain, places = renamed(plain, places)
     return _Parsed(name, plain, places, hashlib.sha256(text.encode()).hexdigest())
@@ -170,33 +176,6 @@ def _settle_sources(plain: dict[str, Any], folder: Path) -> None:
         source = file.get("source") if isinstance(file, dict) else None
         if isinstance(source, str) and source and not source.startswith("~"):
             file["source"] = str(folder / source)
-
-
-def _lines(name: str, root: Any) -> dict[str, int]:
-    """The line of every key, by its path. Raises InvalidParameter for a key that is there twice."""
-    found: dict[str, int] = {}
-    waiting: list[tuple[str, Any, int]] = [] if root is None else [("", root, 0)]
-    while waiting:
-        path, node, depth = waiting.pop()
-        found.setdefault(path, node.start_mark.line + 1)
-        if depth > _DEPTH_LIMIT:
-            # Also what contains itself: each path is longer than the one before.
-            raise InvalidParameter(f"{name}:{node.start_mark.line + 1}: more than {_DEPTH_LIMIT} levels")
-        if len(found) > _KEYS_LIMIT:
-            raise InvalidParameter(f"{name}: more than {_KEYS_LIMIT} keys")
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                below = f"{path}.{key.value}" if path else str(key.value)
-                line = key.start_mark.line + 1
-                if str(key.value) in seen and key.tag != "tag:yaml.org,2002:merge":
-                    raise InvalidParameter(f"{name}:{line}: {below}: this key is there twice")
-                seen.add(str(key.value))
-                found[below] = line
-                waiting.append((below, value, depth + 1))
-        elif isinstance(node, yaml.SequenceNode):
-            waiting += [(f"{path}[{index}]", value, depth + 1) for index, value in enumerate(node.value)]
-    return found
 
 
 def _place(name: str, places: Mapping[str, str], path: str) -> str:

@@ -10,9 +10,10 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+import msgspec
 
 from moby.core.errors import DataLoss, InvalidParameter, System
 from moby.core.store import Store
@@ -31,8 +32,7 @@ MIGRATIONS: tuple[Migration, ...] = ()
 Rows = list[tuple[str, str]]
 
 
-@dataclass(slots=True)
-class _Job:
+class _Job(msgspec.Struct):
     """One statement, and who waits for it; `rows` is what a query found."""
 
     statement: str

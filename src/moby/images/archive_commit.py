@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
@@ -17,8 +16,7 @@ from moby.images.documents import Document, HistoryDocument, RootFSDocument, enc
 from moby.images.unpack import Chains, snapshot_label
 
 
-@dataclass(frozen=True, slots=True)
-class CommitRequest:
+class CommitRequest(msgspec.Struct, frozen=True):
     """What becomes of the image `parent` (a manifest); `parent_image` is its image's ID."""
 
     parent: Descriptor

@@ -6,8 +6,9 @@ import hashlib
 import os
 import zlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from moby.core.descriptor import OCI_CONFIG, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, OCI_MANIFEST, Descriptor
 from moby.core.digest import digest_of
@@ -28,8 +29,7 @@ from moby.images.documents import (
 from moby.images.unpack import UNCOMPRESSED, Chains, snapshot_label
 
 
-@dataclass(frozen=True, slots=True)
-class ImportRequest:
+class ImportRequest(msgspec.Struct, frozen=True):
     """What to make of a tar."""
 
     platform: Platform | None = None

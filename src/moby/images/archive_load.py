@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -54,21 +53,19 @@ _LINKS = 40
 _AT_ONCE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True):
     """An image that an archive brought; without a name if it had none."""
 
     target: Descriptor
     name: str = ""
 
 
-@dataclass(slots=True)
-class _Archive:
+class _Archive(msgspec.Struct):
     """What was found in an archive."""
 
-    small: dict[str, bytes] = field(default_factory=dict)
-    blobs: dict[str, Descriptor] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
+    small: dict[str, bytes] = msgspec.field(default_factory=dict)
+    blobs: dict[str, Descriptor] = msgspec.field(default_factory=dict)
+    links: dict[str, str] = msgspec.field(default_factory=dict)
 
     def blob(self, name: str) -> Descriptor:
         """Where a file's content went, through links."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -19,8 +18,7 @@ from moby.images.referrers import SUBJECT, kept_referrers
 from moby.images.tars import END, header, padding
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(msgspec.Struct, frozen=True):
     """An image to save; without a reference it will have no name."""
 
     target: Descriptor

@@ -7,10 +7,9 @@ ones below have theirs. Whoever gives up, or crashes, leaves a snapshot that not
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -20,8 +19,10 @@ from moby.core.images import ImageStore
 from moby.core.undo import Undo
 from moby.host.archives import LayerTree, MemberReader
 from moby.host.mounts import Overlay, describe_as_below, in_first_user_namespace, overlay_of
-from moby.host.threads import Threads, settle
+from moby.host.pieces import Pieces
+from moby.host.threads import Threads
 from moby.images.compression import MAGIC, Decoder, decoder, detect
+from moby.images.relay import Relay
 
 SNAPSHOT_REF = "containerd.io/snapshot.ref"
 _THREADS = Threads("layers", 16)
@@ -52,32 +53,29 @@ class Extraction:
         self._diff_id = ""
         self._start = bytearray()
         self._decoder: Decoder | None = None
-        self._step: asyncio.Future[None] | None = None
+        self._pieces = Pieces(_THREADS, self._take)
+        self._relay = Relay(self._unpack)
         self._stopped = False
-        self.fed = 0
 
     async def feed(self, data: bytes) -> None:
         """The next piece. Raises InvalidParameter, System for what went wrong with those before."""
-        self.fed += len(data)
-        await self._settled()
-        self._step = _THREADS.begin(self._take, data)
+        await self._pieces.add(data)
 
     async def finish(self) -> str:
         """The diff ID of what was unpacked. Raises InvalidParameter, System."""
-        await self._settled()
-        self._step = _THREADS.begin(self._end)
-        await self._settled()
+        await self._pieces.run(self._end)
         return self._diff_id or f"sha256:{self._hash.hexdigest()}"
 
     async def close(self) -> None:
         """Returns when no thread works on it any more."""
         self._stopped = True
-        step, self._step = self._step, None
         try:
-            if step is not None:
-                await settle(step)
+            await self._pieces.close()
         finally:
-            self._tree.close()
+            try:
+                await _THREADS.finish(self._relay.close)
+            finally:
+                self._tree.close()
 
     @property
     def implied(self) -> dict[int, str]:
@@ -89,21 +87,16 @@ class Extraction:
         """Is there anything that hides what lies below?"""
         return self._tree.hides
 
-    async def _settled(self) -> None:
-        step = self._step
-        if step is not None:
-            await settle(step)
-            self._step = None
-            step.result()
-
-    def _take(self, data: bytes) -> None:
+    def _take(self, pieces: Sequence[bytes]) -> None:
         try:
-            if self._decoder is None:
-                self._start += data
-                if len(self._start) < MAGIC:
-                    return
-                data = self._begun()
-            self._decode(data)
+            with self._relay.turn(), suppress(_Stopped):
+                for data in pieces:
+                    if self._decoder is not None:
+                        self._decode(data)
+                        continue
+                    self._start += data
+                    if len(self._start) >= MAGIC:
+                        self._decode(self._begun())
         except OSError as error:
             raise self._failed(error) from error
 
@@ -123,25 +116,33 @@ class Extraction:
 
     def _decode(self, data: bytes) -> None:
         assert self._decoder is not None
-        with suppress(_Stopped):
-            for begin in range(0, len(data), _SLICE):
-                self._decoder.push(data[begin : begin + _SLICE], self._plain)
+        if self._diff_id:
+            self._plain(data)
+            return
+        for begin in range(0, len(data), _SLICE):
+            self._decoder.push(data[begin : begin + _SLICE], self._plain)
 
     def _plain(self, piece: bytes) -> None:
         if self._stopped:
             raise _Stopped
         if not self._diff_id:
             self._hash.update(piece)
-        self._members.feed(piece)
+        self._relay.put(piece)
+
+    def _unpack(self, piece: bytes) -> None:
+        if not self._stopped:
+            self._members.feed(piece)
 
     def _end(self) -> None:
         try:
-            if self._decoder is None:
-                self._decode(self._begun())
-            assert self._decoder is not None
-            self._decoder.finish()
-            self._members.finish()
-            self._tree.finish()
+            with suppress(_Stopped):
+                if self._decoder is None:
+                    self._decode(self._begun())
+                assert self._decoder is not None
+                self._decoder.finish()
+                self._relay.join()
+                self._members.finish()
+                self._tree.finish()
         except OSError as error:
             raise self._failed(error) from error
 

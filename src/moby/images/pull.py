@@ -13,8 +13,9 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+import msgspec
 
 from moby.core.descriptor import DOCKER_CONFIG, INDEX_TYPES, MANIFEST_TYPES, OCI_CONFIG, Descriptor
 from moby.core.errors import (
@@ -56,14 +57,13 @@ STEP_S = 0.1
 _NO_PROGRESS = INDEX_TYPES | MANIFEST_TYPES | {OCI_CONFIG, DOCKER_CONFIG}
 
 
-@dataclass(frozen=True, slots=True)
-class PullRequest:
+class PullRequest(msgspec.Struct, frozen=True):
     """What to pull, and for whom."""
 
     reference: Reference
     platform: Platform | None = None
-    auth: AuthConfig | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    auth: AuthConfig | None = None
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def key(self) -> object:
         """Requests with the same key can be answered by one pull."""

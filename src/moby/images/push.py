@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from moby.core.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from moby.core.errors import Conflict, Forbidden, MobyError, NotFound, Unauthorized
@@ -28,14 +29,13 @@ from moby.images.registry.upload import Sent, push_blob, push_manifest
 from moby.images.sources import remember_source, source_label
 
 
-@dataclass(frozen=True, slots=True)
-class PushRequest:
+class PushRequest(msgspec.Struct, frozen=True):
     """What to push, and for whom."""
 
     reference: Reference
     platform: Platform | None = None
-    auth: AuthConfig | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    auth: AuthConfig | None = None
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class Pusher:

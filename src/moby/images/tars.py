@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.core.errors import InvalidParameter
 
@@ -19,8 +20,7 @@ _EXTRA_LIMIT = 1 << 20
 _KINDS = {b"0": "file", b"\0": "file", b"7": "file", b"5": "directory", b"1": "link", b"2": "symlink"}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A member of an archive; `target` is the name that a link means, inside the archive."""
 
     name: str

@@ -10,8 +10,9 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from moby.core.descriptor import Descriptor
 from moby.core.digest import chain_id
@@ -113,8 +114,7 @@ class Fetch(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     """One layer of an image and where it goes."""
 
     layer: Descriptor

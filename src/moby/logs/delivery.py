@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
@@ -38,6 +37,9 @@ class Delivery(LogWriter):
     def __init__(
         self, writer: LogWriter, limit: int, *, dropping: bool, size: Callable[[bytes], int] = len
     ) -> None:
+        # Not at the top: what this does in each fork would cost every monitor 300 KB, and few have a thread.
+        import threading
+
         # A monitor collects no garbage; foreign libraries make some.
         gc.enable()
         self._writer = writer

@@ -6,8 +6,7 @@
       repeated LogAttr attrs = 6;                        // string key = 1; string value = 2
     }
 
-The lengths are big-endian 32-bit numbers. dockerd reads and writes the same files. The few fields are written
-by hand: a protobuf library would weigh more than all of a monitor.
+The lengths are big-endian 32-bit numbers. dockerd reads and writes the same files.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from typing import cast
 import msgspec
 
 from moby.core.logs import LogEntry, Stream
+from moby.core.protobuf import fields, read_varint, varint
 from moby.logs.lines import Message, Partial
 
 _LENGTH = struct.Struct(">I")
@@ -50,7 +50,7 @@ class _Around(dict[int, tuple[bytes, bytes]]):
         self._head, self._tail = head, tail
 
     def __missing__(self, size: int) -> tuple[bytes, bytes]:
-        field = b"%c%b" % (_LINE, _varint(size)) if size else b""
+        field = b"%c%b" % (_LINE, varint(size)) if size else b""
         length = _LENGTH.pack(len(self._head) + len(field) + size + len(self._tail))
         made = self[size] = (length + self._head + field, self._tail + length)
         return made
@@ -90,22 +90,11 @@ def _metadata(partial: Partial) -> bytes:
 
 
 def _bytes(tag: int, value: bytes) -> bytes:
-    return b"%c%b%b" % (tag, _varint(len(value)), value) if value else b""
+    return b"%c%b%b" % (tag, varint(len(value)), value) if value else b""
 
 
 def _number(tag: int, value: int) -> bytes:
-    return b"%c%b" % (tag, _varint(value)) if value else b""
-
-
-def _varint(value: int) -> bytes:
-    if value < 0x80:
-        return b"%c" % value
-    found = bytearray()
-    while value >= 0x80:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
+    return b"%c%b" % (tag, varint(value)) if value else b""
 
 
 def boundaries(data: bytes) -> Iterator[tuple[int, int]]:
@@ -141,7 +130,10 @@ class Decoder:
 
     def decode(self, body: bytes) -> LogEntry:
         """One entry, without the lengths around it. Raises Torn."""
-        return self._usual(body) or self._any(body)
+        try:
+            return self._usual(body) or self._any(body)
+        except ValueError as error:
+            raise Torn(str(error)) from error
 
     def _usual(self, body: bytes) -> LogEntry | None:
         """Nearly all are like this: a source, a time of these years, a whole line, known attributes."""
@@ -161,14 +153,14 @@ class Decoder:
             if min(body[9:17]) < 0x80:
                 return None
             known = body[9:18]
-            stamp = self._stamp(_read_varint(known, 0)[0])
+            stamp = self._stamp(read_varint(known, 0)[0])
             self._moment = known, stamp
         return LogEntry(f"{body[start:end].decode('utf-8', 'surrogateescape')}\n", stream, stamp, attributes)
 
     def _any(self, body: bytes) -> LogEntry:
         stream, moment, line, attributes = "stdout", 0, b"", b""
         partial = last = False
-        for tag, value in _fields(body):
+        for tag, value in fields(body):
             if tag == _LINE and isinstance(value, bytes):
                 line = value
             elif tag == _SOURCE and isinstance(value, bytes):
@@ -176,7 +168,7 @@ class Decoder:
             elif tag == _TIME and isinstance(value, int):
                 moment = value
             elif tag == _METADATA and isinstance(value, bytes):
-                last = dict(_fields(value)).get(0x08, 0) == 1
+                last = dict(fields(value)).get(0x08, 0) == 1
             elif tag == _PARTIAL:
                 partial = bool(value)
             elif tag == _ATTRIBUTE and isinstance(value, bytes):
@@ -201,8 +193,8 @@ class Decoder:
         found = self._attributes.get(encoded)
         if found is None:
             found = {}
-            for _, pair in _fields(encoded):
-                parts = dict(_fields(pair)) if isinstance(pair, bytes) else {}
+            for _, pair in fields(encoded):
+                parts = dict(fields(pair)) if isinstance(pair, bytes) else {}
                 found[_text(parts.get(0x0A))] = _text(parts.get(0x12))
             self._attributes = {encoded: found}
         return found
@@ -210,38 +202,3 @@ class Decoder:
 
 def _text(value: bytes | int | None) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """Tags and values of a protobuf message. Raises Torn."""
-    at, size = 0, len(data)
-    while at < size:
-        tag, at = _read_varint(data, at)
-        match tag & 7:
-            case 0:
-                value, at = _read_varint(data, at)
-                yield tag, value
-            case 2:
-                length, at = _read_varint(data, at)
-                if at + length > size:
-                    raise Torn(at)
-                yield tag, data[at : at + length]
-                at += length
-            case 1:
-                at += 8
-            case 5:
-                at += 4
-            case _:
-                raise Torn(at)
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(data) and shift < 70:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    raise Torn(at)

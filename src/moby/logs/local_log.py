@@ -50,7 +50,7 @@ class LocalLog(LineWriter):
         super().__init__()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._attributes = attributes_field(attributes(info))
-        self._file = RotatedFile(path, rotation(info.options), _cut_torn_entry)
+        self._file = RotatedFile(str(path), rotation(info.options), _cut_torn_entry)
 
     def write(self, stream: Stream, data: bytes, time_ns: int) -> None:
         """See `LogWriter.write`; nearly all output is short lines, which need not become messages first."""
@@ -71,7 +71,7 @@ class LocalLog(LineWriter):
         self._file.close()
 
 
-def _cut_torn_entry(descriptor: int, path: Path, size: int) -> int:
+def _cut_torn_entry(descriptor: int, path: str, size: int) -> int:
     """A killed writer or a full disk may have left half an entry, after which no other could be found."""
     footer = os.pread(descriptor, 4, max(size - 4, 0))
     start = size - 8 - int.from_bytes(footer, "big")

@@ -6,9 +6,8 @@ import asyncio
 import gzip
 import io
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,8 +29,7 @@ _HEADER = 40
 _TRIES = 10
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(msgspec.Struct):
     """One file of a log, opened; one that is `closed` never grows again."""
 
     file: BinaryIO
@@ -55,14 +53,17 @@ class FileReader(LogReader):
         """See `LogReader.finished`."""
         self._finished.set()
 
-    async def read(self, query: LogQuery, shape: Callable[[Sequence[LogEntry]], T]) -> AsyncIterator[T]:
+    async def read(
+        self, query: LogQuery, shape: Callable[[Sequence[LogEntry]], T]
+    ) -> AsyncGenerator[T, None]:
         """See `LogReader.read`."""
         if query.tail == 0 and not query.follow:
             return
         window = _Window(query)
         changes = Changes(self._path) if query.follow else None
-        parts = await blocking(self._open_all)
+        parts: list[_Part] = []
         try:
+            parts = await blocking(self._open_all)
             if query.tail is not None:
                 parts = await blocking(self._skip_to_tail, parts, query.tail)
             while parts:
@@ -86,8 +87,9 @@ class FileReader(LogReader):
                 await changes.wait_or(self._finished)
                 parts = await blocking(self._open_all)
                 if parts:
-                    async for shaped in self.read(_rest_of(query), shape):
-                        yield shaped
+                    async with aclosing(self.read(_rest_of(query), shape)) as rest:
+                        async for shaped in rest:
+                            yield shaped
                     return
         finally:
             _close(parts)
@@ -194,14 +196,12 @@ async def _ahead(step: Callable[[], _Stretch[T] | None]) -> AsyncGenerator[_Stre
         await settle(reading)
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
+class _Block(msgspec.Struct, frozen=True):
     entries: Sequence[LogEntry]
     over: bool
 
 
-@dataclass(slots=True)
-class _Stretch(Generic[T]):
+class _Stretch(msgspec.Struct, Generic[T]):
     shaped: list[T]
     over: bool = False
 

@@ -6,14 +6,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 _SUFFIXES = ("", ".gz")
 
 
-@dataclass(frozen=True, slots=True)
-class Rotation:
+class Rotation(msgspec.Struct, frozen=True):
     """The size at which a new file is begun (0: never), how many files are kept, are the older compressed?"""
 
     size: int = 0
@@ -28,7 +28,7 @@ class RotatedFile:
     a killed writer or a full disk; it returns the size afterwards.
     """
 
-    def __init__(self, path: Path, rotation: Rotation, mend: Callable[[int, Path, int], int]) -> None:
+    def __init__(self, path: str, rotation: Rotation, mend: Callable[[int, str, int], int]) -> None:
         self._path = path
         self._rotation = rotation
         self._mend = mend

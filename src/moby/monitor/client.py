@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -45,12 +43,10 @@ from moby.monitor.protocol import (
     Spawned,
     StdinClosed,
     Stop,
-    enlarge,
-    packet_socket,
     receive,
     send,
-    short_path,
 )
+from moby.monitor.starting import dial, start_server
 
 log = logging.getLogger(__name__)
 
@@ -317,51 +313,22 @@ class Monitors:
             raise Conflict(f"{self._directory}: {greeting.message}")
 
     async def _connect(self) -> None:
-        connection = self._dial(self._name)
-        if connection is None:
-            self._start()
-            deadline = asyncio.get_running_loop().time() + _START_LIMIT_S
-            while (connection := self._dial(self._name)) is None:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise Unavailable(
-                        "the fork server does not come up", hint=f"see {self._directory}/server.log"
-                    )
-                await asyncio.sleep(0.003)
+        if (connection := self._dial(self._name)) is None:
+            connection = start_server(self._directory / self._name, self._drivers)
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                await self._greeted(connection)
+        except (OSError, Unavailable) as error:
+            connection.close()
+            hint = f"see {self._directory}/server.log"
+            raise Unavailable("the fork server does not come up", hint=hint) from error
         self._connection = connection
-        await self._greeted(connection)
 
     def _dial(self, name: str) -> socket.socket | None:
-        connection = packet_socket()
         try:
-            with short_path(str(self._directory), name) as path:
-                connection.connect(path)
+            return dial(self._directory / name)
         except OSError:
-            connection.close()
             return None
-        connection.setblocking(False)
-        return enlarge(connection)
-
-    def _start(self) -> None:
-        """A process of its own that keeps nothing of ours open."""
-        code = "import sys; from moby.monitor.server import main; main(sys.argv[1:])"
-        drivers = [f"{name}={target}" for name, target in self._drivers.items()]
-        output = os.open(self._directory / "server.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        null = os.open(os.devnull, os.O_RDONLY)
-        try:
-            os.posix_spawn(
-                sys.executable,
-                [sys.executable, "-P", "-c", code, str(self._directory / self._name), *drivers],
-                {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, null, 0),
-                    (os.POSIX_SPAWN_DUP2, output, 1),
-                    (os.POSIX_SPAWN_DUP2, output, 2),
-                ],
-                setsid=True,
-            )
-        finally:
-            os.close(output)
-            os.close(null)
 
     async def _ask(self, message: Message, *descriptors: int) -> tuple[Message, list[int]]:
         async with self._lock:
@@ -448,12 +415,8 @@ class Monitors:
         for path in self._directory.glob("*.sock"):
             if is_server(path):
                 continue
-            connection = packet_socket()
-            try:
-                with short_path(str(self._directory), path.name) as short:
-                    connection.connect(short)
-            except OSError:
-                connection.close()
+            connection = self._dial(path.name)
+            if connection is None:
                 path.unlink(missing_ok=True)
                 continue
             with contextlib.suppress(MobyError):

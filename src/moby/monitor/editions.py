@@ -20,6 +20,7 @@ _PARTS = (
     "host/mounting/*.py",
     "core/logs.py",
     "core/errors.py",
+    "core/protobuf.py",
 )
 
 

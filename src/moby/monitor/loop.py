@@ -139,8 +139,19 @@ class Loop:
                 call()
 
 
+def hear_of_children() -> None:
+    """Let the end of a child be told where `signal.set_wakeup_fd` says.
+
+    The fork server does it once, and its monitors have it from there: each would pay 100 KB for it.
+    """
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+
+
 class Children:
-    """Programs that are run, and processes that fall to us because their parents have gone."""
+    """Programs that are run, and processes that fall to us because their parents have gone.
+
+    `hear_of_children` was called before.
+    """
 
     def __init__(self, loop: Loop) -> None:
         self._ends: dict[int, Later[int]] = {}
@@ -149,7 +160,6 @@ class Children:
         self._expecting = 0
         self._wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
         loop.watch(self._wake, IN, lambda _: self._reap())
 
     def end_of(self, pid: int) -> Later[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 
 from moby.core.logs import LogWriter
@@ -40,10 +39,11 @@ def run_container(request: MonitorRequest, log: LogWriter | None, control: socke
 
 
 def settle(keep: set[int]) -> None:
-    """What a freshly forked monitor does first: a session of its own, and no descriptor but its own."""
+    """What a freshly forked monitor does first: a session of its own, and no descriptor but its own.
+
+    The signals that the fork server ignores it ignores as well.
+    """
     os.setsid()
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN if number != signal.SIGCHLD else signal.SIG_DFL)
     previous = 2
     for descriptor in sorted(keep):
         os.closerange(previous + 1, descriptor)

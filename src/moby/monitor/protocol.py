@@ -16,6 +16,8 @@ import msgspec
 from moby.core.logs import LogInfo
 
 PACKET = 1 << 20
+# The descriptor that a fork server finds its socket at.
+LISTENER = 3
 _MANY_FDS = 64
 _SO_SNDBUFFORCE = 32  # asm-generic/socket.h; not in the socket module
 

@@ -1,7 +1,8 @@
 """This file is about the fork server: it forks a monitor in a millisecond, because it has imported all of it.
 
-Run as `python -m moby.monitor.server SOCKET NAME=MODULE:ATTRIBUTE...`, the latter the log drivers. It
-outlives the daemon, whose listening sockets it can hold meanwhile, and ends when it is of no more use.
+Run as `python -m moby.monitor.server SOCKET NAME=MODULE:ATTRIBUTE...`, the latter the log drivers, with the
+socket that listens there as descriptor 3: whoever starts it can call at once. It outlives the daemon, whose
+listening sockets it can hold meanwhile, and ends when it is of no more use.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from collections.abc import Sequence
 from moby.core.errors import MobyError, System
 from moby.core.logs import LogDriver
 from moby.logs.chain import open_writer
+from moby.monitor.loop import hear_of_children
 from moby.monitor.process import keep_streams, run_container, settle
 from moby.monitor.protocol import (
+    LISTENER,
     Done,
     Failed,
     Held,
@@ -36,7 +39,6 @@ from moby.monitor.protocol import (
     Spawned,
     Stop,
     enlarge,
-    listening,
     receive,
     send,
 )
@@ -49,11 +51,11 @@ _LONELY_S = 5.0
 class ForkServer:
     """Serves one daemon at a time; a second one is told so and sent away."""
 
-    def __init__(self, path: str, drivers: Drivers) -> None:
+    def __init__(self, path: str, listener: socket.socket, drivers: Drivers) -> None:
         self._path = path
         self._directory = os.path.dirname(path)
         self._drivers = drivers
-        self._listener = listening(path)
+        self._listener = listener
         self._daemon: socket.socket | None = None
         self._monitors: dict[int, str] = {}
         self._held: dict[str, int] = {}
@@ -61,7 +63,7 @@ class ForkServer:
         self._stopping = False
         self._wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        hear_of_children()
 
     def run(self) -> None:
         """Until nobody needs it any more."""
@@ -259,7 +261,9 @@ def main(arguments: Sequence[str]) -> None:
     drivers = Drivers(targets)
     # Nearly every container has this one.
     drivers.find("json-file")
-    server = ForkServer(path, drivers)
+    listener = socket.socket(fileno=LISTENER)
+    listener.setblocking(False)
+    server = ForkServer(path, listener, drivers)
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -120,7 +120,9 @@ async def _subnet(
         )
     if family.gateway and ip_address(family.gateway) not in address.network:
         raise InvalidParameter(
-            f"default gateway {family.gateway} is not inside the bridge's subnet {address.network}"
+            'Error initializing network controller: error creating default "bridge" network: auxiliary '
+            f"address: ({family.gateway_label}:{family.gateway}) must belong to the master pool: "
+            f"{address.network}"
         )
     auxiliary = {family.gateway_label: family.gateway} if family.gateway else {}
     return Subnet(str(address.network), str(address.ip), str(within or ""), auxiliary)

@@ -7,9 +7,10 @@ import re
 import secrets
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import Path
+
+import msgspec
 
 from moby.core.errors import Conflict, MobyError, NotImplemented
 from moby.core.networks import Endpoint
@@ -26,8 +27,7 @@ _OURS = re.compile(r"veth[0-9a-f]{11}")
 _LINK_LOCAL = IPv6Interface("fe80::1/64")
 
 
-@dataclass(frozen=True, slots=True)
-class Bridge:
+class Bridge(msgspec.Struct, frozen=True):
     """A bridge as it should be; `alone` means that it has no other IPv4 address than these."""
 
     name: str
@@ -58,7 +58,7 @@ def has_ports(name: str) -> bool:
     """Is anything plugged into the bridge?"""
     with netlink.RoutingSocket() as routing:
         link = netlink.find_link(routing, name)
-        return link is not None and any(one.master == link.index for one in netlink.links(routing))
+        return link is not None and bool(netlink.links(routing, link.index))
 
 
 def mend(bridge: Bridge) -> int:
@@ -120,8 +120,8 @@ def strangers(bridge: int, endpoints: Iterable[Endpoint]) -> list[str]:
     with netlink.RoutingSocket() as routing:
         return [
             link.name
-            for link in netlink.links(routing)
-            if link.master == bridge and link.kind == "veth" and _OURS.fullmatch(link.name)
+            for link in netlink.links(routing, bridge)
+            if link.kind == "veth" and _OURS.fullmatch(link.name)
             if link.name not in known
         ]
 
@@ -239,10 +239,9 @@ def unplug(endpoint: Endpoint) -> None:
 def replug(endpoints: Sequence[Endpoint], bridge: int, port: bytes) -> None:
     """Put veth ends that are on no bridge back on this one, as after it was deleted and made again."""
     with netlink.RoutingSocket() as routing:
-        masters = {link.name: link.master for link in netlink.links(routing)}
-        for endpoint in endpoints:
-            name = plug_name(endpoint)
-            if name in masters and masters[name] != bridge:
+        for name in map(plug_name, endpoints):
+            link = netlink.find_link(routing, name)
+            if link is not None and link.master != bridge:
                 routing.change(
                     [
                         netlink.set_link(name=name, master=bridge, up=True),

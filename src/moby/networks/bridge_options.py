@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal, TypeVar, cast
+
+import msgspec
 
 from moby.core.errors import Forbidden, InvalidParameter, MobyError, NotImplemented
 from moby.core.networks import Network
@@ -40,8 +41,7 @@ _KNOWN = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class BridgeOptions:
+class BridgeOptions(msgspec.Struct, frozen=True):
     """The options of one network, as they are meant; an empty text stands for the usual."""
 
     name: str
@@ -105,9 +105,9 @@ def _check_subnets(network: Network) -> None:
 
 
 def check_known(what: str, options: Iterable[str], known: Collection[str]) -> None:
-    """Raises NotImplemented for an option that is not known, unless its name says that it is others'."""
+    """Raises NotImplemented for an option of docker's that is not known; all others are let be."""
     for name in sorted(set(options) - set(known)):
-        if name.startswith(_OURS) or "." not in name:
+        if name.startswith(_OURS):
             raise NotImplemented(f"{what} {name} is not supported yet")
 
 

@@ -8,7 +8,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -216,7 +215,7 @@ class Controller(Networks):
     ) -> Endpoint:
         """An endpoint with its addresses; nothing of it is in the kernel."""
         if network.ipam_driver and not attachment.mac_address:
-            attachment = replace(attachment, mac_address=mac_for(""))
+            attachment = msgspec.structs.replace(attachment, mac_address=mac_for(""))
         address = await self._ipam.grant(network, attachment.ipv4, attachment.ipv6, attachment.mac_address)
         undo.push(self._ipam.free, network, *address.texts)
         return placed(request, network, attachment, address, others)

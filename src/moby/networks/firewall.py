@@ -1,4 +1,4 @@
-"""This file is about keeping a bridge's packet filter as it should be; its text is in `firewall_rules`."""
+"""This file is about keeping what a bridge has in the packet filter as it should be."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from moby.core.errors import MobyError, NotFound
 from moby.core.networks import Endpoint
 from moby.host.netlink import Request
 from moby.host.nftables import Nftables
-from moby.host.nftables.direct import Element, delete_table
-from moby.networks.firewall_rules import (
-    Elements,
-    Rules,
-    adding,
-    elements,
-    flushing,
-    install_text,
-    removing,
-    strangers_text,
-    table_name,
-)
+from moby.host.nftables.elements import Element
+from moby.networks import firewall_forwarding as forwarding
+from moby.networks import firewall_translation as translation
+from moby.networks.firewall_ports import adding, elements, flushing, removing
+from moby.networks.firewall_rules import COMMON, Elements, Rules, table_name
 
 _FAMILIES = ("ip", "ip6")
 _ByFamily = Mapping[str, Elements]
 
 
+def sweep(nftables: Nftables) -> None:
+    """Remove what all bridges share, if nobody's bridge is left. Blocks: call it in a thread."""
+    for family in _FAMILIES:
+        nftables.delete_unused(family, COMMON, forwarding.BRIDGES)
+
+
 class Firewall:
-    """A bridge's tables, one for each family. Blocks: call it in a thread."""
+    """What a bridge has in the packet filter, in each family. Blocks: call it in a thread."""
 
     def __init__(self, nftables: Nftables) -> None:
         self._nftables = nftables
@@ -36,7 +35,7 @@ class Firewall:
         self._elements: dict[str, _ByFamily] = {}
 
     def install(self, bridge: str, rules: Sequence[Rules], *, strangers: Iterable[str] = ()) -> None:
-        """Make the tables, or mend them, with all published ports; a family that has none loses its own.
+        """Make the rules, or mend them, with all published ports; a family that has none loses its own.
 
         For the families in `strangers` also keep the host from routing for others.
         """
@@ -50,13 +49,12 @@ class Firewall:
         self._make()
 
     def _make(self) -> None:
-        parts = []
+        parts: list[Request] = []
         for one in self.rules:
-            parts.append(install_text(one))
+            parts += [*translation.install(one), *forwarding.install(one)]
             if one.family in self._strangers:
-                parts.append(strangers_text(one))
-        self._nftables.run("\n".join(parts))
-        self._nftables.change(self._all())
+                parts += forwarding.close_to_strangers(one.family)
+        self._nftables.change([*parts, *self._all()])
 
     def replace(self, endpoints: Sequence[Endpoint]) -> None:
         """These endpoints' ports and no others, in one step."""
@@ -84,13 +82,13 @@ class Firewall:
                 self._nftables.change(self._requests(removing, unwanted))
 
     def remove(self) -> None:
-        """Remove the tables; no error if they are gone."""
+        """Remove all of it; no error if it is gone."""
         for one in self.rules:
             self._delete(one.family, one.bridge)
 
     def _delete(self, family: str, bridge: str) -> None:
-        with suppress(NotFound):
-            self._nftables.change([delete_table(family, table_name(bridge))])
+        table = table_name(bridge)
+        self._nftables.change([*translation.remove(family, table), *forwarding.remove(family, bridge)])
 
     def _needed(self, endpoint: Endpoint) -> _ByFamily:
         return {one.family: elements(endpoint, one.family) for one in self.rules}

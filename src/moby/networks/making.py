@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+import msgspec
 
 from moby.core.errors import Conflict, Forbidden, InvalidParameter, NotFound
 from moby.core.networks import Network, NetworkRequest, Subnet
@@ -41,6 +42,9 @@ async def made(
         subnets = await ipam.request(request, gateways)
     else:
         subnets = await _subnets(request, ipam.own, gateways)
+    if driver in drivers.own:
+        for version in (_version(one.subnet) for one in subnets if one.subnet.endswith("/0")):
+            raise InvalidParameter(f"ipv{version} pool is empty")
     return Network(
         id=new_id(),
         name=request.name,
@@ -94,8 +98,8 @@ def _configured(request: NetworkRequest, source: Network | None) -> NetworkReque
             "network driver options are not supported if the network depends on a configuration network"
         )
     if source is None or not source.config_only:
-        raise NotFound(f'configuration network "{request.config_from}" not found')
-    return replace(
+        raise NotFound(f'configuration network "{request.config_from}" does not exist')
+    return msgspec.structs.replace(
         request,
         enable_ipv4=source.enable_ipv4,
         enable_ipv6=source.enable_ipv6,
@@ -201,11 +205,13 @@ def _complete(wanted: Subnet, *, gateway: bool) -> Subnet:
     within = ip_network(wanted.ip_range) if wanted.ip_range else None
     usual = str(_first(area, within or area)) if gateway else ""
     chosen = str(ip_address(wanted.gateway)) if wanted.gateway else usual
+    taken = {chosen}
     for name, text in wanted.aux_addresses.items():
-        if str(ip_address(text)) == chosen:
+        if (address := str(ip_address(text))) in taken:
             raise Forbidden(
                 f"failed to allocate secondary ip address ({name}:{text}): Address already in use"
             )
+        taken.add(address)
     return Subnet(str(area), chosen, str(within or ""), dict(wanted.aux_addresses))
 
 

@@ -30,14 +30,14 @@ def hosts_file(
     domainname: str = "",
     addresses: Sequence[str] = (),
     extra_hosts: Sequence[str] = (),
-    host_gateway: str = "",
+    host_gateways: Sequence[str] = (),
 ) -> str:
     """What stands in /etc/hosts: the loopback's names, extra hosts, then the container's own.
 
     `addresses` are the container's, with or without prefix length; `extra_hosts` are `NAME:ADDRESS`, where
-    the address `host-gateway` stands for `host_gateway`. Raises InvalidParameter for an entry that is none.
+    the address `host-gateway` stands for all `host_gateways`. Raises InvalidParameter for what is no entry.
     """
-    lines = [*_LOCAL, *(_extra(entry, host_gateway) for entry in extra_hosts)]
+    lines = [*_LOCAL, *(line for entry in extra_hosts for line in _extra(entry, host_gateways))]
     own = own_names(hostname, domainname)
     lines += [(address.partition("/")[0], own) for address in addresses if address]
     return "".join(f"{address}\t{name}\n" for address, name in lines)
@@ -50,19 +50,19 @@ def own_names(hostname: str, domainname: str = "") -> str:
     return f"{names} {short}" if dot else names
 
 
-def _extra(entry: str, host_gateway: str) -> tuple[str, str]:
+def _extra(entry: str, host_gateways: Sequence[str]) -> list[tuple[str, str]]:
     name, _, address = entry.partition("=" if "=" in entry.partition(":")[0] else ":")
     if not name or not address:
         raise InvalidParameter(f'bad format for add-host: "{entry}"')
     if address == _HOST_GATEWAY:
-        if not host_gateway:
+        if not host_gateways:
             raise InvalidParameter(
                 "unable to derive the IP value for host-gateway", hint="the default bridge network is off"
             )
-        address = host_gateway
+        return [(gateway, name) for gateway in host_gateways]
     address = address.removeprefix("[").removesuffix("]")
     try:
-        return str(ip_address(address)), name
+        return [(str(ip_address(address)), name)]
     except ValueError as error:
         raise InvalidParameter(f'invalid IP address in add-host: "{address}"') from error
 

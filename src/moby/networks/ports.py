@@ -21,6 +21,7 @@ _KINDS = {
     "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
     "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
 }
+_PROTOCOLS = tuple(_KINDS)
 _Key = tuple[Transport, int]
 _Held = tuple[_Key, str, socket.socket | None]
 
@@ -51,12 +52,12 @@ class Ports:
     def reserve(self, owner: str, mappings: Sequence[PortMapping]) -> tuple[PortMapping, ...]:
         """Every mapping with its port and address settled, or nothing.
 
-        Mappings next to each other that ask for the same on different addresses get the same port. Raises
-        Conflict if a port is taken, InvalidParameter for a range that is none.
+        Mappings that ask for the same on different addresses get the same port. Raises Conflict if a port is
+        taken, InvalidParameter for a range that is none.
         """
         granted: list[PortMapping] = []
         try:
-            for group in _alike(mappings):
+            for group in _alike(sorted(mappings, key=_order)):
                 granted += self._reserve(owner, group)
         except BaseException:
             self.release(owner)
@@ -175,6 +176,13 @@ class Ports:
 def shown(address: str, port: int) -> str:
     """An address and a port as they are written."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _order(mapping: PortMapping) -> tuple[bool, int, int, int, int]:
+    """Exact ports first: those of a range may be others. Then what differs in its address alone."""
+    low, high = mapping.host_port, mapping.host_port_end or mapping.host_port
+    protocol = _PROTOCOLS.index(mapping.protocol)
+    return low == 0 or low != high, mapping.container_port, protocol, low, high
 
 
 def _alike(mappings: Sequence[PortMapping]) -> list[list[PortMapping]]:

@@ -17,6 +17,7 @@ from moby.host.containerd.events import ContainerdEvents
 from moby.host.containerd.shims import end_forgotten
 from moby.host.containerd.tasks import ContainerdTasks, Shim
 from moby.host.threads import blocking
+from moby.runtime.checkpoints import Checkpoints
 from moby.runtime.failures import reworded
 from moby.runtime.own_shim import NAME, OwnShim
 from moby.runtime.processes import TaskProcesses
@@ -42,6 +43,7 @@ class ContainerdRuntime(Runtime):
     ) -> None:
         self.processes: Processes = TaskProcesses(client)
         self._tasks = ContainerdTasks(client)
+        self._checkpoints = Checkpoints(client)
         self._events = ContainerdEvents(client)
         self._address, self._namespace = client.address, client.namespace
         self._filters = SeccompFilters()
@@ -74,12 +76,13 @@ class ContainerdRuntime(Runtime):
             await self.delete(request.id)
             await self._create_container(request, spec or request.spec, shim)
         try:
-            pid = await self._tasks.create(request.id, request.rootfs, request.stdio, shim)
+            async with self._checkpoints.given(request.checkpoint, shim) as checkpoint:
+                pid = await self._tasks.create(request.id, request.rootfs, request.stdio, shim, checkpoint)
         except MobyError as error:
             with contextlib.suppress(MobyError):
                 await asyncio.shield(self._tasks.delete_container(request.id))
             raise reworded(error, doing="failed to create task for container") from error
-        if key and spec is None:
+        if key and spec is None and pid:
             await blocking(self._filters.keep, key, Path(shim.root, self._namespace, request.id))
         return pid
 
@@ -94,12 +97,16 @@ class ContainerdRuntime(Runtime):
             labels=request.labels,
         )
 
-    async def start(self, task: str) -> None:
+    async def start(self, task: str) -> int:
         """See `Runtime.start`."""
         try:
-            await self._tasks.start(task)
+            return await self._tasks.start(task)
         except MobyError as error:
             raise reworded(error) from error
+
+    async def checkpoint(self, task: str, runtime: str, directory: str, *, leave_running: bool) -> None:
+        """See `Runtime.checkpoint`."""
+        await self._checkpoints.take(task, self._shim(runtime), directory, leave_running=leave_running)
 
     async def kill(self, task: str, signal: int, *, everyone: bool = False) -> None:
         """See `Runtime.kill`."""

@@ -12,8 +12,9 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from moby.core.content import ContentInfo, ContentStore, Leases
 from moby.core.descriptor import Descriptor

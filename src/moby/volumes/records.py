@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,8 +28,7 @@ class VolumeRecord(msgspec.Struct, frozen=True):
     mounted: list[str] = msgspec.field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredVolume:
+class StoredVolume(msgspec.Struct, frozen=True):
     """A volume with what its driver says of it."""
 
     name: str
@@ -38,9 +36,9 @@ class StoredVolume:
     mountpoint: Path
     created: str
     scope: str = "local"
-    labels: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)
-    status: Mapping[str, object] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    options: Mapping[str, str] = msgspec.field(default_factory=dict)
+    status: Mapping[str, object] = msgspec.field(default_factory=dict)
     users: Sequence[str] = ()
 
     @property

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from moby.core.errors import Conflict, InvalidParameter, NotFound, System
 from moby.core.undo import Undo
@@ -82,7 +83,7 @@ class VolumeTransfers:
         """A volume that nobody writes to, and where it is mounted."""
         volume = await self._volumes.get(name)
         async with self._volumes.still(name) as (users, place):
-            volume = replace(volume, users=sorted(users))
+            volume = msgspec.structs.replace(volume, users=sorted(users))
             self._check(volume)
             yield volume, place
 

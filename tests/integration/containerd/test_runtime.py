@@ -9,10 +9,10 @@ import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from moby.core.errors import InvalidParameter, NotFound, System
 from moby.core.runtime import Exited, Resync, Status, Stdio, TaskEvent

@@ -48,7 +48,7 @@ DOCKERD: dict[str, Any] = {
     "fixed-cidr": "192.168.5.0/25",
     "fixed-cidr-v6": "",
     "group": "docker",
-    "host-gateway-ip": "10.0.0.1",
+    "host-gateway-ips": ["10.0.0.1", "fd00::1"],
     "hosts": ["unix:///run/docker.sock"],
     "icc": False,
     "init": True,
@@ -118,6 +118,10 @@ def test_every_key_of_dockerd_is_taken(tmp_path: Path, key: str) -> None:
     assert hasattr(config, key.replace("-", "_"))
 
 
+def test_a_key_that_had_one_value(tmp_path: Path) -> None:
+    assert configured(tmp_path, {"host-gateway-ip": "10.0.0.1"}).host_gateway_ips == ("10.0.0.1",)
+
+
 def test_all_of_them_together(tmp_path: Path) -> None:
     config = configured(tmp_path, DOCKERD)
     assert config.default_shm_size == 64 << 20
@@ -161,6 +165,8 @@ def test_what_has_no_effect_refuses_to_be_set(tmp_path: Path, attribute: str) ->
     ({"labels": ["a=b", "a=c"]}, "conflict labels for a=c and a=b"),
     ({"mtu": -1}, "invalid default MTU: -1"),
     ({"default-stop-timeout": -1}, "invalid default stop timeout: -1"),
+    ({"host-gateway-ips": ["10.0.0.1", "fd00::1", "10.0.0.2"]},
+     "only one IPv4 host gateway IP address can be specified"),
     ({"dns": ["name"]}, "IP address is not correctly formatted: name"),
     ({"registry-mirrors": ["mirror.test"]},
      "invalid mirror: no scheme specified for \"mirror.test\": must use either 'https://' or 'http://'"),

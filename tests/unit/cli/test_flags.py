@@ -107,6 +107,7 @@ DOCKERD = [
 
 # What a flag is given where a plain word would not do.
 VALUES = {
+    **dict.fromkeys(("dns", "ip", "default-gateway", "default-gateway-v6", "host-gateway-ip"), "10.0.0.9"),
     "default-address-pool": "base=10.0.0.0/8,size=24",
     "default-network-opt": "bridge=com.docker.network.driver.mtu=1400",
     "default-ulimit": "nofile=1:2",
@@ -203,7 +204,13 @@ def test_what_is_the_command_s_own() -> None:
      'invalid argument "maybe" for "--debug" flag: strconv.ParseBool: parsing "maybe": invalid syntax'),
     (["--default-shm-size=much"], 'invalid argument "much" for "--default-shm-size" flag: invalid size: \'much\''),
     (["--log-opt", "size"], 'invalid argument "size" for "--log-opt" flag: expected KEY=VALUE'),
-    (["--default-address-pool", "x=y"], 'invalid argument "x=y" for "--default-address-pool" flag: invalid field x=y'),
+    (["--default-address-pool", "x=y"],
+     """invalid argument "x=y" for "--default-address-pool" flag: unexpected key 'x' in 'x=y'"""),
+    (["--default-address-pool", "x"],
+     """invalid argument "x" for "--default-address-pool" flag: invalid field 'x' must be a key=value pair"""),
+    (["--ip", "abc"], 'invalid argument "abc" for "--ip" flag: failed to parse IP: "abc"'),
+    (["--dns", "abc"], 'invalid argument "abc" for "--dns" flag: ParseAddr("abc"): unable to parse IP'),
+    (["--dns-search", "a b"], 'invalid argument "a b" for "--dns-search" flag: a b is not a valid domain'),
 ])  # fmt: skip
 def test_what_cannot_be_read_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(InvalidParameter) as error:

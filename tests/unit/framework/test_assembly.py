@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from moby.core.errors import InvalidParameter
-from moby.framework.assembly import parse, read
+from moby.framework.assembly import Assembly, locate, named, parse, read, usual
 
 ORIGIN = Path(__file__).parents[3] / "assemblies" / "origin.yml"
 
 
-def test_origin_is_what_an_empty_assembly_means() -> None:
+@pytest.mark.parametrize("empty", [parse("", "empty.yml"), usual()], ids=["a file", "none"])
+def test_origin_is_what_an_empty_assembly_means(empty: Assembly) -> None:
     assert [(one.component, dict(one.settings)) for one in read(ORIGIN).chosen] == [
-        (one.component, dict(one.settings)) for one in parse("", "empty.yml").chosen
+        (one.component, dict(one.settings)) for one in empty.chosen
     ]
 
 
@@ -113,3 +114,12 @@ def test_what_is_wrong_in_a_later_file_is_found_there(tmp_path: Path, text: str,
     with pytest.raises(InvalidParameter) as failure:
         read(first, later)
     assert failure.value.message.startswith(said)
+
+
+def test_assemblies_by_name_and_by_path() -> None:
+    assert locate("origin").name == "origin.yml"
+    assert locate("mine.yml") == Path("mine.yml")
+    assert locate("/a/b") == Path("/a/b")
+    with pytest.raises(InvalidParameter, match="no assembly named 'nothing'"):
+        locate("nothing")
+    assert named("") == usual()

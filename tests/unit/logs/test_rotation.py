@@ -13,7 +13,7 @@ def lines(block: bytes) -> list[bytes]:
 
 def test_a_log_that_was_emptied_begins_anew(tmp_path: Path) -> None:
     path = tmp_path / "x.log"
-    file = RotatedFile(path, Rotation(size=10, files=3), lambda descriptor, path, size: size)
+    file = RotatedFile(str(path), Rotation(size=10, files=3), lambda descriptor, path, size: size)
     for number in range(10):
         file.put(b"line %d\n" % number, lines)
     (tmp_path / "x.log.other").touch()

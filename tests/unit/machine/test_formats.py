@@ -11,6 +11,8 @@ import struct
 import subprocess
 import sys
 import tarfile
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -137,9 +139,17 @@ async def test_a_form_is_the_same_bytes_wherever_and_whenever(
     assert contents(paths) == contents(again)
 
 
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory that others may enter: pytest closes its own to them whenever it is started again."""
+    with tempfile.TemporaryDirectory(prefix="mobyt-", dir="/var/tmp") as directory:
+        os.chmod(directory, 0o755)
+        yield Path(directory)
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="becomes somebody else")
-async def test_an_ordinary_user_gets_the_same_bytes_as_root(tmp_path: Path) -> None:
-    root_made, user_made = tmp_path / "root", tmp_path / "user"
+async def test_an_ordinary_user_gets_the_same_bytes_as_root(tmp_path: Path, open_path: Path) -> None:
+    root_made, user_made = tmp_path / "root", open_path / "user"
     source = Path(__file__).resolve().parents[3]
     code = f"import sys; from pathlib import Path; sys.path[:0] = [{str(source)!r}, {str(source / 'src')!r}];"
     code += f"from tests.unit.machine.test_formats import main; main(Path({str(user_made)!r}))"
@@ -150,8 +160,6 @@ async def test_an_ordinary_user_gets_the_same_bytes_as_root(tmp_path: Path) -> N
         pytest.skip("an ordinary user cannot read the tests")
     user_made.mkdir()
     os.chown(user_made, 65534, 65534)
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(path.stat().st_mode | 0o055)
     environment = {**os.environ, "HOME": str(user_made), "PYTHONDONTWRITEBYTECODE": "1", "TZ": "Asia/Tokyo"}
     subprocess.run([*asked, sys.executable, "-c", code], check=True, env=environment, umask=0o077, cwd="/")
     for name in (path.name for path in user_made.iterdir()):

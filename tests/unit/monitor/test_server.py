@@ -22,6 +22,7 @@ HEAVY = {
     "logging",
     "subprocess",
     "gzip",
+    "threading",
 }
 
 

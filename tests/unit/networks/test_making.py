@@ -85,7 +85,7 @@ async def test_a_configuration_is_anothers() -> None:
     [
         ({"driver": "host"}, Forbidden, "only one instance"),
         ({"driver": "odd"}, NotFound, 'plugin "odd" not found'),
-        ({"config_from": "odd"}, NotFound, 'configuration network "odd" not found'),
+        ({"config_from": "odd"}, NotFound, 'configuration network "odd" does not exist'),
         ({"config_from": "odd", "labels": {"a": "b"}}, Forbidden, "user-specified configurations"),
         ({"config_from": "odd", "options": {"a": "b"}}, Forbidden, "driver options"),
         ({"config_only": True, "config_from": "odd"}, Forbidden, "cannot depend on another"),

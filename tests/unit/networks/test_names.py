@@ -32,8 +32,10 @@ def test_extra_hosts_come_before_the_own_name() -> None:
 
 
 def test_host_gateway_is_the_host() -> None:
-    text = hosts_file("box", extra_hosts=["host.docker.internal:host-gateway"], host_gateway="172.17.0.1")
-    assert text.endswith("172.17.0.1\thost.docker.internal\n")
+    text = hosts_file(
+        "box", extra_hosts=["host.docker.internal:host-gateway"], host_gateways=["172.17.0.1", "fd00::1"]
+    )
+    assert text.endswith("172.17.0.1\thost.docker.internal\nfd00::1\thost.docker.internal\n")
     with pytest.raises(InvalidParameter, match="host-gateway"):
         hosts_file("box", extra_hosts=["h:host-gateway"])
 

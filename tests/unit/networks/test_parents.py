@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from moby.core.errors import InvalidParameter, NotImplemented
@@ -29,8 +30,9 @@ def test_who_is_inside() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(InvalidParameter, match="loopback interface is not a valid macvlan parent link"):
         parent_of(network(parent="lo"), "macvlan", [])
-    with pytest.raises(NotImplemented, match="macvlan network option odd"):
-        parent_of(network(odd="1"), "macvlan", ["mode"])
+    with pytest.raises(NotImplemented, match=r"macvlan network option com\.docker\.network\.odd"):
+        parent_of(msgspec.structs.replace(network(), options={"com.docker.network.odd": "1"}), "macvlan", [])
+    assert parent_of(network(parent="eth0", odd="1"), "macvlan", ["mode"]) == "eth0"
     with pytest.raises(InvalidParameter):
         parent_of(network(parent="a b"), "macvlan", [])
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import tarfile
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -70,6 +73,52 @@ async def archive(*members: tuple[str, bytes]) -> AsyncIterator[bytes]:
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     yield file.getvalue()
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Each takes the other's place, in one step (renameat2)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(-100, os.fsencode(one), -100, os.fsencode(other), 2) != 0:
+        raise OSError(ctypes.get_errno(), "renameat2")
+
+
+@contextmanager
+def swapping(*pairs: tuple[Path, Path]) -> Iterator[None]:
+    """Meanwhile somebody exchanges these over and over."""
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.is_set():
+            for one, other in pairs:
+                exchange(one, other)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+async def test_what_is_swapped_for_a_link_meanwhile_leads_nowhere(
+    volumes: Volumes, transfers: VolumeTransfers, tmp_path: Path
+) -> None:
+    """CVE-2023-0778."""
+    place = (await volumes.get("data")).mountpoint
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("secret")
+    (place / "to-file").symlink_to(outside / "file")
+    (place / "to-directory").symlink_to(outside)
+    (place / "plain").write_text("plain")
+    with swapping((place / "plain", place / "to-file"), (place / "below", place / "to-directory")):
+        for number in range(15):
+            packed = b"".join([chunk async for chunk in await transfers.export("data")])
+            assert b"secret" not in packed
+            copy = await transfers.clone("data", f"copy-{number}", {})
+            for path in copy.mountpoint.rglob("*"):
+                assert path.is_symlink() or not path.is_file() or path.read_text() != "secret"
 
 
 async def test_a_clone_has_all_that_the_volume_has(volumes: Volumes, transfers: VolumeTransfers) -> None:

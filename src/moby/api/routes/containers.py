@@ -40,8 +40,8 @@ class Containers(Protocol):
         """Raises NotFound (`No such image: NAME`), Conflict for a taken name, InvalidParameter."""
         ...
 
-    async def start(self, name: str) -> None:
-        """Raises NotModified if it runs."""
+    async def start(self, name: str, checkpoint: str = "", checkpoint_dir: str = "") -> None:
+        """Raises NotModified if it runs; for a checkpoint InvalidParameter, NotImplemented, System."""
         ...
 
     async def stop(self, name: str, *, signal_: str = "", timeout_s: int | None = None) -> None:
@@ -103,7 +103,7 @@ class ContainerRoutes:
             Route("ContainerList", self._list),
             Route("ContainerCreate", self._create, finishes=True),
             Route("ContainerInspect", self._inspect),
-            Route("ContainerStart", self._start, finishes=True, partial="no checkpoints"),
+            Route("ContainerStart", self._start, finishes=True),
             Route("ContainerStop", self._stop, finishes=True),
             Route("ContainerRestart", self._restart, finishes=True),
             Route("ContainerKill", self._kill, finishes=True),
@@ -147,9 +147,7 @@ class ContainerRoutes:
                 "starting container with non-empty request body was deprecated since API v1.22 "
                 "and removed in v1.24"
             )
-        if request.text("checkpoint"):
-            raise errors.NotImplemented("starting from a checkpoint is not supported yet")
-        await self._backend.start(request.name)
+        await self._backend.start(request.name, request.text("checkpoint"), request.text("checkpoint-dir"))
         return empty_response()
 
     async def _stop(self, request: Request) -> StreamResponse:

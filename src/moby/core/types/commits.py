@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.core.types.containers import ContainerConfig
 from moby.core.types.wire import Wire, always
 
 
-@dataclass(frozen=True, slots=True)
-class CommitOptions:
+class CommitOptions(msgspec.Struct, frozen=True):
     """What to make of a container; without a `config` it is the container's own."""
 
     repository: str = ""

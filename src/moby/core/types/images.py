@@ -62,9 +62,17 @@ class PullIdentity(Wire):
     repository: str = ""
 
 
+class BuildIdentity(Wire):
+    """A build that made an image; `ref` names it in the builder's history."""
+
+    ref: str = ""
+    created_at: str = always("0001-01-01T00:00:00Z")
+
+
 class Identity(Wire):
     """Where an image came from, as the engine itself has seen it; its name says nothing of that."""
 
+    build: list[BuildIdentity] = msgspec.field(default_factory=list)
     pull: list[PullIdentity] = msgspec.field(default_factory=list)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from socket import socket
+
+import msgspec
 
 from moby.core.filters import Filters
 from moby.core.logs import LogQuery
@@ -16,18 +17,16 @@ The argument says whether the stream is multiplexed. Whoever is handed the socke
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ListRequest:
+class ListRequest(msgspec.Struct, frozen=True):
     """Which containers to list (Engine API, `ContainerList`); `limit` 0 is none."""
 
     all: bool = False
     limit: int = 0
     size: bool = False
-    filters: Filters = field(default_factory=Filters)
+    filters: Filters = msgspec.field(default_factory=Filters)
 
 
-@dataclass(frozen=True, slots=True)
-class LogsRequest:
+class LogsRequest(msgspec.Struct, frozen=True):
     """Which part of a log (`ContainerLogs`): framed, or as `json`, an object a line with a prefix."""
 
     query: LogQuery
@@ -37,8 +36,7 @@ class LogsRequest:
     prefix: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class AttachRequest:
+class AttachRequest(msgspec.Struct, frozen=True):
     """Which streams of a container (Engine API, `ContainerAttach`).
 
     Unless it is `multiplexed`, or the container has a terminal, output is sent without saying which stream

@@ -7,7 +7,8 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.core.errors import Conflict
 from moby.core.types.containers import FilesystemChange
@@ -50,8 +51,7 @@ def not_its_own(record: Record) -> Callable[[str], bool]:
     return points.__contains__
 
 
-@dataclass(slots=True)
-class _Directory:
+class _Directory(msgspec.Struct):
     descriptor: int
     path: str
     names: list[str]

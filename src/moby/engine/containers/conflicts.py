@@ -13,10 +13,10 @@ from moby.core.types.containers import ContainerConfig, HostConfig
 from moby.core.types.host_config import RestartPolicy
 from moby.engine.config import EngineConfig
 from moby.engine.containers.mount_specs import check_target
+from moby.engine.runtimes import USUAL
 from moby.runtime.spec import parse_security_options
 
 _POLICIES = ("no", "always", "on-failure", "unless-stopped")
-_USUAL_RUNTIMES = ("runc", "crun")
 _NEEDS_PQUOTA = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
 
 
@@ -137,7 +137,7 @@ def check_runtime(name: str, settings: EngineConfig) -> None:
 
     A path is no name: it would let any client of the API run any program of the host.
     """
-    if not name or name in settings.runtimes or (name in _USUAL_RUNTIMES and shutil.which(name)):
+    if name in ("", USUAL) or name in settings.runtimes or (name == "crun" and shutil.which(name)):
         return
     prefix, dot, _ = name.partition(".")
     if "/" in name or not dot or not prefix:

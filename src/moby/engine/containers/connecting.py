@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from moby.core.errors import Conflict, Forbidden, NotFound
+from moby.core.errors import Conflict, Forbidden, InvalidParameter, NotFound
 from moby.core.networks import Network, Networks, Sandbox
 from moby.core.types.networks import EndpointSettings
 from moby.engine.containers.container import Container
@@ -15,7 +15,8 @@ from moby.engine.containers.record import Record
 from moby.engine.containers.shelf import Shelf
 from moby.host.threads import blocking
 
-_HOST = "container cannot be disconnected from host network or connected to host network"
+_TO_HOST = "cannot connect container to host network - container must be created in host network mode"
+_FROM_HOST = "cannot disconnect container from host network - container was created in host network mode"
 _PRIVATE = (
     "container cannot be connected to multiple networks with one of the networks in private (none) mode"
 )
@@ -40,10 +41,10 @@ class Connections:
         asked = settings or EndpointSettings()
         async with container.lock:
             record = container.record
+            check_endpoint(network, asked)
             self._check(container, network)
             if network.name in record.networks:
                 raise Forbidden(f"endpoint with name {record.name} already exists in network {network.name}")
-            check_endpoint(network, asked)
             asked.network_id, asked.endpoint_id = network.id, ""
             if network.name not in PREDEFINED:
                 asked.dns_names = dns_names(record, asked)
@@ -65,17 +66,17 @@ class Connections:
             self._events.tell("connect", network, container.id)
 
     async def disconnect(self, network: Network, name: str, *, force: bool) -> None:
-        """Raises Forbidden if it is not on it; no error without such a container, with `force`."""
+        """Raises NotFound without such a container, Forbidden if it is not on it."""
         try:
             container = self._shelf.find(name)
-        except NotFound:
+        except NotFound as error:
             if force:
-                return
+                raise NotFound(f"endpoint {name} not found") from error
             raise
         async with container.lock:
             record = container.record
             if network.driver == "host":
-                raise Conflict(_HOST)
+                raise InvalidParameter(_FROM_HOST)
             if network.name not in record.networks:
                 raise Forbidden(f"container {container.id} is not connected to network {network.name}")
             running = record.state.running and not record.state.restarting
@@ -110,11 +111,15 @@ class Connections:
             )
         mode = record.host_config.network_mode
         if mode.startswith("container:"):
-            raise Conflict(_SHARED)
-        if "host" in (network.driver, mode):
-            raise Conflict(_HOST)
-        if network.driver == "null" or mode == "none":
-            raise Conflict(_PRIVATE)
+            raise InvalidParameter(_SHARED)
+        if network.name in record.networks:
+            return
+        if network.driver == "host":
+            raise InvalidParameter(_TO_HOST)
+        if mode == "host":
+            raise InvalidParameter(_SHARED)
+        if "none" in (network.name, mode):
+            raise InvalidParameter(_PRIVATE)
 
 
 async def agree(record: Record, networks: Networks) -> bool:

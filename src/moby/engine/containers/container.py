@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -18,8 +17,7 @@ from moby.monitor.protocol import AttachOptions
 Condition = Literal["not-running", "next-exit", "removed"]
 
 
-@dataclass(slots=True, eq=False)
-class PendingAttachment:
+class PendingAttachment(msgspec.Struct, eq=False):
     """A client that attached before the container was started: it gets the monitor, or None."""
 
     connection: socket.socket

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from moby.core.config import ConfigSource
 from moby.core.descriptor import Descriptor
@@ -37,8 +38,7 @@ from moby.host.cgroups import cgroup_facts
 from moby.runtime.spec import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, normalize_capabilities
 
 
-@dataclass(frozen=True, slots=True)
-class RunnableImage:
+class RunnableImage(msgspec.Struct, frozen=True):
     """What a container needs to know of its image; `id` is the digest of what its name points to."""
 
     id: str
@@ -84,7 +84,7 @@ class Creator:
         self._directory = directory
 
     async def create(
-        self, name: str, request: ContainerCreateRequest, platform: str | None
+        self, name: str, request: ContainerCreateRequest, platform: str | None = None
     ) -> ContainerCreateResponse:
         """A new container, on disk when this returns; if anything fails no part of one is left."""
         settings = self._config.current

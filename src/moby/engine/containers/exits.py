@@ -13,7 +13,7 @@ from typing import Any
 from moby.core.config import ConfigSource
 from moby.core.errors import MobyError
 from moby.core.networks import Networks
-from moby.core.runtime import Exited, OutOfMemory, Resync, Runtime
+from moby.core.runtime import Exited, Frozen, OutOfMemory, Resync, Runtime, Status
 from moby.engine.config import EngineConfig
 from moby.engine.containers.container import Container
 from moby.engine.containers.deletions import Deletions
@@ -82,6 +82,10 @@ class Exits:
                     container = self._shelf.index.get(event.id)
                     if container is not None:
                         group.create_task(self._out_of_memory(container))
+                case Frozen():
+                    container = self._shelf.index.get(event.id)
+                    if container is not None:
+                        group.create_task(self._frozen(container, event.frozen))
 
     async def hear(self, group: asyncio.TaskGroup, ends: asyncio.Queue[End], after: AfterExit) -> None:
         """As `watch`, of what monitors say, who run containers themselves: they say it first."""
@@ -137,6 +141,22 @@ class Exits:
             state.oom_killed = True
             await self._shelf.save(container)
         self._shelf.publish(container, "oom")
+
+    async def _frozen(self, container: Container, frozen: bool) -> None:
+        """Written down, if it was somebody else, or a daemon that has not come to do so."""
+        async with container.lock:
+            state = container.record.state
+            if container.removed or not state.running or state.restarting or state.paused == frozen:
+                return
+            try:
+                now = (await self._runtime.state(container.id)).status
+            except MobyError:
+                return  # Whoever sees it end says more.
+            if now is not (Status.PAUSED if frozen else Status.RUNNING):
+                return
+            state.paused = frozen
+            await self._shelf.save(container)
+        self._shelf.publish(container, "pause" if frozen else "unpause")
 
     async def _killed_for_memory(self, container: Container) -> bool:
         """Was it? The runtime's event may come after the container's end, or while no daemon ran."""

@@ -11,7 +11,7 @@ from typing import Any
 from moby.core.config import ConfigSource
 from moby.core.errors import InvalidParameter, MobyError, NotFound, System
 from moby.core.idmaps import IdMap
-from moby.core.networks import Sandbox
+from moby.core.networks import Networks, Sandbox
 from moby.core.snapshots import Mount
 from moby.core.types.containers import HostConfig
 from moby.core.undo import Undo
@@ -22,6 +22,7 @@ from moby.engine.containers.index import Index
 from moby.engine.containers.joining import SHARED_MEMORY, Joiner, donors
 from moby.engine.containers.links import Links
 from moby.engine.containers.name_files import NameFiles
+from moby.engine.containers.networking import host_gateways
 from moby.engine.containers.places import Places
 from moby.engine.containers.record import Record
 from moby.engine.programs import init_program
@@ -47,6 +48,7 @@ class Launcher:
         index: Index,
         binder: Binder,
         places: Places,
+        networks: Networks,
         config: ConfigSource[EngineConfig],
         directory: Path,
         run_directory: Path,
@@ -54,6 +56,7 @@ class Launcher:
         self._index = index
         self._binder = binder
         self._places = places
+        self._networks = networks
         self._joiner = Joiner(index, places)
         self._links = Links(index, directory)
         self._files = NameFiles(index, config, directory)
@@ -66,6 +69,11 @@ class Launcher:
     def dns(self) -> Sequence[str]:
         """The name servers of containers that name none themselves; none means the host's."""
         return self._config.current.dns
+
+    @property
+    def bridgeless(self) -> bool:
+        """Whether there is no default bridge: containers that want it start with nothing but a loopback."""
+        return self._config.current.bridge == "none"
 
     def has_ndots(self, record: Record) -> bool:
         """See `NameFiles.has_ndots`."""
@@ -108,7 +116,7 @@ class Launcher:
             binds.append(Bind(str(memory), SHARED_MEMORY))
         self._take_name(record)
         user = await self._user(record, rootfs)
-        own = await blocking(self._files.write, record, sandbox)
+        own = await blocking(self._files.write, record, sandbox, await host_gateways(self._networks))
         args = [record.path, *record.args]
         if (path := _init(record, settings)) is not None:
             binds.append(Bind(path, _INIT, writable=False))

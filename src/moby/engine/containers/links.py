@@ -14,6 +14,7 @@ from moby.engine.containers.index import Index
 from moby.engine.containers.record import Record
 
 NETWORK = "bridge"
+# Docker's engine has left them out by default since version 29; what was written for older ones reads them.
 _ENVIRONMENT_WANTED = "DOCKER_KEEP_DEPRECATED_LEGACY_LINKS_ENV_VARS"
 _CONFLICT = (
     "conflicting options: host type networking can't be used with links. "
@@ -109,11 +110,11 @@ class Links:
         return "".join(lines)
 
     def environment(self, record: Record) -> list[str]:
-        """Variables about the linked containers, if the daemon's environment asks for them. Raises System."""
+        """Variables about the linked containers, unless the daemon's environment says no. Raises System."""
         if NETWORK not in record.networks or not record.links:
             return []
         linked = self._linked(record)
-        if os.environ.get(_ENVIRONMENT_WANTED) != "1":
+        if os.environ.get(_ENVIRONMENT_WANTED, "1") != "1":
             return []
         return [variable for alias, other in linked.items() for variable in _variables(record, alias, other)]
 

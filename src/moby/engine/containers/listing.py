@@ -79,7 +79,7 @@ def summary(container: Container) -> ContainerSummary:
         image=record.config.image,
         image_id=record.image,
         image_manifest_descriptor=record.manifest,
-        command=" ".join([record.path, *record.args]),
+        command=" ".join([record.path, *(f"'{word}'" if " " in word else word for word in record.args)]),
         created=int(datetime.fromisoformat(record.created).timestamp()),
         ports=_ports(record),
         labels=record.config.labels or {},
@@ -99,7 +99,8 @@ def _health(container: Container) -> HealthSummary:
 
 def _ports(record: Record) -> list[PortSummary]:
     found = []
-    for key, bindings in record.ports.items():
+    # What has just ended may not have been written off yet.
+    for key, bindings in record.ports.items() if record.state.running else ():
         port, _, protocol = key.partition("/")
         if "-" in port:
             continue

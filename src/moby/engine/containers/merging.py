@@ -7,7 +7,7 @@ import msgspec
 from moby.core.errors import InvalidParameter
 from moby.core.types.containers import ContainerConfig, HealthConfig, HostConfig
 from moby.engine.config import EngineConfig
-from moby.engine.runtimes import usual_runtime
+from moby.engine.runtimes import USUAL
 from moby.logs.chain import CACHE_OPTIONS
 
 
@@ -72,4 +72,4 @@ def fill_defaults(host: HostConfig, settings: EngineConfig, *, unified_cgroups: 
     shares = host.privileged or "host" in (host.ipc_mode, host.pid_mode)
     if shares and not any(option.partition("=")[0] == "label" for option in host.security_opt or ()):
         host.security_opt = [*(host.security_opt or ()), "label=disable"]
-    host.runtime = host.runtime or settings.default_runtime or usual_runtime()
+    host.runtime = host.runtime or settings.default_runtime or USUAL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,15 +39,18 @@ class NameFiles:
         self._links = Links(index, directory)
         self._directory = directory
 
-    def write(self, record: Record, sandbox: Sandbox) -> list[Bind]:
-        """The files of a container that is about to start, and where it is to find them."""
+    def write(self, record: Record, sandbox: Sandbox, gateways: Sequence[str] = ()) -> list[Bind]:
+        """The files of a container that is about to start, and where it is to find them.
+
+        `gateways` are the host's addresses on the default network, if there is one.
+        """
         own, host = self._directory / record.id, record.host_config
         if host.network_mode.startswith("container:"):
             own = self._directory / self._index.find(host.network_mode.partition(":")[2]).id
         else:
             own.mkdir(mode=0o710, exist_ok=True)
             (own / "hostname").write_text(f"{record.config.hostname}\n")
-            (own / "hosts").write_text(self._hosts(record, sandbox))
+            (own / "hosts").write_text(self._hosts(record, sandbox, gateways))
             (own / "resolv.conf").write_text(self._resolv_conf(host, sandbox))
             if ids := container_ids(self._config.current, host):
                 for path in (own, *(own / name for name in _NAMES)):
@@ -80,16 +84,16 @@ class NameFiles:
         options = host.dns_options or self._config.current.dns_opts
         return has_ndots("" if options else _host_resolv_conf(), options)
 
-    def _hosts(self, record: Record, sandbox: Sandbox) -> str:
+    def _hosts(self, record: Record, sandbox: Sandbox, gateways: Sequence[str]) -> str:
         config, host = record.config, record.host_config
-        if host.network_mode == "host":
+        if host.network_mode == "host" and not host.extra_hosts:
             return Path("/etc/hosts").read_text()
         own = hosts_file(
             config.hostname,
             config.domainname,
             _addresses(sandbox),
             host.extra_hosts or (),
-            self._config.current.host_gateway_ip or next((end.gateway for end in sandbox.endpoints), ""),
+            self._config.current.host_gateway_ips or gateways,
         )
         return own + self._links.hosts(record)
 

@@ -7,7 +7,7 @@ import re
 
 from moby.core.errors import InvalidParameter
 
-_ALLOWED = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
+ALLOWED = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
 _NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 _MOODS = [
@@ -36,8 +36,13 @@ _PEOPLE = [
 def check_name(name: str) -> str:
     """`name` without its leading slash. Raises InvalidParameter."""
     if not _NAME.fullmatch(name):
-        raise InvalidParameter(f"Invalid container name ({name}), only {_ALLOWED} are allowed")
+        raise InvalidParameter(f"Invalid container name ({name}), only {ALLOWED} are allowed")
     return name.removeprefix("/")
+
+
+def is_restricted(name: str) -> bool:
+    """May a thing beside containers have this name, in which a slash would be one?"""
+    return not name.startswith("/") and _NAME.fullmatch(name) is not None
 
 
 def random_name(attempt: int = 0) -> str:

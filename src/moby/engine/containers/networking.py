@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from moby.core.errors import InvalidParameter
-from moby.core.networks import Attachment, Endpoint, Network, PortMapping, Sandbox, Transport
+import msgspec
+
+from moby.core.errors import InvalidParameter, NotFound
+from moby.core.networks import Attachment, Endpoint, Network, Networks, PortMapping, Sandbox, Transport
 from moby.core.types.containers import (
     ContainerConfig,
     EndpointIPAMConfig,
@@ -39,12 +40,10 @@ def network_names(host: HostConfig, networking: NetworkingConfig | None) -> Mapp
                 "conflicting options: container type network can't be used with links or other networks"
             )
         return {}
-    if asked and mode in ("host", "none"):
-        asked.pop(mode, None)
-        if asked:
-            raise InvalidParameter(
-                "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
-            )
+    if mode in ("host", "none") and set(asked) - {mode}:
+        raise InvalidParameter(
+            "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
+        )
     if mode == "bridge" and len(asked) == 1 and "bridge" not in asked:
         # As some clients say it: the one network that is named is the one that is meant.
         host.network_mode = mode = next(iter(asked))
@@ -87,6 +86,15 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
+async def host_gateways(networks: Networks) -> Sequence[str]:
+    """The host's addresses on the default network, which `host-gateway` stands for; none without it."""
+    try:
+        default = await networks.find("bridge")
+    except NotFound:
+        return ()
+    return [subnet.gateway for subnet in default.subnets if subnet.gateway]
+
+
 def attachments(record: Record) -> tuple[Attachment, ...]:
     """What the sandbox is to join."""
     if record.host_config.network_mode.startswith("container:"):
@@ -95,7 +103,7 @@ def attachments(record: Record) -> tuple[Attachment, ...]:
     for number, (name, settings) in enumerate(record.networks.items()):
         attached = attachment(name, settings, record.macs.get(name, ""))
         if number == 0 and not attached.mac_address:
-            attached = replace(attached, mac_address=record.config.mac_address or "")
+            attached = msgspec.structs.replace(attached, mac_address=record.config.mac_address or "")
         found.append(attached)
     return tuple(found)
 

@@ -77,6 +77,7 @@ class Remover:
         """`OWNER/ALIAS` is a link from now on no more. Raises Conflict, NotFound."""
         owner, separator, alias = name.removeprefix("/").partition("/")
         if not separator:
+            self._shelf.find(name)
             raise Conflict("Conflict, cannot remove the default link name of the container")
         container = self._shelf.find(owner)
         if alias not in container.record.links:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -27,6 +26,8 @@ from moby.core.types.containers import (
 from moby.core.types.requests import AttachRequest, ListRequest, LogsRequest, Takeover
 from moby.engine.containers.attach import Attacher
 from moby.engine.containers.change import Changer
+from moby.engine.containers.checkpoints import Checkpoints
+from moby.engine.containers.container import Container
 from moby.engine.containers.create import Creator
 from moby.engine.containers.history import History
 from moby.engine.containers.inspect import Inspector
@@ -41,12 +42,12 @@ from moby.engine.containers.update import Updater
 from moby.engine.containers.waiting import Wait, wait
 
 
-@dataclass(frozen=True, slots=True)
-class Verbs:
+class Verbs(msgspec.Struct, frozen=True):
     """The verbs, each with what it needs."""
 
     creator: Creator
     starter: Starter
+    checkpoints: Checkpoints
     stopper: Stopper
     remover: Remover
     changer: Changer
@@ -62,14 +63,19 @@ class Containers:
         self._verbs = verbs
 
     async def create(
-        self, name: str, request: ContainerCreateRequest, platform: str | None
+        self, name: str, request: ContainerCreateRequest, platform: str | None = None
     ) -> ContainerCreateResponse:
         """See `Creator.create`."""
         return await self._verbs.creator.create(name, request, platform)
 
-    async def start(self, name: str) -> None:
+    async def start(self, name: str, checkpoint: str = "", checkpoint_dir: str = "") -> None:
         """See `Starter.start`."""
-        await self._verbs.starter.start(name)
+        self._verbs.checkpoints.check_start(checkpoint, checkpoint_dir)
+
+        def checkpoint_of(container: Container) -> str:
+            return self._verbs.checkpoints.to_start_from(container, checkpoint, checkpoint_dir)
+
+        await self._verbs.starter.start(name, checkpoint_of)
 
     async def stop(self, name: str, *, signal_: str = "", timeout_s: int | None = None) -> None:
         """See `Stopper.stop`."""

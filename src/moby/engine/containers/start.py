@@ -18,6 +18,7 @@ from moby.engine.containers.networking import attachments, connected, disconnect
 from moby.engine.containers.record import Record, timestamp
 from moby.engine.containers.shelf import Shelf
 from moby.engine.together import together
+from moby.host.threads import blocking
 from moby.monitor.client import Monitor, Monitors
 from moby.monitor.protocol import MonitorRequest
 
@@ -50,13 +51,16 @@ class Starter:
         self._logs = logs
         self._abandoned = abandoned
 
-    async def start(self, name: str) -> Container:
-        """Run its program. Raises NotModified if it runs; on any other error nothing of the try is left."""
+    async def start(self, name: str, checkpoint_of: Callable[[Container], str] = lambda _: "") -> Container:
+        """Run its program, or go on from the checkpoint that is in the directory `checkpoint_of` tells.
+
+        That may block. Raises NotModified if it runs; on any other error nothing of the try is left.
+        """
         container = self.shelf.find(name)
         self._check(container)
         async with container.lock:
             self._check(container)
-            failure = await self._start(container)
+            failure = await self._start(container, checkpoint_of)
         if failure is not None:
             await self._abandoned(container)
             raise failure
@@ -71,15 +75,21 @@ class Starter:
         if container.removing or state.dead:
             raise Conflict("container is marked for removal and cannot be started")
 
-    async def _start(self, container: Container) -> MobyError | None:
+    async def _start(
+        self, container: Container, checkpoint_of: Callable[[Container], str]
+    ) -> MobyError | None:
         """Why it could not be started, when everything has been undone and the reason is on disk."""
         record, state = container.record, container.record.state
         try:
             async with Undo() as undo:
                 started_at = timestamp()
                 container.freed = False
-                state.pid = await self._prepare(container, undo)
-                await self._runtime.start(container.id)
+                checkpoint = await blocking(checkpoint_of, container)
+                monitor = await self._prepare(container, undo, checkpoint)
+                state.pid = await self._runtime.start(container.id)
+                if checkpoint:
+                    # Only now has the shim opened what the monitor reads.
+                    monitor.running()
                 undo.keep()
         except MobyError as error:
             return await self._failed(container, error)
@@ -91,8 +101,8 @@ class Starter:
         self.shelf.publish(container, "start")
         return None
 
-    async def _prepare(self, container: Container, undo: Undo) -> int:
-        """Everything up to the program's first instruction; the pid that it will have."""
+    async def _prepare(self, container: Container, undo: Undo, checkpoint: str) -> Monitor:
+        """Everything up to the program's first instruction; its monitor."""
         record = container.record
         if container.deletion is not None:
             await container.deletion.wait()
@@ -104,7 +114,7 @@ class Starter:
         self.shelf.publish_mounted(container)
         undo.push(self.shelf.publish_unmounted, container)
         undo.push(self._runtime.delete, container.id)
-        pid = await self._runtime.create(
+        await self._runtime.create(
             TaskRequest(
                 id=container.id,
                 spec=spec,
@@ -113,15 +123,19 @@ class Starter:
                 runtime=record.host_config.runtime,
                 snapshot_key=container.id,
                 image=record.config.image,
+                checkpoint=checkpoint,
             )
         )
-        monitor.running()
+        if not checkpoint:
+            monitor.running()
         await self._launcher.release(record)
-        return pid
+        return monitor
 
     async def _open_sandbox(self, container: Container, undo: Undo) -> Sandbox:
         record = container.record
         mode = record.host_config.network_mode
+        if mode == "bridge" and self._launcher.bridgeless:
+            record.config.network_disabled = True
         if record.config.network_disabled:
             return Sandbox(container.id, "")
         if mode.startswith("container:"):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from moby.engine.components import Components
 from moby.engine.containers.archive import Archiver
@@ -14,6 +15,7 @@ from moby.engine.containers.attach import Attacher
 from moby.engine.containers.binds import Binder
 from moby.engine.containers.boot import Boot
 from moby.engine.containers.change import Changer
+from moby.engine.containers.checkpoints import Checkpoints
 from moby.engine.containers.commit import CommitService, Images
 from moby.engine.containers.create import Creator
 from moby.engine.containers.deletions import Deletions
@@ -53,13 +55,13 @@ from moby.volumes.service import Volumes
 Loop = Callable[[asyncio.TaskGroup], Coroutine[Any, Any, None]]
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerServices:
+class ContainerServices(msgspec.Struct, frozen=True):
     """What the engine serves of containers; each of `loops` runs as long as the engine does."""
 
     containers: Containers
     streams: ContainerStreams
     changes: ContainerChanges
+    checkpoints: Checkpoints
     stats: Stats
     execs: Execs
     archives: Archiver
@@ -85,23 +87,22 @@ def container_services(
     drivers.check_usual(config.current)
     places, roots = Places(Path(config.current.exec_root, "places")), Roots(parts.images, config)
     planner = MountPlanner(shelf.index, volumes, snapshotter, runnable, roots)
-    execs = ExecShelf(shelf.index, run)
+    execs, trees = ExecShelf(shelf.index, run), Trees(parts.images, volumes, directory)
     exec_ends = ExecEnds(shelf, execs, runtime)
-    trees = Trees(parts.images, volumes, directory)
     exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config, drivers)
     stopper = Stopper(shelf, runtime, config)
     inspector = Inspector(shelf, snapshotter, directory, execs, config)
     history = History(parts.store, inspector)
     remover = Remover(shelf, stopper, exits, planner, snapshotter, directory, history)
-    changer = Changer(shelf, runtime, networks)
-    logs = LogService(shelf, drivers)
+    changer, logs = Changer(shelf, runtime, networks), LogService(shelf, drivers)
     binder = Binder(volumes, snapshotter, places, roots)
-    launcher = Launcher(shelf.index, binder, places, config, directory, run)
+    launcher = Launcher(shelf.index, binder, places, networks, config, directory, run)
     lister = Lister(shelf, runnable, snapshotter)
     starter = Starter(shelf, runtime, networks, snapshotter, monitors, launcher, drivers, remover.auto_remove)
     verbs = Verbs(
         creator=Creator(shelf, runnable, planner, networks, roots, drivers, config, directory),
         starter=starter,
+        checkpoints=Checkpoints(shelf, runtime, config, directory),
         stopper=stopper,
         remover=remover,
         changer=changer,
@@ -121,6 +122,7 @@ def container_services(
     return ContainerServices(
         containers=containers,
         changes=ContainerChanges(Top(shelf, runtime), updater),
+        checkpoints=verbs.checkpoints,
         stats=stats,
         streams=ContainerStreams(shelf, logs, Attacher(shelf, logs), changer),
         execs=services,

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.core.errors import MobyError
 from moby.core.types.execs import ExecCreateRequest, ExecStartRequest
@@ -18,8 +19,7 @@ OUTPUT_LIMIT = 4096
 _CHUNK = 65536
 
 
-@dataclass(frozen=True, slots=True)
-class Probed:
+class Probed(msgspec.Struct, frozen=True):
     """How a command ended, and the beginning of what it wrote; None if it was ended for taking too long."""
 
     exit_code: int | None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.core.errors import InvalidParameter, NotFound, no_such
 from moby.core.images import ImageStore, StoredImage
@@ -13,8 +14,7 @@ from moby.core.reference import Reference, dangling_name, parse_any, parse_refer
 _SHORT_ID = re.compile(r"(?:sha256:)?([a-f0-9]{4,64})")
 
 
-@dataclass(frozen=True, slots=True)
-class ImageUser:
+class ImageUser(msgspec.Struct, frozen=True):
     """A container, as far as images are concerned; `name` is the image as its maker wrote it."""
 
     container: str

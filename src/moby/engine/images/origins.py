@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -10,12 +11,14 @@ from moby.core.descriptor import OCI_INDEX, Descriptor
 from moby.core.errors import NotFound, System
 from moby.core.images import ImageStore, StoredImage
 from moby.core.platform import Platform
-from moby.core.types.images import AttestationStatement, Identity, PullIdentity
+from moby.core.types.images import AttestationStatement, BuildIdentity, Identity, PullIdentity
 from moby.images.contents import Contents
 from moby.images.documents import REFERENCE_DIGEST, is_attestation
 from moby.images.sources import repositories
 
 PARENT = "org.mobyproject.image.parent"
+# Whoever builds an image labels what comes out: the build's name after the prefix, and its time.
+BUILD = "moby/build.ref."
 _PREDICATE = "in-toto.io/predicate-type"
 _STATEMENT_LIMIT = 16 << 20
 
@@ -23,10 +26,30 @@ _STATEMENT_LIMIT = 16 << 20
 async def identity_of(store: ImageStore, digest: str) -> Identity | None:
     """What the engine has seen of an image's origin; None if nothing."""
     try:
-        found = repositories((await store.content.info(digest)).labels)
+        labels = (await store.content.info(digest)).labels
     except NotFound:
         return None
-    return Identity(pull=[PullIdentity(repository=name) for name in found]) if found else None
+    pull = [PullIdentity(repository=name) for name in repositories(labels)]
+    build = _builds(labels)
+    return Identity(build=build, pull=pull) if build or pull else None
+
+
+class _Build(msgspec.Struct, rename="camel"):
+    created_at: datetime | None = None
+
+
+def _builds(labels: Mapping[str, str]) -> list[BuildIdentity]:
+    found = []
+    for key in sorted(key for key in labels if key.startswith(BUILD)):
+        try:
+            created = msgspec.json.decode(labels[key], type=_Build).created_at
+        except msgspec.MsgspecError:
+            continue  # what is no label of a builder says nothing
+        build = BuildIdentity(ref=key.removeprefix(BUILD))
+        if created is not None:
+            build.created_at = created.isoformat().replace("+00:00", "Z")
+        found.append(build)
+    return found
 
 
 def parent_of(images: Sequence[StoredImage]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from moby.core.descriptor import Descriptor
 from moby.core.errors import InvalidParameter, MobyError, NotFound
@@ -38,8 +39,7 @@ from moby.images.contents import Contents
 from moby.images.documents import ImageDocument
 
 
-@dataclass(frozen=True, slots=True)
-class ImageUsageTotals:
+class ImageUsageTotals(msgspec.Struct, frozen=True):
     """The disk that images take: how many, how many in use, bytes, and what a prune would free."""
 
     images: int

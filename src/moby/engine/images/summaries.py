@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from moby.core.descriptor import Descriptor
 from moby.core.errors import InvalidParameter, NotFound
@@ -21,14 +22,13 @@ from moby.images.contents import Contents
 from moby.images.documents import REFERENCE_DIGEST, ImageDocument, is_attestation, is_image_manifest
 
 
-@dataclass(slots=True)
-class Overview:
+class Overview(msgspec.Struct):
     """An image with all of its manifests; `best` is the one that is shown, if any fits."""
 
     image: StoredImage
-    manifests: list[ManifestSummary] = field(default_factory=list)
-    chains: set[str] = field(default_factory=set)
-    blobs: dict[str, int] = field(default_factory=dict)
+    manifests: list[ManifestSummary] = msgspec.field(default_factory=list)
+    chains: set[str] = msgspec.field(default_factory=set)
+    blobs: dict[str, int] = msgspec.field(default_factory=dict)
     size: int = 0
     containers: int = 0
     best: Descriptor | None = None

@@ -47,6 +47,9 @@ class LayerTree:
         self._times: dict[str, tuple[int, int]] = {}
         self._implied: dict[int, str] = {}
         self._file = -1
+        self._directory_of_file = -1
+        # In which open directories new files have which owner from the start.
+        self._owners: dict[int, tuple[int, int]] = {}
         self._member = Member("", "0", 0, 0, 0, 0, 0, 0)
         self._bytes = self._members = 0
         self.hides = False
@@ -102,7 +105,8 @@ class LayerTree:
             if member.holes is not None:
                 os.ftruncate(file, member.size)
             # The owner first: a change of it clears set-uid bits and capabilities.
-            os.fchown(file, member.uid, member.gid)
+            if self._owner(file) != (member.uid, member.gid):
+                os.fchown(file, member.uid, member.gid)
             os.fchmod(file, member.mode)
             if member.attributes:
                 _set_attributes(file, member)
@@ -140,7 +144,9 @@ class LayerTree:
                     self._file = os.open(last, _NEW, 0o600, dir_fd=parent)
                 except FileExistsError:
                     self._remove(name, parent, last)
-                    self._file = os.open(last, _NEW, 0o600, dir_fd=self._parent(head))
+                    parent = self._parent(head)
+                    self._file = os.open(last, _NEW, 0o600, dir_fd=parent)
+                self._directory_of_file = parent
                 return
             case "5":
                 self._directory(name, head, last, member)
@@ -163,6 +169,14 @@ class LayerTree:
                 os.mkfifo(last, 0o600, dir_fd=parent)
         self._describe(parent, last, member)
         os.utime(last, ns=_times(member), dir_fd=parent, follow_symlinks=False)
+
+    def _owner(self, file: int) -> tuple[int, int]:
+        """Whom a file belongs to that has just been made, which is as with the first one beside it."""
+        owner = self._owners.get(self._directory_of_file)
+        if owner is None:
+            found = os.fstat(file)
+            owner = self._owners[self._directory_of_file] = (found.st_uid, found.st_gid)
+        return owner
 
     def _directory(self, name: str, head: str, last: str, member: Member) -> None:
         parent = self._parent(head)
@@ -229,6 +243,8 @@ class LayerTree:
     def _describe(self, parent: int, last: str, member: Member) -> None:
         """Owner, mode and attributes of what is no file."""
         os.chown(last, member.uid, member.gid, dir_fd=parent, follow_symlinks=False)
+        if member.kind == "5":
+            self._owners.clear()  # files in it may get its group from now on, or no longer
         if member.kind != "2":
             os.chmod(last, member.mode, dir_fd=parent)
         if member.attributes:
@@ -311,6 +327,7 @@ class LayerTree:
         for descriptor in self._open.values():
             os.close(descriptor)
         self._open.clear()
+        self._owners.clear()
 
     def _look_around(self) -> None:
         self._bytes = self._members = 0
@@ -322,7 +339,10 @@ class LayerTree:
 
 def inside(name: str) -> str:
     """A member's name as a path below the root. Raises InvalidParameter if it leads out."""
-    clean = posixpath.normpath(name.lstrip("/") or ".")
+    if "/." not in name and "//" not in name and name[:1] not in "./" and name[-1] != "/":
+        clean = name  # as nearly all are
+    else:
+        clean = posixpath.normpath(name.lstrip("/") or ".")
     if clean == ".." or clean.startswith("../"):
         raise InvalidParameter(f'"{name[:200]}" is outside of the layer')
     if len(clean) > _LONGEST:

@@ -12,8 +12,9 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple, cast
+
+import msgspec
 
 from moby.host.archives.headers import END, header, marker, padding
 from moby.host.mounts import open_on_same_mount
@@ -29,8 +30,7 @@ _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 
 
-@dataclass(frozen=True, slots=True)
-class PackOptions:
+class PackOptions(msgspec.Struct, frozen=True):
     """How a tree becomes an archive.
 
     `one_filesystem`: what is mounted in it is left out, but for its mount points. `layer`: the tree is an
@@ -41,8 +41,11 @@ class PackOptions:
 
     one_filesystem: bool = False
     layer: bool = False
-    skip: Callable[[str], bool] = field(default=lambda _: False)
+    skip: Callable[[str], bool] = lambda _: False
     owner: Callable[[int, int], tuple[int, int]] | None = None
+
+
+_PLAIN = PackOptions()
 
 
 class _Directory(NamedTuple):
@@ -58,7 +61,7 @@ class Packer:
     What vanishes while it is read is left out; what is deeper than any path can say is ENAMETOOLONG.
     """
 
-    def __init__(self, target: BinaryIO, options: PackOptions = PackOptions()) -> None:
+    def __init__(self, target: BinaryIO, options: PackOptions = _PLAIN) -> None:
         self._options = options
         self._target = io.BufferedWriter(cast("io.RawIOBase", target), _BUFFER)
         self._pipe = _descriptor(target)

@@ -12,8 +12,9 @@ import posixpath
 import stat
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO, cast
+
+import msgspec
 
 from moby.core.errors import InvalidParameter
 from moby.core.idmaps import NO_MAP, IdMap
@@ -27,8 +28,7 @@ _PATH = os.O_PATH | os.O_DIRECTORY
 _XATTR = "SCHILY.xattr."
 
 
-@dataclass(frozen=True, slots=True)
-class UnpackOptions:
+class UnpackOptions(msgspec.Struct, frozen=True):
     """How members become files; `owner` is given them instead of whom the archive names.
 
     `ids` says who the archive's users are here; what has to be made around the members is its root's.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+import msgspec
 
 _ROOT = Path("/sys/fs/cgroup")
 _SELF = Path("/proc/self/cgroup")
 _NO_CONTROLLERS = frozenset({"unified", "systemd"})
 
 
-@dataclass(frozen=True, slots=True)
-class CgroupFacts:
+class CgroupFacts(msgspec.Struct, frozen=True):
     """What `docker info` tells of control groups, and what decides which limits containers can have.
 
     `cpus` and `memory_nodes` are lists as the kernel writes them, such as `0-3,8`.

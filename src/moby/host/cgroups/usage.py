@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from moby.host.cgroups.readings import Readings
 
@@ -33,8 +34,7 @@ _THROTTLED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class BlockCount:
+class BlockCount(msgspec.Struct, frozen=True):
     """A count of one kind of operation on one block device."""
 
     major: int
@@ -43,8 +43,7 @@ class BlockCount:
     value: int
 
 
-@dataclass(slots=True)
-class CgroupUsage:
+class CgroupUsage(msgspec.Struct):
     """What was read; None where there is no such number. A limit of 2**64-1, or one near 2**63, is none.
 
     `block` has the counts by their names, None without a controller of block devices.
@@ -54,7 +53,7 @@ class CgroupUsage:
     cpu_total: int = 0
     cpu_user: int = 0
     cpu_kernel: int = 0
-    cpu_each: list[int] = field(default_factory=list)
+    cpu_each: list[int] = msgspec.field(default_factory=list)
     periods: int = 0
     throttled_periods: int = 0
     throttled_time: int = 0
@@ -62,7 +61,7 @@ class CgroupUsage:
     memory_most: int = 0
     memory_failures: int = 0
     memory_limit: int = 0
-    memory_details: dict[str, int] = field(default_factory=dict)
+    memory_details: dict[str, int] = msgspec.field(default_factory=dict)
     processes: int = 0
     processes_limit: int = 0
     block: dict[str, list[BlockCount]] | None = None

@@ -8,20 +8,20 @@ without a name, gone with its writer, or under one, for somebody to go on with.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import fcntl
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec
 
 from moby.core.errors import NotFound, Unavailable
 from moby.host.files import translation
-from moby.host.threads import Threads, settle
+from moby.host.pieces import Pieces
+from moby.host.threads import Threads
 
 P = ParamSpec("P")
 
@@ -89,7 +89,7 @@ class BlobFile:
         self._partial = partial
         self._file = -1
         self._hash = hashlib.sha256()
-        self._step: asyncio.Future[None] | None = None
+        self._pieces = Pieces(_THREADS, self._write)
         self._placed = False
         self.size = 0
 
@@ -99,9 +99,9 @@ class BlobFile:
 
     async def write(self, data: bytes) -> None:
         """The next piece; `size` counts it."""
-        await self._settled()
         self.size += len(data)
-        self._step = _THREADS.begin(self._write, data)
+        with translation("cannot write content"):
+            await self._pieces.add(data)
 
     async def restart(self) -> None:
         """From the beginning after all."""
@@ -123,26 +123,21 @@ class BlobFile:
 
     async def close(self) -> None:
         """Returns when no thread works on it any more."""
-        step, self._step = self._step, None
         try:
-            if step is not None:
-                await settle(step)
+            if self._partial is not None and self._file >= 0:
+                with contextlib.suppress(OSError):
+                    await self._pieces.flush()
         finally:
-            file, self._file = self._file, -1
-            if file >= 0:
-                os.close(file)
+            try:
+                await self._pieces.close()
+            finally:
+                file, self._file = self._file, -1
+                if file >= 0:
+                    os.close(file)
 
     async def _run(self, function: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-        await self._settled()
-        self._step = _THREADS.begin(function, *args, **kwargs)
-        await self._settled()
-
-    async def _settled(self) -> None:
-        if (step := self._step) is not None:
-            await settle(step)
-            self._step = None
-            with translation("cannot write content"):
-                step.result()
+        with translation("cannot write content"):
+            await self._pieces.run(function, *args, **kwargs)
 
     def _open(self) -> None:
         self._incoming.mkdir(mode=0o700, exist_ok=True)
@@ -183,11 +178,12 @@ class BlobFile:
                 if entry.stat().st_mtime < time.time() - _KEPT_S:
                     os.unlink(entry)
 
-    def _write(self, data: bytes) -> None:
-        self._hash.update(data)
-        left = memoryview(data)
-        while left:
-            left = left[os.write(self._file, left) :]
+    def _write(self, pieces: Sequence[bytes]) -> None:
+        for data in pieces:
+            self._hash.update(data)
+            left = memoryview(data)
+            while left:
+                left = left[os.write(self._file, left) :]
 
     def _empty(self) -> None:
         os.ftruncate(self._file, 0)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
+import msgspec
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from moby.core.content import ContentInfo, ContentStore
@@ -25,12 +26,12 @@ _SERVICE = "content.v1.Content"
 _ENOUGH, _CHUNK = 1 << 20, 2 << 20
 _RESUMED = "resumed-"
 _TRIES = 5
+_LAST_S = 2.0
 _EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _Write = content_pb2.WriteContentRequest
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(msgspec.Struct, frozen=True):
     """What a write is to become; `size` and `digest` as far as they are known."""
 
     ref: str
@@ -100,8 +101,8 @@ class ContainerdContent(ContentStore):
         """
         wanted = _Wanted(ref, size or 0, digest or "", labels or {})
         if self._files is not None and self._files.takes(wanted.size, wanted.digest):
-            return await self._filed(wanted, lambda _: _gathered(chunks), self._files.blob())
-        return await self._written(wanted, lambda _: _gathered(chunks), resumed=False)
+            return await self._filed(wanted, lambda _: chunks, self._files.blob())
+        return await self._written(wanted, lambda _: chunks, resumed=False)
 
     async def resume(
         self,
@@ -147,7 +148,7 @@ class ContainerdContent(ContentStore):
             if wanted.digest not in ("", digest):
                 await blob.done()
                 raise DataLoss(f"unexpected commit digest {digest}, expected {wanted.digest}")
-            found = await self._taken_in(replace(wanted, digest=digest, size=blob.size), blob)
+            found = await self._taken_in(msgspec.structs.replace(wanted, digest=digest, size=blob.size), blob)
             await blob.done()
             return found
         finally:
@@ -224,20 +225,23 @@ class ContainerdContent(ContentStore):
     async def _transfer(
         self, call: Any, wanted: _Wanted, chunks: AsyncIterator[bytes], offset: int
     ) -> ContentInfo:
-        """Send every chunk, divided if it is large, and commit."""
+        """Send every chunk, small ones together since each message costs a round trip, and commit."""
         ref, size, digest = wanted.ref, wanted.size, wanted.digest
-        answer = content_pb2.WriteContentResponse(digest=digest)
-        async for chunk in chunks:
-            for start in range(0, len(chunk), _CHUNK):
-                part = chunk[start : start + _CHUNK]
-                request = _Write(action=content_pb2.WRITE, ref=ref, offset=offset, data=part)
-                with translation():
-                    answer = await _exchange(call, request)
-                offset += len(part)
-        if size and offset != size:
+        sending = _Sending(call, ref, offset, digest)
+        try:
+            async for chunk in chunks:
+                await sending.add(chunk)
+        except BaseException:
+            # Whoever goes on need not fetch again what has come.
+            with contextlib.suppress(MobyError, TimeoutError):
+                async with asyncio.timeout(_LAST_S):
+                    await sending.flush()
+            raise
+        await sending.flush()
+        if size and sending.offset != size:
             await self._abandon(call, ref)
-            raise DataLoss(f"content {digest or ref} has {offset} bytes instead of {size}")
-        return await self._commit(call, wanted, offset, answer.digest)
+            raise DataLoss(f"content {digest or ref} has {sending.offset} bytes instead of {size}")
+        return await self._commit(call, wanted, sending.offset, sending.found)
 
     async def _commit(self, call: Any, wanted: _Wanted, offset: int, found: str) -> ContentInfo:
         """Make a blob of what was written, which is `found` so far."""
@@ -323,19 +327,35 @@ class ContainerdContent(ContentStore):
                 yield _info(info)
 
 
-async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Small chunks together: each message costs a round trip."""
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in chunks:
-        parts.append(chunk)
-        size += len(chunk)
-        if size >= _ENOUGH:
-            yield b"".join(parts)
-            parts.clear()
-            size = 0
-    if size:
-        yield b"".join(parts)
+class _Sending:
+    """Chunks on their way into an open exchange; `offset` is where the next byte goes."""
+
+    def __init__(self, call: Any, ref: str, offset: int, found: str) -> None:
+        self._call = call
+        self._ref = ref
+        self.offset = offset
+        self.found = found
+        self._waiting: list[bytes] = []
+        self._size = 0
+
+    async def add(self, chunk: bytes) -> None:
+        """Take a chunk; sent is what is enough for a message."""
+        self._waiting.append(chunk)
+        self._size += len(chunk)
+        if self._size >= _ENOUGH:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Send what is waiting, divided if it is large."""
+        data, self._size = b"".join(self._waiting), 0
+        self._waiting.clear()
+        for start in range(0, len(data), _CHUNK):
+            part = data[start : start + _CHUNK]
+            request = _Write(action=content_pb2.WRITE, ref=self._ref, offset=self.offset, data=part)
+            with translation():
+                answer = await _exchange(self._call, request)
+            self.offset += len(part)
+            self.found = answer.digest
 
 
 def _info(info: content_pb2.Info) -> ContentInfo:

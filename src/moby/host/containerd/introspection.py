@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.core.errors import InvalidParameter
 from moby.host.containerd.client import Containerd
@@ -13,8 +14,7 @@ METADATA = "io.containerd.metadata.v1"
 SNAPSHOTTER = "io.containerd.snapshotter.v1"
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
+class Plugin(msgspec.Struct, frozen=True):
     """A plugin, and why it does not work; `directory` is where it keeps its files, if it says so."""
 
     kind: str

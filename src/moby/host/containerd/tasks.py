@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from google.protobuf.any_pb2 import Any as AnyMessage
 
+from moby.core.descriptor import Descriptor
 from moby.core.errors import Conflict, NotFound, System
 from moby.core.runtime import Status, Stdio, TaskState
 from moby.core.snapshots import Mount
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.images import moment
-from moby.host.containerd.protos import containers_pb2, runc_pb2, task_pb2, tasks_pb2
+from moby.host.containerd.protos import containers_pb2, runc_pb2, task_pb2, tasks_pb2, types_pb2
 from moby.host.containerd.snapshots import to_wire
 
 log = logging.getLogger(__name__)
@@ -36,8 +36,7 @@ STATUSES: Mapping[int, Status] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Shim:
+class Shim(msgspec.Struct, frozen=True):
     """Which shim runs a container, and for runc's and our own which OCI runtime it calls.
 
     `own` ones are monitors; `name` is then the path of the program that containerd calls.
@@ -103,8 +102,15 @@ class ContainerdTasks:
         )
         return [answer.container.id async for answer in answers]
 
-    async def create(self, container: str, rootfs: Sequence[Mount], stdio: Stdio, shim: Shim) -> int:
-        """Make the task; its pid.
+    async def create(
+        self,
+        container: str,
+        rootfs: Sequence[Mount],
+        stdio: Stdio,
+        shim: Shim,
+        checkpoint: Descriptor | None = None,
+    ) -> int:
+        """Make the task; its pid, 0 if it is one that `start` takes from a checkpoint.
 
         Cancelled, this returns when containerd is done: one that is interrupted while it starts a shim may
         forget the shim. `delete` afterwards then finds all there is.
@@ -118,17 +124,26 @@ class ContainerdTasks:
             terminal=stdio.terminal,
             options=shim.options(),
         )
-        found = await _to_its_end(
+        if checkpoint is not None:
+            request.checkpoint.CopyFrom(
+                types_pb2.Descriptor(
+                    media_type=checkpoint.media_type, digest=checkpoint.digest, size=checkpoint.size
+                )
+            )
+        found = await to_its_end(
             self._client.call(
                 f"{_TASKS}/Create", request, tasks_pb2.CreateTaskResponse, limit_s=_CREATE_LIMIT_S
             )
         )
         return int(found.pid)
 
-    async def start(self, container: str) -> None:
-        """Run the program."""
+    async def start(self, container: str) -> int:
+        """Run the program; its pid."""
         request = tasks_pb2.ProcessRequest(container_id=container)
-        await self._client.call(f"{_TASKS}/Start", request, tasks_pb2.StartResponse, limit_s=_CREATE_LIMIT_S)
+        found = await self._client.call(
+            f"{_TASKS}/Start", request, tasks_pb2.StartResponse, limit_s=_CREATE_LIMIT_S
+        )
+        return int(found.pid)
 
     async def delete(self, container: str) -> TaskState:
         """Free a stopped task. Raises NotFound, Conflict while it runs."""
@@ -138,9 +153,9 @@ class ContainerdTasks:
                 f"{_TASKS}/Delete", request, tasks_pb2.DeleteResponse, limit_s=_CREATE_LIMIT_S
             )
         except System as error:
-            # containerd's shim for runc has no code for it:
+            # containerd's shim for runc has no code for it, nor has runc for one from a checkpoint:
             # https://github.com/containerd/containerd/blob/v1.6.20/pkg/process/init_state.go
-            if "cannot delete a" in error.message:
+            if "cannot delete a" in error.message or "that is not stopped" in error.message:
                 raise Conflict(error.message) from error
             raise
         return TaskState(container, found.pid, Status.STOPPED, found.exit_status, moment(found.exited_at))
@@ -194,8 +209,8 @@ class ContainerdTasks:
         return [task_state(process.container_id or process.id, process) for process in found.tasks]
 
 
-async def _to_its_end(call: Coroutine[Any, Any, Any]) -> Any:
-    """The call's answer; a cancellation takes effect when the call has ended."""
+async def to_its_end(call: Coroutine[Any, Any, Any]) -> Any:
+    """A call's answer; a cancellation takes effect when the call has ended."""
     running = asyncio.ensure_future(call)
     cancelled: asyncio.CancelledError | None = None
     while not running.done():

@@ -14,6 +14,8 @@ from moby.core.snapshots import Mount
 from moby.host.mounting.options import MS_BIND, MS_PRIVATE, MS_REC, MS_REMOUNT, parse_options
 
 _libc = ctypes.CDLL(None, use_errno=True)
+# Looked up once, and not by each process that is forked from this one.
+_mount_call, _umount_call = _libc.mount, _libc.umount2
 
 _MNT_DETACH = 0x2
 _UMOUNT_NOFOLLOW = 0x8
@@ -27,7 +29,7 @@ _ATTRIBUTES = {"ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8}
 _PAGE = os.sysconf("SC_PAGE_SIZE") - 1
 
 
-def mount(what: Mount, target: Path) -> None:
+def mount(what: Mount, target: Path | str) -> None:
     """Mount as mount(8) would with the same words. Raises OSError."""
     flags, data, propagation = parse_options(what.options)
     with _shortened(what.type, data) as short:
@@ -91,7 +93,7 @@ def set_attributes(target: Path, *words: str, recursive: bool = False) -> None:
 
 
 def _mount(source: str, target: str, kind: str, flags: int, data: str) -> None:
-    result = _libc.mount(
+    result = _mount_call(
         os.fsencode(source),
         os.fsencode(target),
         kind.encode() or None,
@@ -142,9 +144,9 @@ def _shortened(kind: str, data: str) -> Iterator[str]:
         yield found
 
 
-def unmount(target: Path, *, lazy: bool = True) -> None:
+def unmount(target: Path | str, *, lazy: bool = True) -> None:
     """Unmount; no error if nothing is mounted there. With `lazy`, whoever uses it goes on doing so."""
-    if _libc.umount2(os.fsencode(target), _UMOUNT_NOFOLLOW | (_MNT_DETACH if lazy else 0)) != 0:
+    if _umount_call(os.fsencode(target), _UMOUNT_NOFOLLOW | (_MNT_DETACH if lazy else 0)) != 0:
         number = ctypes.get_errno()
         if number not in (errno.EINVAL, errno.ENOENT):  # EINVAL: not a mount point
             raise OSError(number, os.strerror(number), str(target))

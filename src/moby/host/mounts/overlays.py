@@ -7,8 +7,9 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from moby.core.snapshots import Mount
 from moby.host.mounts.paths import open_without_links
@@ -18,8 +19,7 @@ _OPAQUE = "trusted.overlay.opaque"
 _COLON = re.compile(r"(?<!\\):")
 
 
-@dataclass(frozen=True, slots=True)
-class Overlay:
+class Overlay(msgspec.Struct, frozen=True):
     """What is written to goes to `upper`; `lowers` are seen through it, the topmost first."""
 
     upper: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import struct
 from ipaddress import (
@@ -98,7 +99,7 @@ def addresses(routing: RoutingSocket) -> list[tuple[int, IPv4Interface | IPv6Int
         values = attributes(reply[_ADDRESS_INFO.size :])
         value = values.get(_LOCAL) or values.get(_ADDRESS)
         if value is not None:
-            found.append((index, ip_interface((value, length))))
+            found.append((index, _interface(value, length)))
     return found
 
 
@@ -114,12 +115,23 @@ def routes(routing: RoutingSocket) -> list[Route]:
         gateway = values.get(_GATEWAY)
         found.append(
             Route(
-                ip_network((values.get(_DESTINATION, any_), length)),
+                _network(values.get(_DESTINATION, any_), length),
                 as_number(values.get(_OUT_INTERFACE, b"")),
                 ip_address(gateway) if gateway else None,
             )
         )
     return found
+
+
+# A host with hundreds of networks is looked at often, and changes little in between.
+@functools.lru_cache(8192)
+def _interface(value: bytes, length: int) -> IPv4Interface | IPv6Interface:
+    return ip_interface((value, length))
+
+
+@functools.lru_cache(8192)
+def _network(value: bytes, length: int) -> IPv4Network | IPv6Network:
+    return ip_network((value, length))
 
 
 def _family(version: int) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.host.netlink.requests import (
     CREATE,
@@ -29,8 +30,7 @@ _VETH_PEER = 1
 _BRPORT_HAIRPIN, _BRPORT_ISOLATED = 4, 33
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """A network device as the kernel shows it; `kind` is `bridge`, `veth`, ..., empty for hardware."""
 
     index: int
@@ -43,8 +43,7 @@ class Link:
     alias: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Veth:
+class Veth(msgspec.Struct, frozen=True):
     """A veth pair to make: one end here, on the bridge with index `master`, the other in a namespace."""
 
     name: str
@@ -55,8 +54,7 @@ class Veth:
     namespace: int
 
 
-@dataclass(frozen=True, slots=True)
-class Inside:
+class Inside(msgspec.Struct, frozen=True):
     """A device to make in a namespace, on top of the one here with index `parent`; `data` is its kind's."""
 
     kind: str
@@ -183,9 +181,11 @@ def find_link(routing: RoutingSocket, name: str) -> Link | None:
     return None if reply is None else _link(reply)
 
 
-def links(routing: RoutingSocket) -> list[Link]:
-    """Every device of the socket's namespace."""
-    return [_link(reply) for reply in routing.dump(_GETLINK, _info(0, 0), "list links")]
+def links(routing: RoutingSocket, master: int = 0) -> list[Link]:
+    """Every device of the socket's namespace, or those on a bridge: the kernel tells of no others."""
+    body = _info(0, 0) + (number(_MASTER, master) if master else b"")
+    found = [_link(reply) for reply in routing.dump(_GETLINK, body, "list links")]
+    return [link for link in found if master in (0, link.master)]
 
 
 def _info(index: int, flags: int) -> bytes:

@@ -1,39 +1,26 @@
-"""This file is about what is said to the packet filter directly: tables and elements.
+"""This file is about the socket to the packet filter: transactions of what the modules beside it make.
 
-libnftables first looks at every table of the host, even to remove one: with hundreds of them that takes
-longer than all the rest. The numbers are those of linux/netfilter/nf_tables.h.
+libnftables first looks at every table of the host, whatever it is told: with hundreds of them that takes
+longer than all the rest.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
 
-from moby.host.netlink import Request, RoutingSocket, attribute, nested, text
+from moby.core.errors import MobyError
+from moby.host.netlink import Request, RoutingSocket, attribute, text
+from moby.host.netlink.requests import attributes
+from moby.host.nftables.objects import GET_TABLE, NETFILTER, SUBSYSTEM, delete_table, find_table, message
 
-_NETFILTER = 12
-_SUBSYSTEM = 10
 _BEGIN, _END = 16, 17
-_GET_TABLE, _DELETE_TABLE, _NEW_ELEMENTS, _DELETE_ELEMENTS = (
-    _SUBSYSTEM << 8 | kind for kind in (1, 2, 12, 14)
-)
-_CREATE = 0x400
-_FAMILIES = {"ip": 2, "ip6": 10}
-_NAME, _TABLE, _SET, _ELEMENTS = 1, 1, 2, 3
-_ELEMENT, _KEY, _DATA, _VALUE = 1, 1, 2, 1
-# An attribute has 16 bits for its length.
-_AT_ONCE = 400
+_GET_ELEMENTS, _GET_GENERATION = SUBSYSTEM << 8 | 13, SUBSYSTEM << 8 | 16
+_HEADER_SIZE, _GENERATION, _ELEMENTS = 4, 1, 3
 # A transaction is sent in one piece: a hundred thousand elements.
 _ROOM = 16 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Element:
-    """A member of a set, or an entry of a map: each field padded to four bytes, numbers as on the wire."""
-
-    key: bytes
-    data: bytes = b""
 
 
 class Direct:
@@ -43,61 +30,45 @@ class Direct:
     """
 
     def __init__(self) -> None:
-        self._socket = RoutingSocket(_NETFILTER, room=_ROOM)
+        self._socket = RoutingSocket(NETFILTER, room=_ROOM)
 
     def close(self) -> None:
         """Free the socket."""
         self._socket.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     def has_table(self, family: str, table: str) -> bool:
         """Is there such a table?"""
-        body = _header(family) + text(_NAME, table)
-        return self._socket.get(_GET_TABLE, body, f"find table {table}") is not None
+        asked = message(GET_TABLE, family, find_table(table), what=f"find table {table}")
+        return self._socket.get(asked.kind, asked.body, asked.what) is not None
+
+    def delete_unused(self, family: str, table: str, name: str) -> None:
+        """Remove a table if a set in it has no elements; no error if it is gone.
+
+        Nothing happens if somebody changes the packet filter meanwhile.
+        """
+        told = self._socket.get(_GET_GENERATION, message(_GET_GENERATION, "").body, "ask for the generation")
+        generation = attributes((told or b"")[_HEADER_SIZE:]).get(_GENERATION, b"")
+        body = message(_GET_ELEMENTS, family, text(1, table), text(2, name)).body
+        with suppress(MobyError):
+            replies = list(self._socket.dump(_GET_ELEMENTS, body, f"list set {table} {name}"))
+            if any(attributes(reply[_HEADER_SIZE:]).get(_ELEMENTS) for reply in replies):
+                return
+            begin = message(_BEGIN, "", attribute(_GENERATION, generation), resource=SUBSYSTEM)
+            self._socket.transact(begin, [delete_table(family, table)], _end())
 
     def change(self, requests: Sequence[Request]) -> None:
         """All of it or nothing. Raises NotFound for a table, a set or an element, Conflict for an element."""
         if requests:
-            mark = struct.pack(">BBH", 0, 0, _SUBSYSTEM)
-            self._socket.transact(Request(_BEGIN, 0, mark), requests, Request(_END, 0, mark))
+            self._socket.transact(message(_BEGIN, "", resource=SUBSYSTEM), requests, _end())
 
 
-def delete_table(family: str, table: str) -> Request:
-    """Remove a table with all that is in it."""
-    return Request(_DELETE_TABLE, 0, _header(family) + text(_NAME, table), f"delete table {table}")
-
-
-def add_elements(family: str, table: str, name: str, wanted: Sequence[Element]) -> Iterable[Request]:
-    """Put elements into a set or map; those that are there are left."""
-    return _elements(_NEW_ELEMENTS, _CREATE, (family, table, name), wanted)
-
-
-def delete_elements(family: str, table: str, name: str, unwanted: Sequence[Element]) -> Iterable[Request]:
-    """Take elements out, which have to be there."""
-    return _elements(_DELETE_ELEMENTS, 0, (family, table, name), [Element(one.key) for one in unwanted])
-
-
-def flush(family: str, table: str, name: str) -> Request:
-    """Take all elements out."""
-    return Request(_DELETE_ELEMENTS, 0, _place((family, table, name)), f"flush {table} {name}")
-
-
-def _elements(
-    kind: int, flags: int, place: tuple[str, str, str], all_: Sequence[Element]
-) -> Iterable[Request]:
-    for at in range(0, len(all_), _AT_ONCE):
-        packed = nested(_ELEMENTS, *map(_packed, all_[at : at + _AT_ONCE]))
-        yield Request(kind, flags, _place(place) + packed, f"elements of {place[1]} {place[2]}")
-
-
-def _packed(one: Element) -> bytes:
-    data = nested(_DATA, attribute(_VALUE, one.data)) if one.data else b""
-    return nested(_ELEMENT, nested(_KEY, attribute(_VALUE, one.key)), data)
-
-
-def _place(place: tuple[str, str, str]) -> bytes:
-    family, table, name = place
-    return _header(family) + text(_TABLE, table) + text(_SET, name)
-
-
-def _header(family: str) -> bytes:
-    return struct.pack(">BBH", _FAMILIES[family], 0, 0)
+def _end() -> Request:
+    return message(_END, "", resource=SUBSYSTEM)

@@ -11,7 +11,6 @@ import base64
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -25,12 +24,11 @@ CLIENT_ID = "docker"
 _SHORTEST_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(msgspec.Struct, frozen=True):
     """One way to say who asks; `scheme` in lower case."""
 
     scheme: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
@@ -53,22 +51,26 @@ def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
+class TokenRequest(msgspec.Struct, frozen=True):
     """What to ask a token server; with a body it is a POST (OAuth 2), else a GET."""
 
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    body: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"TokenRequest(url={self.url!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(msgspec.Struct, frozen=True):
     """What a token server gave, and until when it is good (monotonic seconds)."""
 
-    value: str = field(repr=False)
+    value: str
     until: float
-    identity: str = field(default="", repr=False)
+    identity: str = ""
+
+    def __repr__(self) -> str:
+        return f"Token(until={self.until})"
 
 
 class Credentials:

@@ -39,7 +39,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-CHUNK = 1 << 20
 TAGS_LIMIT = 10_000
 _ACCEPT = ", ".join([*sorted(MANIFEST_TYPES), *sorted(INDEX_TYPES), "*/*"])
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
@@ -248,7 +247,7 @@ class Repository:
             try:
                 async with transport.send(call) as response:
                     position = 0 if response.status == 200 else _range_start(response, offset)
-                    async for chunk in _chunks(response):
+                    async for chunk, _ in response.content.iter_chunks():
                         begin = max(0, offset - position)
                         position += len(chunk)
                         offset = max(offset, position)
@@ -323,32 +322,6 @@ def _range_start(response: ClientResponse, offset: int) -> int:
     if not start.isdigit() or int(start) > offset:
         raise System(f"the registry answered with another range: {text[:100]!r}")
     return int(start)
-
-
-async def _chunks(response: ClientResponse) -> AsyncIterator[bytes]:
-    """What arrives, gathered to about a megabyte: fewer, larger steps downstream.
-
-    When the connection breaks, what had arrived is given first.
-    """
-    import aiohttp
-
-    gathered: list[bytes] = []
-    size = 0
-    broken: Exception | None = None
-    try:
-        async for chunk in response.content.iter_any():
-            gathered.append(chunk)
-            size += len(chunk)
-            if size >= CHUNK:
-                yield b"".join(gathered)
-                gathered.clear()
-                size = 0
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        broken = error
-    if gathered:
-        yield b"".join(gathered)
-    if broken is not None:
-        raise broken
 
 
 async def read_answer(response: ClientResponse, limit: int) -> bytes:

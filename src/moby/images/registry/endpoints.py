@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from moby.core.errors import InvalidParameter, System
 from moby.core.reference import DEFAULT_DOMAIN
@@ -16,8 +17,7 @@ from moby.images.registry.settings import RegistryConfig
 HUB = "registry-1.docker.io"
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True):
     """One place to ask; `insecure` allows any certificate, and plain HTTP where TLS is not spoken.
 
     `base` is where the API is below the host, `verify` off allows any certificate alone.
@@ -55,11 +55,11 @@ def endpoints(domain: str, config: RegistryConfig) -> Sequence[Endpoint]:
         file, directory = described
         mirrors = [_described(url, host, directory, config) for url, host in file.host.items()]
         server = _described(file.server or own.url, file, directory, config)
-        own = replace(server, mirror=False, insecure=own.insecure or server.insecure)
+        own = msgspec.structs.replace(server, mirror=False, insecure=own.insecure or server.insecure)
         # A place that is the registry itself, named among the others to say how it is spoken to.
         if any(each.url == own.url for each in mirrors):
             mine = next(each for each in mirrors if each.url == own.url)
-            own = replace(mine, mirror=False, insecure=own.insecure)
+            own = msgspec.structs.replace(mine, mirror=False, insecure=own.insecure)
             mirrors = [each for each in mirrors if each.url != own.url]
     if not mirrors and domain == DEFAULT_DOMAIN:
         mirrors = [_mirror(url, config) for url in config.registry_mirrors]

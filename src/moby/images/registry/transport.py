@@ -11,11 +11,12 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urljoin, urlsplit
+
+import msgspec
 
 from moby.core.errors import MobyError, System, Unauthorized, Unavailable
 from moby.images.registry.auth import Credentials, TokenRequest, parse_challenges, read_token
@@ -36,8 +37,7 @@ USER_AGENT = "moby/0.1"
 Body = Callable[[], AsyncIterator[bytes]] | bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A request; a body that is a function is begun anew at every try."""
 
     method: str
@@ -228,7 +228,7 @@ class Transport:
         ):
             return None
         secure = self.endpoint
-        self.endpoint = replace(secure, scheme="http")
+        self.endpoint = msgspec.structs.replace(secure, scheme="http")
         try:
             return await self._once(call, url, headers)
         except MobyError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import threading
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -115,6 +114,8 @@ class AwsLogsWriter(LineWriter):
     line_limit = _LONGEST
 
     def __init__(self, info: LogInfo) -> None:
+        import threading  # in the monitor that needs it, as `Delivery` has it
+
         # Not in every monitor.
         from moby.logs.aws import Service, keys_from, region
 

@@ -6,7 +6,6 @@ import base64
 import os
 import socket
 import struct
-import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -163,6 +162,8 @@ class FluentdWriter(LineWriter):
     """One connection; a message that cannot be sent is tried again until there is no sense in it."""
 
     def __init__(self, info: LogInfo, chosen: Settings) -> None:
+        import threading  # in the monitor that needs it, as `Delivery` has it
+
         super().__init__()
         self._settings = chosen
         self._tag = tag_of(info)

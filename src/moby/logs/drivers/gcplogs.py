@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import uuid
 from collections.abc import Mapping
 
@@ -56,6 +55,8 @@ class GcpLogsWriter(LineWriter):
     flush_after_s: float | None = _PERIOD_S
 
     def __init__(self, info: LogInfo) -> None:
+        import threading  # in the monitor that needs it, as `Delivery` has it
+
         # Not in every monitor.
         from moby.logs.dialing import parse_url
         from moby.logs.google import on_google, tokens, told

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -193,6 +192,8 @@ class TcpGelf(_GelfWriter):
     """Ended by a zero byte; a connection that breaks is made anew, as often as the options say."""
 
     def __init__(self, info: LogInfo) -> None:
+        import threading  # in the monitor that needs it, as `Delivery` has it
+
         super().__init__(info)
         self._tries = int(info.options.get("gelf-tcp-max-reconnect", "3"))
         self._delay_s = int(info.options.get("gelf-tcp-reconnect-delay", "1"))

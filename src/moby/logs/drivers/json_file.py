@@ -50,17 +50,17 @@ class JsonFile(LogDriver):
         from moby.logs.formats import JsonLines
         from moby.logs.reading import FileReader
 
-        return FileReader(log_path(info), JsonLines(), files=_rotation(info.options).files)
+        return FileReader(Path(log_path(info)), JsonLines(), files=_rotation(info.options).files)
 
     def empty(self, info: LogInfo) -> bool:
         """See `LogDriver.empty`."""
-        remove_files(log_path(info))
+        remove_files(Path(log_path(info)))
         return True
 
 
-def log_path(info: LogInfo) -> Path:
+def log_path(info: LogInfo) -> str:
     """Where a container's log is."""
-    return Path(info.directory) / f"{info.container_id}-json.log"
+    return f"{info.directory}/{info.container_id}-json.log"
 
 
 def _rotation(options: Mapping[str, str]) -> Rotation:
@@ -122,7 +122,7 @@ def _entries(block: bytes) -> Iterable[bytes]:
     return block.splitlines(keepends=True)
 
 
-def _end_torn_line(descriptor: int, path: Path, size: int) -> int:
+def _end_torn_line(descriptor: int, path: str, size: int) -> int:
     """A killed writer or a full disk may have left half a line: what comes now must not join it."""
     if os.pread(descriptor, 1, size - 1) != b"\n":
         size += os.write(descriptor, b"\n")

@@ -97,6 +97,10 @@ class Events:
         """It is thawed."""
         self._publish("/tasks/resumed", "TaskResumed", (1, self._container))
 
+    def checkpointed(self, path: str) -> None:
+        """Its state has been written down."""
+        self._publish("/tasks/checkpointed", "TaskCheckpointed", (1, self._container), (2, path))
+
     def out_of_memory(self) -> None:
         """The kernel has killed one of its processes for memory."""
         self._publish("/tasks/oom", "TaskOOM", (1, self._container))

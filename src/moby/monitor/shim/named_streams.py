@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from moby.core.errors import InvalidParameter
 from moby.core.logs import Stream
-from moby.monitor.shim.pipes import ProcessStreams
+from moby.monitor.shim.pipes import ProcessStreams, close_all
 from moby.monitor.stdio import Input
 
 
@@ -49,10 +49,7 @@ class NamedStreams(ProcessStreams):
 
     def made(self) -> None:
         """The process has its ends."""
-        for number, descriptor in enumerate(self._theirs):
-            if descriptor >= 0:
-                os.close(descriptor)
-                self._theirs[number] = -1
+        close_all(self._theirs)
 
     def close_input(self) -> None:
         """What is in it is read before its end."""

@@ -13,6 +13,8 @@ import msgspec
 from moby.core.errors import System
 from moby.monitor.loop import Children
 
+# Read once, by the fork server: to go through `os.environ` changes memory that is shared until then.
+_ENVIRONMENT = dict(os.environ)
 _SIGNALS = (
     signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ,
 )  # fmt: skip
@@ -46,6 +48,33 @@ class OciRuntime:
         await self.delete(force=True)
         options = ["--bundle", self._bundle]
         return await self._begun("create", options, [self._container], "init", stdio, console)
+
+    async def restore(self, path: str, stdio: Sequence[int], console: str) -> int:
+        """Let it go on from a checkpoint; the pid of its first process. Raises System."""
+        options = ["--bundle", self._bundle, "--detach", *self._criu_options(path)]
+        try:
+            return await self._begun("restore", options, [self._container], "init", stdio, console)
+        finally:
+            _remove_directory(self._criu_work)
+
+    async def checkpoint(self, path: str, options: Sequence[str]) -> None:
+        """Write its state into a directory. Raises System, naming CRIU's own log in the bundle."""
+        try:
+            await self._call("checkpoint", [*options, *self._criu_options(path), self._container])
+        except System as error:
+            log = self._file("criu-dump", "log")
+            with contextlib.suppress(OSError):
+                os.replace(os.path.join(self._criu_work, "dump.log"), log)
+            raise System(f"{error.message.splitlines()[0]} path= {log}") from error
+        finally:
+            _remove_directory(self._criu_work)
+
+    @property
+    def _criu_work(self) -> str:
+        return os.path.join(self._bundle, "criu-work")
+
+    def _criu_options(self, path: str) -> Sequence[str]:
+        return ["--image-path", path, "--work-path", self._criu_work]
 
     async def execute(self, name: str, process: bytes, stdio: Sequence[int], console: str) -> int:
         """One more process; its pid. Raises System."""
@@ -135,7 +164,7 @@ class OciRuntime:
             return os.posix_spawnp(
                 self.binary,
                 argv,
-                os.environ,
+                _ENVIRONMENT,
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, given if given >= 0 else null, number)
                     for number, given in enumerate(stdio or (null, null, null))

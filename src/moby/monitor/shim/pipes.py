@@ -35,6 +35,14 @@ class ProcessStreams(StandardStreams, Protocol):
         ...
 
 
+def close_all(descriptors: list[int]) -> None:
+    """Close them, and let each be none (-1)."""
+    for number, descriptor in enumerate(descriptors):
+        if descriptor >= 0:
+            os.close(descriptor)
+            descriptors[number] = -1
+
+
 class Pipes(ProcessStreams):
     """Pipes to and from a process: our ends, and until it has been made the other ends."""
 
@@ -62,10 +70,7 @@ class Pipes(ProcessStreams):
 
     def made(self) -> None:
         """The process has its ends, or will never be: close ours of them."""
-        for number, descriptor in enumerate(self._theirs):
-            if descriptor >= 0:
-                os.close(descriptor)
-                self._theirs[number] = -1
+        close_all(self._theirs)
         self.complete = True
 
     def runtime_has_opened(self) -> None:

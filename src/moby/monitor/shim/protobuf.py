@@ -1,8 +1,10 @@
-"""This file is about protobuf on the wire: the few kinds of fields that shims and containerd exchange."""
+"""This file is about messages of protobuf: the few kinds of fields that shims and containerd exchange."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from moby.core.protobuf import fields, varint
 
 _VARINT, _BYTES = 0, 2
 
@@ -15,25 +17,8 @@ class Fields:
 
     def __init__(self, data: bytes) -> None:
         self._fields: dict[int, list[int | bytes]] = {}
-        at = 0
-        while at < len(data):
-            key, at = _varint(data, at)
-            value: int | bytes
-            match key & 7:
-                case 0:
-                    value, at = _varint(data, at)
-                case 2:
-                    length, at = _varint(data, at)
-                    value, at = data[at : at + length], at + length
-                case 1:
-                    value, at = data[at : at + 8], at + 8
-                case 5:
-                    value, at = data[at : at + 4], at + 4
-                case kind:
-                    raise ValueError(f"a field of the unknown kind {kind}")
-            if at > len(data):
-                raise ValueError("a message that ends in a field")
-            self._fields.setdefault(key >> 3, []).append(value)
+        for tag, value in fields(data):
+            self._fields.setdefault(tag >> 3, []).append(value)
 
     def number(self, field: int) -> int:
         """A number, or a truth."""
@@ -54,16 +39,16 @@ class Fields:
         return [value for value in self._fields.get(field, []) if isinstance(value, bytes)]
 
 
-def message(*fields: tuple[int, int | str | bytes]) -> bytes:
+def message(*values: tuple[int, int | str | bytes]) -> bytes:
     """Fields in their order; what is empty is left out, as proto3 has it."""
     made = bytearray()
-    for number, value in fields:
+    for number, value in values:
         if isinstance(value, int):
             if value:
-                made += _encoded(number << 3 | _VARINT) + _encoded(value)
+                made += varint(number << 3 | _VARINT) + varint(value)
         elif value:
             data = value.encode(errors="surrogateescape") if isinstance(value, str) else value
-            made += _encoded(number << 3 | _BYTES) + _encoded(len(data)) + data
+            made += varint(number << 3 | _BYTES) + varint(len(data)) + data
     return bytes(made)
 
 
@@ -75,26 +60,3 @@ def any_message(kind: str, value: bytes) -> bytes:
 def timestamp(nanoseconds: int) -> bytes:
     """A moment; none if it is 0."""
     return message((1, nanoseconds // 1_000_000_000), (2, nanoseconds % 1_000_000_000))
-
-
-def _encoded(value: int) -> bytes:
-    made = bytearray()
-    value &= (1 << 64) - 1
-    while value > 0x7F:
-        made.append(value & 0x7F | 0x80)
-        value >>= 7
-    made.append(value)
-    return bytes(made)
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if at >= len(data) or shift > 63:
-            raise ValueError("a number without an end")
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7

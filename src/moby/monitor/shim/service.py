@@ -39,6 +39,9 @@ _CODES: Mapping[type[MobyError], int] = {
     InvalidParameter: INVALID_ARGUMENT,
     NotImplemented: UNIMPLEMENTED,
 }
+# containerd.runc.v1.CheckpointOptions, and runc(8)'s words for its truths.
+_EXIT, _EMPTY_NAMESPACES, _CGROUPS_MODE = 1, 6, 7
+_CHECKPOINT_WORDS = {2: "--tcp-established", 3: "--ext-unix-sk", 4: "--shell-job", 5: "--file-locks"}
 _LOOK_S = 5.0
 _DEFAULT_RUNTIME, _DEFAULT_ROOT = "runc", "/run/containerd/runc"
 
@@ -80,6 +83,7 @@ class TaskService:
             "CloseIO": self._close_io,
             "Update": self._update,
             "Wait": self._wait,
+            "Checkpoint": self._checkpoint,
             "Stats": self._stats,
             "Connect": self._connect,
             "Shutdown": self._shutdown,
@@ -140,8 +144,6 @@ class TaskService:
     # The container
 
     async def _create(self, asked: Fields) -> bytes:
-        if asked.text(8):
-            raise NotImplemented("restoring from a checkpoint is not supported")
         bundle = asked.text(2)
         options = Fields(Fields(asked.data(10)).data(2))
         namespace = os.path.basename(os.path.dirname(bundle))
@@ -151,7 +153,7 @@ class TaskService:
             for one in map(Fields, asked.every(3))
         ]
         binary = options.text(6) or _DEFAULT_RUNTIME
-        return message((1, await self._task.create(bundle, rootfs, binary, root)))
+        return message((1, await self._task.create(bundle, rootfs, binary, root, asked.text(8))))
 
     async def _start(self, asked: Fields) -> bytes:
         name = asked.text(2)
@@ -208,6 +210,16 @@ class TaskService:
 
     async def _update(self, asked: Fields) -> bytes:
         await self._task.runtime.update(Fields(asked.data(2)).data(2))
+        return b""
+
+    async def _checkpoint(self, asked: Fields) -> bytes:
+        options = Fields(Fields(asked.data(3)).data(2))
+        words = [word for field, word in _CHECKPOINT_WORDS.items() if options.number(field)]
+        for space in options.every(_EMPTY_NAMESPACES):
+            words += ["--empty-ns", space.decode()]
+        if mode := options.text(_CGROUPS_MODE):
+            words += ["--manage-cgroups-mode", mode]
+        await self._task.checkpoint(asked.text(2), words, leave_running=not options.number(_EXIT))
         return b""
 
     async def _wait(self, asked: Fields) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_interface
 from pathlib import Path
 
@@ -23,8 +22,8 @@ from moby.networks import bridge_choice as choice
 from moby.networks import bridge_device as device
 from moby.networks.bridge_options import NAME, BridgeOptions, bridge_options
 from moby.networks.departures import Departures
-from moby.networks.firewall import Firewall
-from moby.networks.firewall_rules import Rules
+from moby.networks.firewall import Firewall, sweep
+from moby.networks.firewall_rules import COMMON, Rules
 from moby.networks.guarding import Guard
 from moby.networks.host_filter import HostFilter
 from moby.networks.ipam import Ipam
@@ -39,8 +38,7 @@ log = logging.getLogger(__name__)
 _WITH_LOOPBACK = ("::", "::1")
 
 
-@dataclass(slots=True)
-class _State:
+class _State(msgspec.Struct):
     """A network of ours in the kernel."""
 
     network: Network
@@ -49,7 +47,7 @@ class _State:
     index: int
     port: bytes
     firewall: Firewall
-    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    endpoints: dict[str, Endpoint] = msgspec.field(default_factory=dict)
 
 
 class Bridge(NetworkDriver):
@@ -102,7 +100,10 @@ class Bridge(NetworkDriver):
     async def _put_back(self, lost: Losses) -> None:
         """Somebody else took devices, addresses or tables: mend the networks that they are of."""
         for state in tuple(self._networks.values()):
-            tables = {one.name for one in state.firewall.rules} | ({"filter"} if self._host_filter else set())
+            rules = state.firewall.rules
+            tables = {COMMON, *(one.name for one in rules)} if rules else set()
+            if self._host_filter:
+                tables.add("filter")
             ours = (
                 lost.unknown
                 or state.wanted.name in lost.links
@@ -188,6 +189,8 @@ class Bridge(NetworkDriver):
     def _remove(self, state: _State) -> None:
         with self._mending:
             self._close_filter(state)
+            if not self._networks:
+                sweep(self._nftables)
             device.remove(state.wanted.name)
 
     def _close_filter(self, state: _State) -> None:
@@ -330,6 +333,7 @@ class Bridge(NetworkDriver):
         for state in self._networks.values():
             if not state.endpoints:
                 await self._threads.run(self._close_filter, state)
+        await self._threads.run(sweep, self._nftables)
         await self._threads.run(self._nftables.close)
         self._threads.close()
         self._proxies.close_all()

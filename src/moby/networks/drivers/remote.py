@@ -223,7 +223,7 @@ class Remote(NetworkDriver):
 
 def _pools(network: Network, version: int) -> list[dict[str, object]]:
     """The subnets of a family, as libnetwork tells of them."""
-    space = "" if network.ipam_driver else "LocalDefault"
+    space = {"": "LocalDefault", "null": "null"}.get(network.ipam_driver, "")
     return [
         {"AddressSpace": space, "Pool": one.subnet, **_hosts(one)}
         for one in network.subnets

@@ -1,4 +1,4 @@
-"""This file is about who grants a network's addresses: ourselves, or the plugin that the network names."""
+"""This file is about who grants a network its addresses: ourselves, a plugin, or nobody."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from moby.core.errors import InvalidParameter, MobyError, NotFound
 from moby.core.networks import Address, Network, NetworkRequest, Subnet, SubnetUse
 from moby.core.plugins import Plugins, Subsystem
 from moby.networks.ipam.ipam import Ipam
+from moby.networks.ipam.null import NullIpam
 from moby.networks.ipam.remote import RemoteIpam
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,9 @@ class Addressing:
         self._plugins = plugins
         self._plugged: dict[str, RemoteIpam] = {}
 
-    async def _remote(self, name: str) -> RemoteIpam:
+    async def _other(self, name: str) -> RemoteIpam | NullIpam:
+        if name == "null":
+            return NullIpam()
         if self._plugins is None:
             raise InvalidParameter(f'invalid ipam driver: "{name}"')
         try:
@@ -42,7 +45,7 @@ class Addressing:
 
     async def request(self, request: NetworkRequest, gateways: frozenset[int]) -> tuple[Subnet, ...]:
         """The subnets of a new network from its plugin. Raises InvalidParameter, System."""
-        return await (await self._remote(request.ipam_driver)).request(
+        return await (await self._other(request.ipam_driver)).request(
             request, gateways, await self.own.taken()
         )
 
@@ -56,14 +59,14 @@ class Addressing:
         self.own.drop(network)
         if network.ipam_driver:
             try:
-                await (await self._remote(network.ipam_driver)).drop(network)
+                await (await self._other(network.ipam_driver)).drop(network)
             except MobyError as error:
                 log.warning("pools of network %s are not given back: %s", network.name, error.message)
 
     async def grant(self, network: Network, ipv4: str = "", ipv6: str = "", mac: str = "") -> Address:
         """An address of each family that the network has; see `Ipam.grant`. Raises System too."""
         if network.ipam_driver:
-            return await (await self._remote(network.ipam_driver)).grant(network, ipv4, ipv6, mac)
+            return await (await self._other(network.ipam_driver)).grant(network, ipv4, ipv6, mac)
         return self.own.grant(network, ipv4, ipv6)
 
     async def free(self, network: Network, *granted: str) -> None:
@@ -72,7 +75,7 @@ class Addressing:
             self.own.free(network.id, *granted)
             return
         try:
-            await (await self._remote(network.ipam_driver)).free(network, *granted)
+            await (await self._other(network.ipam_driver)).free(network, *granted)
         except MobyError as error:
             log.warning("addresses of network %s are not given back: %s", network.name, error.message)
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
+
+import msgspec
 
 A, PTR, MX, AAAA, INTERNET = 1, 12, 15, 28, 1
 NO_ERROR, FORMAT_ERROR, SERVER_FAILURE, NAME_ERROR, NOT_IMPLEMENTED, REFUSED = range(6)
@@ -25,8 +26,7 @@ _POINTER_TO_QUESTION = b"\xc0\x0c"
 _OPTIONS = b"\0\0\x29"
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """A question; `name` in lower case without the dot at its end, `section` the question's own bytes.
 
     `room` is how long an answer by datagram may be. With a `code` other than NO_ERROR it is no question that

@@ -9,11 +9,16 @@ import random
 import socket
 import struct
 from collections.abc import Coroutine, Sequence
+from ipaddress import ip_address
 from typing import Any, Protocol
 
 from moby.core.errors import MobyError
+from moby.core.networks import Transport
 from moby.host import namespaces
-from moby.host.nftables import Nftables
+from moby.host.netlink import Request
+from moby.host.nftables import objects as nft
+from moby.host.nftables.direct import Direct
+from moby.host.nftables.expressions import addressed, port, send_to
 from moby.host.threads import blocking
 from moby.networks.resolver.messages import (
     AAAA,
@@ -203,8 +208,8 @@ def _open() -> tuple[socket.socket, socket.socket]:
         datagrams.bind((ADDRESS, 0))
         streams.bind((ADDRESS, 0))
         streams.listen(64)
-        with contextlib.closing(Nftables()) as filters:
-            filters.run(_rules(datagrams.getsockname()[1], streams.getsockname()[1]))
+        with Direct() as filters:
+            filters.change(_rules(datagrams.getsockname()[1], streams.getsockname()[1]))
     except (OSError, MobyError):
         datagrams.close()
         streams.close()
@@ -212,14 +217,17 @@ def _open() -> tuple[socket.socket, socket.socket]:
     return datagrams, streams
 
 
-def _rules(datagrams: int, streams: int) -> str:
-    table = "ip moby-dns"
-    return "\n".join(
-        [
-            f"add table {table}",
-            f"add chain {table} output {{ type nat hook output priority -100; policy accept; }}",
-            f"flush chain {table} output",
-            f"add rule {table} output ip daddr {ADDRESS} udp dport 53 dnat to {ADDRESS}:{datagrams}",
-            f"add rule {table} output ip daddr {ADDRESS} tcp dport 53 dnat to {ADDRESS}:{streams}",
-        ]
-    )
+def _rules(datagrams: int, streams: int) -> list[Request]:
+    place = "ip", "moby-dns"
+    chain = *place, "output"
+    here = ip_address(ADDRESS)
+    ports: tuple[tuple[Transport, int], ...] = ("udp", datagrams), ("tcp", streams)
+    return [
+        nft.add_table(*place),
+        nft.add_chain(*chain, ("nat", "output", -100)),
+        nft.flush_chain(*chain),
+        *(
+            nft.add_rule(*chain, (addressed("daddr", here), port(name, 53), send_to(here, number)))
+            for name, number in ports
+        ),
+    ]

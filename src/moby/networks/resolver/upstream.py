@@ -6,7 +6,8 @@ import asyncio
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.core.errors import MobyError
 from moby.host import namespaces
@@ -19,8 +20,7 @@ _LARGEST = 65535
 _SPARE = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+class Upstream(msgspec.Struct, frozen=True):
     """A name server; those that the host itself has are asked from there, others from inside the sandbox."""
 
     address: str

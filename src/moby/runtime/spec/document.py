@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from moby.core.errors import InvalidParameter
 from moby.core.idmaps import NO_MAP, IdMap, IdRange
@@ -26,8 +27,7 @@ from moby.runtime.spec.security import (
 from moby.runtime.spec.users import User
 
 
-@dataclass(frozen=True, slots=True)
-class SpecInput:
+class SpecInput(msgspec.Struct, frozen=True):
     """What a spec is made of.
 
     `network` is a namespace's path, empty for the host's, None for a new one; `ipc` and `pid` are paths of
@@ -43,7 +43,7 @@ class SpecInput:
     user: User
     network: str | None
     binds: Sequence[Bind] = ()
-    tmpfs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tmpfs: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
     ipc: str = ""
     pid: str = ""
     cgroup_parent: str = "/docker"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from moby.core.errors import InvalidParameter
 from moby.core.types.containers import HostConfig
@@ -37,8 +38,7 @@ _GROUPS = (
 _KEPT_WRITABLE = frozenset({"/proc", "/dev/pts", "/dev/shm", "/dev/mqueue", "/dev"})  # noqa: S108 - a mount point
 
 
-@dataclass(frozen=True, slots=True)
-class Bind:
+class Bind(msgspec.Struct, frozen=True):
     """A path of the host's inside the container.
 
     `recursive` takes along what is mounted below the source; `deep`, for one that is not writable, makes that

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+import msgspec
 
 from moby.core.errors import InvalidParameter
 
@@ -17,8 +18,7 @@ _APPARMOR_PROFILES = Path("/sys/kernel/security/apparmor/profiles")
 _APPARMOR_DEFAULT = "docker-default"
 
 
-@dataclass(frozen=True, slots=True)
-class SecurityOptions:
+class SecurityOptions(msgspec.Struct, frozen=True):
     """What was asked; `seccomp` is a profile's text, `builtin`, `unconfined`, or empty for the daemon's."""
 
     seccomp: str = ""

@@ -6,7 +6,8 @@ The files come from the image, so that nothing in them is trusted: lines and num
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from moby.core.errors import InvalidParameter
 
@@ -14,8 +15,7 @@ _LIMIT = (1 << 31) - 1
 FILE_LIMIT = 10 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(msgspec.Struct, frozen=True):
     """Whom the program runs as."""
 
     uid: int = 0

@@ -6,20 +6,22 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from moby.core.errors import NotFound
 from moby.core.networks import Attachment, PortMapping, Sandbox, SandboxRequest
 from moby.core.store import Store
 from moby.host import namespaces
 from moby.host.nftables import Nftables
 from moby.host.threads import Threads
 from moby.networks import bridge_device
+from moby.networks import firewall_forwarding as forwarding
+from moby.networks import firewall_translation as translation
 from moby.networks.controller import Controller
 from moby.networks.drivers.bridge import Bridge
 from moby.networks.drivers.host import Host
 from moby.networks.drivers.none import NoNetwork
+from moby.networks.firewall import sweep
 from moby.networks.ipam import Ipam
 from moby.networks.ipam.addressing import Addressing
 from moby.networks.ipam.occupied import occupied
@@ -64,15 +66,19 @@ class Machine:
         threads.close()
 
     def table(self) -> str:
-        """The bridge's table, as nft prints it."""
-        return self.nftables.run(f"list table ip moby-{self.bridge}")
+        """The bridge's table and the one that it shares, as nft prints them."""
+        return "".join(self.nftables.run(f"list table ip {name}") for name in (f"moby-{self.bridge}", "moby"))
 
     async def remove(self) -> None:
         """Everything that may be left."""
         for path in self.netns.iterdir() if self.netns.is_dir() else ():
             namespaces.remove(path)
-        with suppress(NotFound):
-            self.nftables.run(f"delete table ip moby-{self.bridge}")
+        translated, forwarded = (
+            translation.remove("ip", f"moby-{self.bridge}"),
+            forwarding.remove("ip", self.bridge),
+        )
+        self.nftables.change([*translated, *forwarded])
+        sweep(self.nftables)
         self.nftables.close()
         bridge_device.remove(self.bridge)
 

@@ -106,7 +106,7 @@ async def test_the_administrator_s_rules_come_first_and_stay(machine: Machine, o
     async with machine.running() as networks:
         one = await networks.open(request(1, PortMapping("tcp", 80)))
         port = one.endpoints[0].ports[0].host_port
-        machine.nftables.run(f"add rule ip moby-{machine.bridge} user ip saddr {outside.theirs} drop")
+        machine.nftables.run(f"add rule ip moby user oifname {machine.bridge} ip saddr {outside.theirs} drop")
         with serve(one.path, 80):
             assert is_unreachable(outside.path, outside.ours, port)
     async with machine.running(live=(one.id,)):

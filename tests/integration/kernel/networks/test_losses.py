@@ -91,8 +91,7 @@ async def test_a_sandbox_that_a_connection_keeps_loses_its_device(machine: Machi
             client.connect((address(one), 80))
             connection, _ = server.accept()
             # Answers are waited for that never come: nothing gets through any more.
-            machine.nftables.run(f"add rule ip moby-{machine.bridge} user drop")
-            machine.nftables.run(f"insert rule ip moby-{machine.bridge} forward drop")
+            machine.nftables.run(f"insert rule ip moby to-{machine.bridge} drop")
             connection.sendall(b"x" * 100)
             connection.close()
             await networks.close(one.id)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
+import msgspec
 import pytest
 
 from moby.core.errors import InvalidParameter
@@ -18,7 +18,7 @@ EVERYTHING = CgroupFacts(
     unclaimed=frozenset(),
     **{
         field.name: True
-        for field in dataclasses.fields(CgroupFacts)
+        for field in msgspec.structs.fields(CgroupFacts)
         if field.name not in ("version", "controllers", "unclaimed", "cpus", "memory_nodes")
     },
     cpus="0-3",
@@ -91,7 +91,7 @@ def test_what_a_kernel_cannot_do_is_taken_out(limits: Resources, warning: str, l
 
 def test_a_kernel_without_swap_limits_memory_alone() -> None:
     limits = Resources(memory=MEMORY, memory_swap=2 * MEMORY)
-    facts = dataclasses.replace(EVERYTHING, swap_limit=False)
+    facts = msgspec.structs.replace(EVERYTHING, swap_limit=False)
     assert check_limits(limits, facts) == [
         "Your kernel does not support swap limit capabilities or the cgroup is not mounted. "
         "Memory limited without swap."

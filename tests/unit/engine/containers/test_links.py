@@ -67,7 +67,6 @@ def test_a_linked_container_is_in_the_hosts_file_and_moves_in_it(tmp_path: Path)
     links = Links(index, tmp_path)
     assert links.hosts(owner.record) == "10.0.0.2\talias child-host child\n"
     assert links.shown(owner.record) == ["/child:/owner/alias"]
-    assert links.environment(owner.record) == []
     path = tmp_path / owner.id / "hosts"
     path.parent.mkdir()
     path.write_text("127.0.0.1\tlocalhost\n10.0.0.2\talias child-host child\n10.0.0.2\tother\n")
@@ -88,10 +87,12 @@ def test_a_linked_container_has_to_run(tmp_path: Path) -> None:
 
 
 def test_variables_about_a_linked_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_KEEP_DEPRECATED_LEGACY_LINKS_ENV_VARS", "1")
     index = Index()
     child, owner = container(index, "child", "10.0.0.2"), container(index, "owner", "10.0.0.3")
     owner.record.links = {"a-b": child.id}
+    monkeypatch.setenv("DOCKER_KEEP_DEPRECATED_LEGACY_LINKS_ENV_VARS", "0")
+    assert Links(index, tmp_path).environment(owner.record) == []
+    monkeypatch.delenv("DOCKER_KEEP_DEPRECATED_LEGACY_LINKS_ENV_VARS")
     assert Links(index, tmp_path).environment(owner.record) == [
         "A_B_PORT=tcp://10.0.0.2:80",
         *(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from moby.core.config import ConfigSource
+from moby.core.errors import InvalidParameter
 from moby.core.networks import Endpoint, Sandbox
 from moby.core.types.containers import ContainerConfig, HostConfig
 from moby.engine.config import EngineConfig
@@ -80,3 +81,22 @@ def test_what_was_written_inside_stays(files: NameFiles, record: Record, tmp_pat
 
 def test_files_that_are_gone_are_no_error(files: NameFiles, record: Record) -> None:
     files.moved(record, sandbox("bridge"), sandbox("net"))
+
+
+def test_host_gateway_is_the_default_network_s(files: NameFiles, record: Record, tmp_path: Path) -> None:
+    record.host_config.extra_hosts = ["up:host-gateway"]
+    files.write(record, sandbox("net"), ["172.17.0.1", "fd00::1"])
+    assert "172.17.0.1\tup\nfd00::1\tup\n" in read(tmp_path, "hosts")
+    with pytest.raises(InvalidParameter, match="unable to derive the IP value for host-gateway"):
+        files.write(record, sandbox("net"))
+
+
+def test_on_the_host_s_network_names_are_the_host_s_or_one_s_own(
+    files: NameFiles, record: Record, tmp_path: Path
+) -> None:
+    record.host_config.network_mode = "host"
+    files.write(record, sandbox())
+    assert read(tmp_path, "hosts") == Path("/etc/hosts").read_text()
+    record.host_config.extra_hosts = ["db:10.1.2.3"]
+    files.write(record, sandbox())
+    assert read(tmp_path, "hosts").endswith("ff02::2\tip6-allrouters\n10.1.2.3\tdb\n")

@@ -11,7 +11,7 @@ from moby.core.errors import NotFound, System
 from moby.core.images import StoredImage
 from moby.core.platform import Platform
 from moby.core.reference import parse_reference
-from moby.engine.images.origins import Attestations, identity_of, parent_of
+from moby.engine.images.origins import BUILD, Attestations, identity_of, parent_of
 from moby.images.contents import Contents
 from moby.images.sources import remember_source
 from moby.testing.image_stores import chunks, layer
@@ -106,6 +106,25 @@ async def test_repositories_are_remembered_side_by_side() -> None:
         ]  # fmt: skip
         await remember_source(store, "sha256:" + "0" * 64, parse_reference("a"))
         assert await identity_of(store, "sha256:" + "0" * 64) is None
+
+
+async def test_builds_are_told_by_their_names() -> None:
+    store = MemoryImages()
+    async with store.leases.hold():
+        digest = (await store.content.write("w", chunks(b"x"))).digest
+        labels = {
+            f"{BUILD}z": "{}",
+            f"{BUILD}a": '{"createdAt":"2026-02-03T04:05:06.7Z"}',
+            f"{BUILD}bad": "{no json",
+            "other": "{}",
+        }
+        await store.content.label(digest, labels)
+        identity = await identity_of(store, digest)
+    assert identity is not None
+    assert [(each.ref, each.created_at) for each in identity.build] == [
+        ("a", "2026-02-03T04:05:06.700000Z"), ("z", "0001-01-01T00:00:00Z"),
+    ]  # fmt: skip
+    assert identity.pull == []
 
 
 def test_parents_are_told_of_committed_images() -> None:

@@ -133,6 +133,28 @@ def test_owners_attributes_and_devices(root: Path) -> None:
 
 
 @root_only
+def test_owners_in_directories_that_pass_their_group_on(root: Path) -> None:
+    mixed = [
+        entry(f"d/{number}-{user}-{group}", content, uid=user, gid=group)
+        for number in range(2)
+        for user, group, content in ((0, 0, b"a"), (0, 50, b"b"), (7, 50, b"c"))
+    ]
+    later = [(entry(f"{info.name}-later", data, uid=info.uid, gid=info.gid)) for info, data in mixed]
+    unpack(
+        root,
+        directory("d", uid=0, gid=0),
+        *mixed,
+        directory("d", 0o2755, uid=0, gid=50),
+        *later,
+        directory("d", uid=0, gid=50),
+        entry("d/last", uid=0, gid=0),
+    )
+    for info, _ in (*mixed, *later, entry("d/last", uid=0, gid=0)):
+        found = (root / info.name).stat()
+        assert (found.st_uid, found.st_gid) == (info.uid, info.gid)
+
+
+@root_only
 def test_whiteouts_become_those_of_overlayfs(root: Path) -> None:
     unpack(
         root,
@@ -322,7 +344,10 @@ MEMBERS = st.lists(st.tuples(NAMES, KINDS, TARGETS, st.sampled_from([0o755, 0o47
 def test_no_archive_touches_what_is_outside(
     root: Path, members: list[tuple[str, bytes, str, int]], lowest: bool
 ) -> None:
-    """`root` looks at the end whether anything beside it has been touched."""
+    """`root` looks at the end whether anything beside it has been touched.
+
+    CVE-2025-47290: between looking at a path and using it, something else had come to be there.
+    """
     shutil.rmtree(root)
     root.mkdir()
     entries = [entry(name, type=kind, linkname=target, mode=mode) for name, kind, target, mode in members]

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moby.core.errors import InvalidParameter
+from moby.host.archives import members
 from moby.host.archives.members import BLOCK, Member, MemberReader
 
 
@@ -260,6 +261,10 @@ def test_any_change_is_read_or_refused_in_any_pieces(
             data[start : start + BLOCK] = checked(data[start : start + BLOCK].ljust(BLOCK, b"\0"))
     whole = bytes(data[:end] if len(changes) % 2 else data)
     assert outcome(whole, step) == outcome(whole, len(whole) + 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(members, "_plain_file", lambda *_: None)
+        slowly = outcome(whole, step)
+    assert outcome(whole, step) == slowly  # what is read quickly is read as everything else
 
 
 @given(st.binary(max_size=2000))

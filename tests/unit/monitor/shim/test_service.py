@@ -30,6 +30,9 @@ from moby.monitor.shim.ttrpc import (
 
 CREATED, RUNNING, STOPPED, PAUSED = 1, 2, 3, 4
 
+# One more process, of the daemon's.
+ANOTHER = MonitorRequest("one", "", False, True, True, "", LogInfo("box", "", ""))
+
 pytestmark = pytest.mark.timeout(30)
 
 # As crun and runc, as far as a monitor uses them; what is run stands in the bundle's `program`.
@@ -42,6 +45,8 @@ echo "$verb $*" >>$root/calls
 while [ $# -gt 0 ]; do
   case $1 in
     --bundle) bundle=$2; shift ;; --pid-file) pid_file=$2; shift ;; --process) process=$2; shift ;;
+    --image-path) images=$2; shift ;; --work-path) work=$2; shift ;; --leave-running) stays=1 ;;
+    --empty-ns | --manage-cgroups-mode) shift ;;
     --*) ;; *) [ -n "$id" ] || id=$1 ;;
   esac
   shift
@@ -53,8 +58,18 @@ case $verb in
     mkdir -p $root/$id && mkfifo $root/$id/go
     { read -r _ <$root/$id/go; exec sh $bundle/program; } <&3 &
     echo $! >$pid_file; cp $pid_file $root/$id/pid ;;
+  checkpoint)
+    mkdir -p $work; echo why >$work/dump.log
+    [ ! -e $images/broken ] || fail "criu failed"
+    cp $root/$id/pid $images/image; [ -n "$stays" ] || kill -9 $(cat $root/$id/pid) ;;
+  restore)
+    [ -e $images/image ] || fail "there is no image"
+    mkdir -p $root/$id
+    sh $bundle/program <&3 & echo $! >$pid_file; cp $pid_file $root/$id/pid ;;
   start) echo go >$root/$id/go ;;
   exec)
+    gate=${process%/*}/gate
+    [ ! -p $gate ] || { read -r now <$gate; eval "$now"; }
     program=$(cat $process)
     sh -nc "$program" 2>/dev/null || fail "no such program"
     sh -c "$program" <&3 & echo $! >$pid_file ;;
@@ -120,11 +135,13 @@ class Box:
                     assert isinstance(found, Response)
                     return found
 
-    async def create(self, code: int = OK) -> Fields:
+    async def create(self, code: int = OK, checkpoint: str = "") -> Fields:
         """`Create`, with the runtime of sh."""
         options = message((6, str(self.runtime)), (7, str(self.root.parent)))
         options = any_message("containerd.runc.v1.Options", options)
-        return await self.call("Create", (1, "box"), (2, str(self.bundle)), (10, options), code=code)
+        return await self.call(
+            "Create", (1, "box"), (2, str(self.bundle)), (8, checkpoint), (10, options), code=code
+        )
 
     async def status(self) -> int:
         """`State`'s."""
@@ -251,14 +268,13 @@ async def test_the_daemon_runs_more_processes(make: Callable[[str], Box]) -> Non
     box = make("exec sleep 600")
     monitor = await box.spawn()
     await box.create()
-    asked = MonitorRequest("one", "", False, True, True, "", LogInfo("box", "", ""))
-    early = monitor.execute(asked, b"true")
+    early = monitor.execute(ANOTHER, b"true")
     with pytest.raises(Conflict, match="container box is not running"):
         await early.go()
     await early.discard()
     await box.call("Start", (1, "box"))
 
-    session = monitor.execute(asked, b"read line; echo $line; exit 5")
+    session = monitor.execute(ANOTHER, b"read line; echo $line; exit 5")
     client, _ = attached(session, AttachOptions(stdin=True, stdout=True))
     pid = await session.go()
     assert (await box.call("State", (1, "box"), (2, "one"))).number(3) == pid
@@ -269,13 +285,49 @@ async def test_the_daemon_runs_more_processes(make: Callable[[str], Box]) -> Non
     assert (await box.call("State", (1, "box"), (2, "one"))).number(9) == 5
     monitor.forget("one")
 
-    failing = monitor.execute(asked, b"if")
+    failing = monitor.execute(ANOTHER, b"if")
     with pytest.raises(System, match="OCI runtime exec failed: no such program: unknown"):
         await failing.go()
     await failing.discard()
     await box.call("State", (1, "box"), (2, "one"), code=NOT_FOUND)
     assert not [name for name in os.listdir(box.bundle) if name.startswith("one.")]
     await box.call("Kill", (1, "box"), (3, int(signal.SIGKILL)))
+
+
+@pytest.mark.parametrize(
+    ("ends", "now"),
+    [
+        pytest.param(True, "fail 'it is gone'", id="the runtime finds no container"),
+        pytest.param(True, "kill -9 $$", id="the runtime is killed with it"),
+        pytest.param(False, "fail 'No such process'", id="its first process is gone"),
+        pytest.param(False, "kill -9 $$", id="the runtime is killed first"),
+    ],
+)
+async def test_what_is_made_while_the_container_ends_hears_that_it_does_not_run(
+    make: Callable[[str], Box], ends: bool, now: str
+) -> None:
+    box = make("exec sleep 600")
+    monitor = await box.spawn()
+    await box.create()
+    pid = (await box.call("Start", (1, "box"))).number(1)
+    os.mkfifo(box.bundle / "gate")
+    session = monitor.execute(ANOTHER, b"true")
+    going = asyncio.ensure_future(session.go())
+    while "exec" not in box.calls():
+        await asyncio.sleep(0.01)
+    if ends:
+        os.kill(pid, signal.SIGKILL)
+        assert await monitor.freed()
+    (box.bundle / "gate").write_text(f"{now}\n")
+    with pytest.raises(Conflict, match="container box is not running"):
+        await going
+    await session.discard()
+    await box.call("State", (1, "box"), (2, "one"), code=NOT_FOUND)
+    assert not [name for name in os.listdir(box.bundle) if name.startswith("one.")]
+    if not ends:
+        await box.call("Kill", (1, "box"), (3, int(signal.SIGKILL)))
+        assert await monitor.freed()
+    await box.call("Delete", (1, "box"))
 
 
 async def test_containerds_clients_run_more_processes(make: Callable[[str], Box]) -> None:
@@ -297,8 +349,80 @@ async def test_containerds_clients_run_more_processes(make: Callable[[str], Box]
     assert os.read(reader, 100) == b""
     os.close(reader)
     assert (await box.call("Delete", (1, "box"), (2, "one"))).number(1) == pid
-    await box.call("Checkpoint", (1, "box"), code=UNIMPLEMENTED)
     await box.call("Kill", (1, "box"), (3, int(signal.SIGKILL)))
+
+
+async def test_its_state_is_written_down(make: Callable[[str], Box]) -> None:
+    box = make("exec sleep 600")
+    await box.spawn()
+    await box.create()
+    await box.call("Checkpoint", (1, "box"), (2, str(box.place)), code=FAILED_PRECONDITION)
+    await box.call("Start", (1, "box"))
+    every = message((2, 1), (3, 1), (4, 1), (5, 1), (6, "net"), (7, "soft"))
+    options = (3, any_message("containerd.runc.v1.CheckpointOptions", every))
+    await box.call("Checkpoint", (1, "box"), (2, str(box.place)), options)
+    assert (box.place / "image").exists()
+    assert await box.status() == RUNNING
+    asked = (box.root / "calls").read_text().splitlines()[-1]
+    words = (
+        "--tcp-established --ext-unix-sk --shell-job --file-locks --empty-ns net --manage-cgroups-mode soft"
+    )
+    assert asked.startswith(f"checkpoint {words} --leave-running --image-path {box.place} --work-path ")
+    assert not (box.bundle / "criu-work").exists()
+    exit_ = (3, any_message("containerd.runc.v1.CheckpointOptions", message((1, 1))))
+    await box.call("Checkpoint", (1, "box"), (2, str(box.place)), exit_)
+    assert (await box.call("Wait", (1, "box"))).number(1) == 128 + signal.SIGKILL
+
+
+async def test_what_cannot_be_written_down_says_why_and_goes_on(make: Callable[[str], Box]) -> None:
+    box = make("exec sleep 600")
+    await box.spawn()
+    await box.create()
+    await box.call("Start", (1, "box"))
+    (box.place / "broken").touch()
+    words = (await box.call("Checkpoint", (1, "box"), (2, str(box.place)), code=UNKNOWN)).text(1)
+    log = box.bundle / "criu-dump.log"
+    assert words == f"OCI runtime checkpoint failed: criu failed path= {log}"
+    assert log.read_text() == "why\n"
+    assert await box.status() == RUNNING
+    await box.call("Kill", (1, "box"), (3, int(signal.SIGKILL)))
+
+
+async def test_it_goes_on_from_what_was_written_down(make: Callable[[str], Box]) -> None:
+    box = make("read line; echo got $line; exit 3")
+    monitor = await box.spawn(stdin=True)
+    client, _ = attached(monitor, AttachOptions(stdin=True, stdout=True))
+    (box.place / "image").touch()
+    assert (await box.create(checkpoint=str(box.place))).number(1) == 0
+    assert await box.status() == CREATED
+    pid = (await box.call("Start", (1, "box"))).number(1)
+    assert pid == int((box.bundle / "init.pid").read_text())
+    client.sendall(b"this\n")
+    assert await read(client) == b"got this\n"
+    assert (await box.call("Wait", (1, "box"))).number(1) == 3
+    assert await monitor.freed()
+    await box.call("Delete", (1, "box"))
+    assert box.calls() == ["restore", "kill", "delete"]
+
+
+async def test_what_cannot_go_on_says_why_and_is_deleted(make: Callable[[str], Box]) -> None:
+    box = make("")
+    monitor = await box.spawn()
+    await box.create(checkpoint=str(box.place / "nowhere"))
+    words = (await box.call("Start", (1, "box"), code=UNKNOWN)).text(1)
+    assert words == "OCI runtime restore failed: there is no image"
+    await box.call("Start", (1, "box"), code=FAILED_PRECONDITION)
+    await box.call("Delete", (1, "box"))
+    # It ends by itself: nobody needs it any more.
+    await monitor.finished()
+
+
+async def test_one_that_was_never_to_go_on_is_deleted(make: Callable[[str], Box]) -> None:
+    box = make("")
+    monitor = await box.spawn()
+    await box.create(checkpoint=str(box.place))
+    await box.call("Delete", (1, "box"))
+    await monitor.finished()
 
 
 async def test_a_containerd_that_comes_back_finds_it(make: Callable[[str], Box]) -> None:

@@ -1,4 +1,4 @@
-"""This file is about an assembly as a running engine, from its components to what the API serves."""
+"""This file is about an assembly as a running engine: its components, wired and started."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from moby.api.backends import Backends
 from moby.core.config import ConfigSource
 from moby.core.images import ImageStore
 from moby.core.plugins import Plugins
@@ -17,7 +16,7 @@ from moby.engine.config import EngineConfig
 from moby.engine.identity import engine_id
 from moby.engine.parts import ContainerdChild, snapshotter
 from moby.engine.programs import Edition
-from moby.engine.runtimes import default_runtime, oci_runtimes
+from moby.engine.runtimes import default_runtime, oci_runtimes, stock_shims
 from moby.engine.system import Inventory
 from moby.engine.wiring import Engine, engine
 from moby.framework.assembly import Assembly
@@ -28,14 +27,13 @@ from moby.host.containerd.introspection import check_snapshotter
 from moby.host.containerd.leases import ContainerdLeases
 from moby.monitor.client import Monitors
 from moby.networks.controller import Controller
-from moby.plugins.authorization import AuthorizationPlugins
 
 
 @asynccontextmanager
 async def assembled(
     config: ConfigSource[EngineConfig], assembly: Assembly, monitors: Monitors
-) -> AsyncIterator[tuple[Backends, AuthorizationPlugins]]:
-    """The engine that an assembly says, running while the block does, and who says what is allowed."""
+) -> AsyncIterator[Engine]:
+    """The engine that an assembly says, running while the block does."""
     current = config.current
     async with Wiring(assembly, {EngineConfig: current}) as wired:
         client = await wired.need(Containerd)
@@ -55,12 +53,11 @@ async def assembled(
             plugins=await wired.need(Plugins),
             inventory=await _inventory(wired, current, client),
         )
-        authorizer = AuthorizationPlugins(parts.plugins, lambda: config.current.authorization_plugins)
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(child.managed.keep()) if child.managed is not None else None
             try:
                 async with engine(parts) as running:
-                    yield _backends(running), authorizer
+                    yield running
                     if not config.current.live_restore:
                         running.restarts.stopping = True
                         await running.stopper.end_all()
@@ -73,7 +70,7 @@ async def _inventory(wired: Wiring, config: EngineConfig, client: Containerd) ->
     shims = oci_runtimes(config)
     version, revision = await client.version()
     facts = cgroup_facts()
-    warnings = [] if facts.memory_limit else ["WARNING: No memory limit support"]
+    warnings = []
     if facts.hybrid and "crun" in shims:
         left = ", ".join(sorted(facts.unclaimed))
         warnings.append(f"WARNING: crun is not used: cgroup controllers are left on version 2 ({left})")
@@ -83,28 +80,10 @@ async def _inventory(wired: Wiring, config: EngineConfig, client: Containerd) ->
         volumes=list(wired.all("volumes")),
         networks=[driver.name for driver in wired.all("networks").values()],
         logs=list(wired.all("logs")),
-        runtimes={name: shim.binary or shim.name for name, shim in shims.items()},
+        runtimes={**stock_shims(), **{name: shim.binary or shim.name for name, shim in shims.items()}},
         default_runtime=default_runtime(config, shims),
         cgroups=facts,
         containerd=client.address,
         containerd_edition=Edition("containerd", version, revision or version),
         warnings=warnings,
-    )
-
-
-def _backends(running: Engine) -> Backends:
-    return Backends(
-        containers=running.containers,
-        container_streams=running.container_streams,
-        container_changes=running.container_changes,
-        stats=running.stats,
-        execs=running.execs,
-        archives=running.archives,
-        commits=running.commits,
-        images=running.images,
-        transfers=running.transfers,
-        networks=running.networks,
-        volumes=running.volumes,
-        volume_transfers=running.volume_transfers,
-        system=running.system,
     )

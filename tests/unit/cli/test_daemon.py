@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from moby.cli.daemon import reload, run
 from moby.cli.flags import CommandLine
-from moby.cli.mobyd import find_assembly, reload, run
 from moby.core.config import ConfigSource
 from moby.core.errors import InvalidParameter
 from moby.engine.config import EngineConfig
@@ -58,15 +58,6 @@ def test_flag_and_file_in_conflict(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "d.json").write_text('{"debug": false}')
     assert run(["--validate", "--config-file", str(tmp_path / "d.json"), "-D"]) == 1
     assert "debug: (from flag: true, from file: false)" in capsys.readouterr().err
-
-
-def test_assemblies_by_name_and_by_path() -> None:
-    assert find_assembly("").name == "origin.yml"
-    assert find_assembly("origin") == find_assembly("")
-    assert find_assembly("mine.yml") == Path("mine.yml")
-    assert find_assembly("/a/b") == Path("/a/b")
-    with pytest.raises(InvalidParameter, match="no assembly named 'nothing'"):
-        find_assembly("nothing")
 
 
 class Reloading:
