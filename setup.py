@@ -1,12 +1,17 @@
-"""Generates the gRPC messages from their .proto files, whichever way the package is built.
+"""Generates the gRPC messages from their .proto files, and writes down which commit a package is made of.
 
-`python setup.py generate` does that alone; every build and every editable installation does it first.
+`python setup.py generate` does the first alone; every build and every editable installation does it. The
+second is in packages only: what a checkout holds changes after it was installed.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from setuptools import Command, setup
@@ -46,6 +51,20 @@ def generate() -> None:
                 fresh.replace(target)
 
 
+def write_build(target: Path) -> None:
+    """Write the commit, and the time: SOURCE_DATE_EPOCH's or the commit's: a build can be repeated."""
+    git = ["git", "-C", str(SOURCE.parent)]
+    try:
+        asked = [*git, "log", "-1", "--format=%h %ct", "--", "src"]
+        commit, seconds = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+        changed = subprocess.run([*git, "status", "--porcelain", "--", "src"], capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        return
+    moment = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", seconds)), UTC)
+    build = {"commit": commit + ("-changed" if changed.stdout.strip() else ""), "time": moment.isoformat()}
+    target.write_text(json.dumps(build) + "\n")
+
+
 class Generate(Command):
     """Only generates."""
 
@@ -70,6 +89,8 @@ class Build(build_py):
         """Do it, and build."""
         generate()
         super().run()
+        if not self.editable_mode:
+            write_build(Path(self.build_lib) / "moby" / "build.json")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,14 @@ def _docker28() -> str:
     )
 
 
+def _compose() -> str:
+    folders = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
+    plugins = (Path(folder) / "docker/cli-plugins/docker-compose" for folder in folders)
+    return (
+        "" if any(plugin.exists() for plugin in plugins) else "needs the plugin compose of the docker command"
+    )
+
+
 def _boots() -> str:
     return _commands("qemu-system-x86_64", "apt-get", "dpkg-deb", "depmod")
 
@@ -59,10 +68,13 @@ NEEDS: Mapping[str, Callable[[], str]] = {
     "kernel": _kernel,
     "registry": _registry,
     "clients": _clients,
+    "compose": _compose,
     "docker28": _docker28,
     "boots": _boots,
     "peers": _peers,
 }
+# Whoever requires the one requires the other too.
+PART_OF: Mapping[str, str] = {"compose": "clients"}
 
 
 @functools.cache
@@ -76,6 +88,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     required = set(os.environ.get("MOBY_REQUIRE", "").split(","))
     for need in NEEDS:
         if item.get_closest_marker(need) and (reason := lacking(need)):
-            if need in required:
-                pytest.fail(f"{reason}, and MOBY_REQUIRE names {need}", pytrace=False)
+            for name in {need, PART_OF.get(need, need)} & required:
+                pytest.fail(f"{reason}, and MOBY_REQUIRE names {name}", pytrace=False)
             pytest.skip(reason)

@@ -182,7 +182,7 @@ def test_filters_of_a_list_are_looked_at(engine: Engine, values: str) -> None:
 def test_a_new_name_that_is_none(engine: Engine) -> None:
     engine.ok("create", "--name", "named", "busybox")
     for name, words in (
-        ("x/y", "Error when allocating new name: Invalid container name (x/y)"),
+        ("x/y", "Error when allocating new name: Invalid container name (/x/y)"),
         ("named", "Renaming a container with the same name as its current name"),
     ):
         assert words in engine.fails("rename", "named", name)

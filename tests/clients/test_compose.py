@@ -14,12 +14,7 @@ import pytest
 
 from tests.clients.engine import DOCKER, Engine
 
-FOLDERS = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
-PLUGINS = [Path(folder) / "docker/cli-plugins/docker-compose" for folder in FOLDERS]
-
-pytestmark = pytest.mark.skipif(
-    not any(path.exists() for path in PLUGINS), reason="there is no compose plugin"
-)
+pytestmark = pytest.mark.compose
 
 FILE = """
 name: shop

@@ -36,6 +36,9 @@ def test_settings_are_every_containers_defaults(make_engine: Callable[..., Engin
     limits = engine.ok("inspect", "-f", "{{json .HostConfig.Ulimits}}", donor)
     assert json.loads(limits) == [{"Name": "nofile", "Soft": 99, "Hard": 100}]
     assert "name=no-new-privileges" in engine.ok("info", "-f", "{{.SecurityOptions}}")
+    warnings = json.loads(engine.ok("info", "-f", "{{json .Warnings}}")) or []
+    if engine.kind == "mobyd":
+        assert "WARNING: daemon is not using the default seccomp profile" in warnings
     engine.ok("run", "--rm", "--security-opt", "seccomp=unconfined", "busybox", "chmod", "700", "/etc")
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import re
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,6 +133,74 @@ def test_layers_that_lead_out(images: Engine, tmp_path: Path, outside: Path) -> 
         ),
     )
     assert outside.stat().st_mode & 0o777 == 0o700
+    assert (outside / "secret").read_text() == SECRET
+    assert [path.name for path in outside.iterdir()] == ["secret"]
+
+
+def test_labels_taken_as_orders(images: Engine, tmp_path: Path, outside: Path) -> None:
+    """What an image says of itself configures no runtime: only a user's annotations reach one."""
+    labels = {
+        "run.oci.handler": "krun",
+        "run.oci.hooks.stdout": f"{outside}/written",
+        "run.oci.seccomp_bpf_data": "AAAA",
+        "org.criu.config": f"{outside}/criu.conf",
+        "io.kubernetes.cri.container-type": "sandbox",
+        "containerd.io/restart.loguri": f"file://{outside}/written",
+        "cdi.k8s.io/x": "nobody.example/device=all",
+    }
+    load(images, tmp_path, Labels=labels)
+    identifier = images.ok("run", "--detach", NAME, "sleep", "60").strip()
+    try:
+        spec = next(images.root.glob(f"exec/**/{identifier}/config.json"))
+        assert not set(labels) & set(json.loads(spec.read_text()).get("annotations") or {})
+        assert "Seccomp:\t2" in images.ok("exec", identifier, "grep", "Seccomp:", "/proc/1/status")
+    finally:
+        images.ok("rm", "--force", identifier)
+    assert [path.name for path in outside.iterdir()] == ["secret"]
+
+
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_the_runtime_as_the_program(images: Engine, tmp_path: Path, runtime: str) -> None:
+    """CVE-2019-5736: a program that was the host's runtime itself was written to from inside."""
+    program = shutil.which(runtime)
+    if program is None:
+        pytest.skip(f"needs {runtime}")
+    before = Path(program).read_bytes()
+    layer = special(("program", tarfile.SYMTYPE, {"linkname": "/proc/self/exe"}))
+    load(images, tmp_path, layer, Entrypoint=["/program"], Cmd=["--version"])
+    images.docker("run", "--rm", "--runtime", runtime, NAME, timeout=60)
+    write = "for p in /proc/[0-9]*/exe; do case $(readlink $p) in *run*) echo x >> $p;; esac; done; true"
+    identifier = images.ok(
+        "run",
+        "--detach",
+        "--runtime",
+        runtime,
+        "--entrypoint",
+        "sh",
+        NAME,
+        "-c",
+        f"while {write}; do :; done",
+    ).strip()
+    try:
+        for _ in range(5):
+            images.docker("exec", identifier, "/program", "--version")
+            images.docker("exec", identifier, "sh", "-c", write)
+    finally:
+        images.ok("rm", "--force", identifier)
+    assert Path(program).read_bytes() == before
+
+
+@pytest.mark.parametrize("where", ["dev/null", "dev", "proc", "sys", "etc/hosts", "etc/resolv.conf"])
+def test_masks_and_mounts_through_links(images: Engine, tmp_path: Path, outside: Path, where: str) -> None:
+    """CVE-2025-31133, -52565, -52881: what hides files of the kernel was bound to where an image's links led."""
+    away = f"../../../../../../../../../..{outside}"
+    link = special((where, tarfile.SYMTYPE, {"linkname": f"{away}/secret" if "/" in where else away}))
+    load(images, tmp_path, link)
+    masked = "cat /proc/kcore /proc/keys /proc/timer_list | head -c 10 | wc -c; echo x >> /proc/sys/kernel/domainname"
+    result = images.docker("run", "--rm", NAME, "sh", "-c", masked, timeout=60)
+    assert result.code != 0
+    if result.out:
+        assert result.out.split() == ["0"]
     assert (outside / "secret").read_text() == SECRET
     assert [path.name for path in outside.iterdir()] == ["secret"]
 

@@ -123,6 +123,8 @@ def test_pools_are_the_administrators_and_run_out(make_engine: Callable[..., Eng
         "--default-address-pool", "base=10.73.0.0/23,size=24",
         "--default-network-opt", "bridge=com.docker.network.driver.mtu=1300", load=False,
     )  # fmt: skip
+    pools = json.loads(engine.ok("info", "-f", "{{json .DefaultAddressPools}}"))
+    assert pools == [{"Base": "10.73.0.0/23", "Size": 24}]
     engine.ok("network", "create", "one")
     assert inspect(engine, "one")["IPAM"]["Config"][0]["Subnet"] == "10.73.1.0/24"
     assert inspect(engine, "one")["Options"] == {"com.docker.network.driver.mtu": "1300"}

@@ -265,3 +265,14 @@ def test_every_flag_has_a_heading_in_the_reference() -> None:
     found = flags()
     assert "--data-root" in found, "the help lists no flags"
     refuse(sorted(found - known - {"--help"}), "not in docs/reference")
+
+
+def test_every_test_that_the_page_on_hostile_input_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs/hostile-input.md").read_text())
+    assert named
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if not re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE)
+    ]
+    assert not missing

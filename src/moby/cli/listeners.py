@@ -10,35 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from moby.core.errors import Conflict, InvalidParameter, System
-from moby.engine.config import EngineConfig
 
 _FIRST_PASSED = 3
 _BACKLOG = 4096
-
-
-def addresses(config: EngineConfig) -> tuple[str, ...]:
-    """Every address to listen at, in full. Raises InvalidParameter."""
-    return tuple(_full(host, tls=config.tls or config.tlsverify) for host in config.hosts or ("",))
-
-
-def _full(host: str, *, tls: bool) -> str:
-    if not host:
-        return "unix:///var/run/docker.sock"
-    scheme, separator, rest = host.partition("://")
-    if not separator:
-        scheme, rest = "tcp", host
-    match scheme:
-        case "unix":
-            return f"unix://{rest or '/var/run/docker.sock'}"
-        case "fd":
-            return f"fd://{rest}"
-        case "tcp":
-            name, _, port = rest.rpartition(":") if not rest.endswith("]") else (rest, "", "")
-            if port and not (port.isdigit() and int(port) <= 65535):
-                raise InvalidParameter(f"invalid bind address ({host}): invalid port number")
-            return f"tcp://{name or '127.0.0.1'}:{port or (2376 if tls else 2375)}"
-        case _:
-            raise InvalidParameter(f"invalid bind address ({host}): unsupported protocol '{scheme}'")
 
 
 def open_listener(address: str, group: str, *, named: bool) -> dict[str, socket.socket]:

@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 from moby import __version__
-from moby.cli.listeners import addresses, open_listener, remove
+from moby.cli.listeners import open_listener, remove
 from moby.cli.tls import server_context
 from moby.core.config import ConfigSource
+from moby.engine.addresses import addresses
 from moby.engine.config import EngineConfig
 from moby.engine.early import containerd_ahead, monitors
 from moby.framework.assembly import Assembly

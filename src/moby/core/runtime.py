@@ -83,11 +83,18 @@ class OutOfMemory(msgspec.Struct, frozen=True):
     id: str
 
 
+class Frozen(msgspec.Struct, frozen=True):
+    """A task's processes were frozen, or thawed; by us or by another client of the runtime."""
+
+    id: str
+    frozen: bool
+
+
 class Resync(msgspec.Struct, frozen=True):
     """The stream of events began (anew): whoever watches compares its own view with `Runtime.list`."""
 
 
-TaskEvent = Exited | OutOfMemory | Resync
+TaskEvent = Exited | OutOfMemory | Frozen | Resync
 
 
 class Processes(Protocol):

@@ -70,7 +70,7 @@ async def _inventory(wired: Wiring, config: EngineConfig, client: Containerd) ->
     shims = oci_runtimes(config)
     version, revision = await client.version()
     facts = cgroup_facts()
-    warnings = [] if facts.memory_limit else ["WARNING: No memory limit support"]
+    warnings = []
     if facts.hybrid and "crun" in shims:
         left = ", ".join(sorted(facts.unclaimed))
         warnings.append(f"WARNING: crun is not used: cgroup controllers are left on version 2 ({left})")

@@ -19,6 +19,7 @@ from moby.core.platform import host_platform
 from moby.core.plugins import Plugins
 from moby.core.types.registries import IndexInfo, RegistryConfig
 from moby.core.types.system import (
+    AddressPool,
     Commit,
     ComponentVersion,
     ContainerdInfo,
@@ -32,6 +33,7 @@ from moby.core.types.system import (
     RuntimeInfo,
     Version,
 )
+from moby.engine.build import build
 from moby.engine.config import EngineConfig
 from moby.engine.containers.index import Index
 from moby.engine.events import Events
@@ -40,6 +42,7 @@ from moby.engine.machine_facts import machine_facts
 from moby.engine.programs import Edition, Programs, init_program
 from moby.engine.runtimes import USUAL
 from moby.engine.usage import DiskUsageService
+from moby.engine.warnings import warnings
 from moby.host.cgroups import CgroupFacts
 from moby.host.threads import blocking
 from moby.runtime.cdi import CDI_DIRECTORIES, device_names
@@ -93,6 +96,7 @@ class SystemService:
         config, parts, machine = self._config.current, self._inventory, machine_facts()
         proxies, cgroups = registry_config(config), parts.cgroups
         running, paused = self._counts()
+        forwarding = _forwarding()
         runtime, init = await self._started_programs()
         return Info(
             id=parts.id,
@@ -105,7 +109,7 @@ class SystemService:
             driver_status=[("driver-type", "io.containerd.snapshotter.v1")],
             plugins=self._drivers(config),
             **_limits(cgroups),
-            ipv4_forwarding=_forwarding(),
+            ipv4_forwarding=forwarding,
             debug=config.debug,
             n_fd=len(os.listdir("/proc/self/fd")),
             n_goroutines=len(asyncio.all_tasks()),
@@ -137,11 +141,14 @@ class SystemService:
             init_commit=_commit(init),
             init_binary=config.init_path or "docker-init",
             security_options=_security_options(config, unified=cgroups.version == 2),
+            default_address_pools=[
+                AddressPool(base=pool["base"], size=pool["size"]) for pool in config.default_address_pools
+            ],
             cdi_spec_dirs=list(config.cdi_spec_dirs or CDI_DIRECTORIES),
             discovered_devices=await blocking(_devices, config),
             firewall_backend=FirewallInfo(driver="nftables"),
             containerd=_containerd(parts, config),
-            warnings=list(parts.warnings) or None,
+            warnings=[*parts.warnings, *warnings(config, cgroups, forwarding=forwarding)] or None,
         )
 
     async def _started_programs(self) -> tuple[Edition | None, Edition | None]:
@@ -162,7 +169,8 @@ class SystemService:
             volume=sorted({*parts.volumes, *active("VolumeDriver")}),
             network=sorted({*parts.networks, *active("NetworkDriver")}),
             authorization=list(dict.fromkeys(config.authorization_plugins)) or None,
-            log=sorted({*parts.logs, *active("LogDriver")}),
+            # Nobody has to provide what does nothing.
+            log=sorted({*parts.logs, *active("LogDriver")} - {"none"}),
         )
 
     def _counts(self) -> tuple[int, int]:
@@ -173,14 +181,14 @@ class SystemService:
 
     async def version(self) -> Version:
         """What it is; the API fills its own versions in."""
-        machine, platform = machine_facts(), host_platform()
+        machine, platform, built = machine_facts(), host_platform(), build()
         details = {
             "Os": platform.os,
             "Arch": platform.architecture,
             "KernelVersion": machine.kernel,
-            "GitCommit": "",
+            "GitCommit": built.commit,
             "GoVersion": f"python{sys.version.partition(' ')[0]}",
-            "BuildTime": "",
+            "BuildTime": built.time,
             "Experimental": str(self._config.current.experimental).lower(),
         }
         others = [self._inventory.containerd_edition, *await self._started_programs()]
@@ -190,7 +198,9 @@ class SystemService:
             os=platform.os,
             arch=platform.architecture,
             kernel_version=machine.kernel,
+            git_commit=built.commit,
             go_version=details["GoVersion"],
+            build_time=built.time,
             experimental=self._config.current.experimental,
             components=[
                 ComponentVersion("Engine", __version__, details),
@@ -255,10 +265,6 @@ def _limits(cgroups: CgroupFacts) -> dict[str, Any]:
         "pids_limit": cgroups.pids_limit,
         "oom_kill_disable": cgroups.oom_kill_disable,
     }
-
-
-def _component(edition: Edition) -> ComponentVersion:
-    return ComponentVersion(edition.name, edition.version, {"GitCommit": edition.commit})
 
 
 def _commit(edition: Edition | None) -> Commit:

@@ -116,7 +116,8 @@ def _text(path: Path) -> str:
 
 def usual() -> Assembly:
     """What an empty assembly means: the engine of the one named `origin`. No file is read."""
-    return _assembled([_Parsed("origin.yml", {}, {}, "")])
+    empty = _Parsed("origin.yml", {}, {}, "")
+    return Assembly(empty.name, tuple(_choose(empty, EngineSection())))
 
 
 def parse(text: str, name: str) -> Assembly:

@@ -132,5 +132,21 @@ async def _verifies(key: Path, payload: bytes, signature: bytes, scratch: Path) 
     said, sealed = scratch / "payload", scratch / "signature"
     said.write_bytes(payload)
     sealed.write_bytes(signature)
-    words = ["dgst", "-sha256", "-verify", str(key), "-signature", str(sealed), str(said)]
-    return (await run([program("openssl"), *words])).code == 0
+    hashed = ["dgst", "-sha256", "-verify", str(key), "-signature", str(sealed), str(said)]
+    # Ed25519 signs what is said, not its hash.
+    whole = [
+        "pkeyutl",
+        "-verify",
+        "-pubin",
+        "-inkey",
+        str(key),
+        "-rawin",
+        "-in",
+        str(said),
+        "-sigfile",
+        str(sealed),
+    ]
+    for words in (hashed, whole):
+        if (await run([program("openssl"), *words])).code == 0:
+            return True
+    return False

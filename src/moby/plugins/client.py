@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import ssl
 from collections.abc import AsyncIterator
@@ -232,7 +233,9 @@ def _unsent(error: Exception) -> bool:
     """Has a call not gone out? asyncio takes a unix socket whose queue is full for one that is connected."""
     from aiohttp import ClientOSError
 
-    return isinstance(error, ClientOSError) and "Can not write request body" in str(error)
+    return isinstance(error, ClientOSError) and (
+        error.errno == errno.ENOTCONN or "Can not write request body" in str(error)
+    )
 
 
 def _words(error: Exception, doing: str = "") -> str:

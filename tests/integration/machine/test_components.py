@@ -23,6 +23,7 @@ kernel: {image: moby/kernel, cmdline: console=ttyS0}
 init: [moby/init, moby/crun, moby/memlogd]
 onboot:
   - {name: sysfs, image: moby/sysfs}
+  - {name: binfmt, image: moby/binfmt}
   - {name: dhcp, image: moby/dhcp, command: [/sbin/dhcpcd, --nobackground, -f, /dhcpcd.conf, "-1"]}
   - {name: rngd, image: moby/rngd, command: [/sbin/rngd, "-1"]}
   - {name: metadata, image: moby/metadata, command: [/usr/bin/metadata, cdrom]}
@@ -47,6 +48,7 @@ services:
   - {name: kmsg, image: moby/kmsg}
   - {name: kept, image: moby/http, runtime: {mounts: [{type: ext4, source: /dev/mapper/secret, destination: /var/secret}]}}
 files:
+  - {path: etc/binfmt.d/own.conf, contents: "# mine\\n:own:E::own::/own:\\n"}
   - {path: etc/dm-crypt/key, contents: abcdefghijklmnopqrstuvwxyz123456, mode: "0600"}
   - {path: etc/sysfs.d/own.conf, contents: "# mine\\nkernel/mm/ksm/sleep_millisecs = 77\\n"}
   - path: etc/ip/own.conf
@@ -82,6 +84,7 @@ checks:
   - {command: {run: [sh, -c, "ls /var/log"], contains: kmsg.log.1}}
   - {command: {run: [logread], contains: "onboot.007-loop: loopy: /dev/loop0"}}
   - {command: {run: [pidof, acpid]}}
+  - {command: {run: [sh, -c, "mount -t binfmt_misc none /mnt; cat /mnt/qemu-aarch64 /mnt/own"], contains: "interpreter /own"}}
 """
 
 

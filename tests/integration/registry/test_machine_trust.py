@@ -22,13 +22,26 @@ pytestmark = [
 ]
 
 
-def key(folder: Path, name: str) -> tuple[Path, Path]:
+KINDS = {
+    "ECDSA": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+    "Ed25519": ["-algorithm", "ED25519"],
+    "RSA": ["-algorithm", "RSA"],
+}
+
+
+def key(folder: Path, name: str, kind: str = "ECDSA") -> tuple[Path, Path]:
     """A private key and its public one."""
     private, public = folder / f"{name}.key", folder / f"{name}.pub"
-    curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    subprocess.run(["openssl", "genpkey", *curve, "-out", private], check=True, capture_output=True)
+    subprocess.run(["openssl", "genpkey", *KINDS[kind], "-out", private], check=True, capture_output=True)
     subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True)
     return private, public
+
+
+def is_edwards(private: Path) -> bool:
+    told = subprocess.run(
+        ["openssl", "pkey", "-in", private, "-noout", "-text"], check=True, capture_output=True
+    )
+    return told.stdout.startswith(b"ED25519")
 
 
 def put(url: str, data: bytes, kind: str) -> None:
@@ -53,9 +66,12 @@ def sign(
         {"critical": {"identity": {"docker-reference": "app"}, "image": {"docker-manifest-digest": said or digest}, "type": kind},
          "optional": None}
     ).encode()  # fmt: skip
-    sealed = subprocess.run(
-        ["openssl", "dgst", "-sha256", "-sign", private], input=payload, check=True, capture_output=True
-    ).stdout
+    message = private.with_suffix(".message")
+    message.write_bytes(payload)
+    asked: list[str | Path] = ["openssl", "dgst", "-sha256", "-sign", private, message]
+    if is_edwards(private):
+        asked = ["openssl", "pkeyutl", "-sign", "-inkey", private, "-rawin", "-in", message]
+    sealed = subprocess.run(asked, check=True, capture_output=True).stdout
     config = b"{}"
     layer = {
         "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
@@ -84,14 +100,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_an_image_is_taken_only_with_a_signature_by_one_of_the_keys(
-    start_registry: Callable[..., str], folder: Path, capsys: pytest.CaptureFixture[str]
+    kind: str, start_registry: Callable[..., str], folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     address = start_registry()
     made = Made({"app": b"one"})
     upload(f"http://{address}", "app", "1", made)
-    mine, public = key(folder, "mine")
-    theirs, _their_public = key(folder, "theirs")
+    mine, public = key(folder, "mine", kind)
+    theirs, _their_public = key(folder, "theirs", kind)
     assembly = folder / "a.yml"
     assembly.write_text(
         f"trust:\n - {{match: '{address}/*', keys: [mine.pub]}}\n"

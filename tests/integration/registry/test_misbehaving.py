@@ -205,7 +205,7 @@ async def test_indexes_without_end(registry: Registry, store: MemoryImages) -> N
 async def test_layers_that_lie_elsewhere_are_not_fetched_from_there(
     registry: Registry, store: MemoryImages
 ) -> None:
-    """Only the registry itself is asked, whatever addresses a manifest names."""
+    """CVE-2020-15157: credentials went to the addresses that a manifest named. Only the registry is asked."""
     elsewhere = Registry()
     async with serving(elsewhere):
         foreign = described(
@@ -256,6 +256,29 @@ async def test_broken_transfers_are_resumed(registry: Registry, store: MemoryIma
     assert ranges
 
 
+async def test_no_more_is_fetched_at_once_than_is_allowed(registry: Registry, store: MemoryImages) -> None:
+    made = Made(*({"f": bytes([number]) * 1000} for number in range(8)))
+    now, most = 0, 0
+
+    async def manifest(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=made.manifest, content_type=MANIFEST)
+
+    async def blob(request: web.Request) -> web.StreamResponse:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.01)
+        now -= 1
+        return web.Response(body=made.blobs[request.path.rpartition("/")[2]])
+
+    registry.manifest, registry.blob = manifest, blob
+    config = RegistryConfig(certs_dir="/nonexistent", max_concurrent_downloads=2)
+    async with Registries(lambda: config) as registries:
+        request = PullRequest(parse_reference(f"{registry.address}/a/b:1"))
+        await Puller(store, registries).pull(request, Report(lambda _: None))
+    assert most == 2
+
+
 async def test_patience_is_asked_for_and_given(registry: Registry, store: MemoryImages) -> None:
     tries = 0
 
@@ -292,6 +315,20 @@ async def test_token_is_fetched_once_and_kept_from_others(registry: Registry, st
     assert sum(path == "/token" for _, path, _ in registry.seen) == 1
     assert len(elsewhere.seen) == 3
     assert not any("Authorization" in headers for _, _, headers in elsewhere.seen)
+
+
+async def test_credentials_are_not_told_in_errors(
+    registry: Registry, store: MemoryImages, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither ours nor those that an address has in it, as those of object stores have."""
+    caplog.set_level("DEBUG")
+    registry.blob = answer(307, Location="http://who:hidden@127.0.0.1:1/layer?X-Amz-Signature=hidden")
+    with pytest.raises(MobyError) as caught:
+        await pull(registry, store, AuthConfig(username="u", password="hidden"))
+    told = f"{caught.value} {caught.value.fields} {caught.value.hint}"
+    assert "127.0.0.1:1" in told
+    assert "hidden" not in told
+    assert "hidden" not in " ".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
 
 
 async def test_one_pull_serves_all_who_wait(registry: Registry, store: MemoryImages) -> None:

@@ -54,6 +54,7 @@ def test_manifest_and_index() -> None:
     ],
 )
 def test_refusals(data: bytes, kind: str) -> None:
+    """CVE-2021-41190: what was a manifest and an index at once was one to some and the other to others."""
     with pytest.raises(InvalidParameter):
         read_document(data, kind)
 

@@ -87,6 +87,7 @@ def root(*, attributes: bool = True) -> Tree:
         ping.attributes["security.capability"] = b"\1\0\0\2" + bytes(16)
     tree.put("bin/ping", ping)
     tree.put("bin/pong", ping)
+    tree.put("usr/share/words", Node(content=b"word " * 20000))
     tree.put("etc/link", Node("symlink", 0o777, target="../bin/ping"))
     tree.put("dev/null", Node("char", 0o666, device=(1, 3)))
     tree.put("srv", Node("directory", 0o1777, 7, 8))

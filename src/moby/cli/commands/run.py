@@ -151,7 +151,7 @@ async def _prepared(
     from dataclasses import replace
 
     from moby.machine.data_disc import Data, write_data_disc
-    from moby.machine.runners.boot import boot_of, efi_firmware, unpacked
+    from moby.machine.runners.boot import boot_of, efi_firmware, unpacked, with_variables
     from moby.machine.runners.hardware import Disk, make_disks
     from moby.machine.runners.qemu import command, servers
 
@@ -173,6 +173,7 @@ async def _prepared(
     cmdline = f"{boot.cmdline} {chosen.append}".strip()
     boot = replace(boot, cmdline=cmdline, disks=boot.disks + disks)
     folder = state.folder.absolute()
+    boot = with_variables(boot, folder, hardware.platform)
     if hardware.accel == "tcg":
         boot = unpacked(boot, folder, hardware.memory)
     argv = command(boot, hardware, console=console, state=folder)

@@ -31,7 +31,7 @@ class Changer:
             if container.removing or container.removed:
                 raise Conflict(f"container {container.id} is being removed")
             try:
-                chosen = check_name(new.strip())
+                chosen = check_name(f"/{new.strip().removeprefix('/')}")
                 self._shelf.index.reserve(chosen, container.id)
             except (InvalidParameter, Conflict) as error:
                 raise type(error)(f"Error when allocating new name: {error.message}") from error

@@ -79,7 +79,7 @@ def summary(container: Container) -> ContainerSummary:
         image=record.config.image,
         image_id=record.image,
         image_manifest_descriptor=record.manifest,
-        command=" ".join([record.path, *record.args]),
+        command=" ".join([record.path, *(f"'{word}'" if " " in word else word for word in record.args)]),
         created=int(datetime.fromisoformat(record.created).timestamp()),
         ports=_ports(record),
         labels=record.config.labels or {},

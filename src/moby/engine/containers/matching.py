@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Self
 
@@ -35,10 +35,14 @@ class Matcher:
     def for_list(cls, filters: Filters, index: Index, images: Mapping[str, frozenset[str]]) -> Self:
         """Filters of a list; `images` gives the image IDs that each `ancestor` value means."""
         filters.check(_LISTED)
-        checks: list[Check] = []
-        for key in filters:
-            values = filters.values(key)
-            checks.append(_labels(filters, key) if key == "label" else _check(key, values, index, images))
+        checks = [
+            _labels(filters, key) if key == "label" else _check(key, filters.values(key), index, images)
+            for key in filters
+            if key not in ("publish", "expose")
+        ]
+        published, exposed = (_ports(key, filters.values(key)) for key in ("publish", "expose"))
+        if published or exposed:
+            checks.append(lambda c: c.record.state.running and _has_port(c.record, published, exposed))
         return cls(checks)
 
     @classmethod
@@ -70,7 +74,10 @@ def _check(key: str, values: list[str], index: Index, images: Mapping[str, froze
         case "id":
             return lambda c: any(_like(value, c.id) for value in values)
         case "name":
-            return lambda c: any(_like(value.removeprefix("/"), c.record.name) for value in values)
+            # With the slash that a name has had, and without it.
+            return lambda c: any(
+                _like(value, name) for value in values for name in (f"/{c.record.name}", c.record.name)
+            )
         case "status":
             _one_of(key, values, _STATUSES, "state")
             return lambda c: c.status in values
@@ -93,12 +100,6 @@ def _check(key: str, values: list[str], index: Index, images: Mapping[str, froze
             return lambda c: any(
                 mount.volume in values or mount.point.destination in values for mount in c.record.mounts
             )
-        case "publish":
-            published = _ports(key, values)
-            return lambda c: c.record.state.running and bool(published & set(_published(c.record)))
-        case "expose":
-            exposed = _ports(key, values)
-            return lambda c: c.record.state.running and bool(exposed & set(c.record.ports))
         case "health":
             _one_of(key, values, _HEALTHS, "health")
             return lambda c: (c.health.status if c.health is not None else "none") in values
@@ -107,14 +108,17 @@ def _check(key: str, values: list[str], index: Index, images: Mapping[str, froze
             tasks = Filters({key: values}).flag(key, default=False)
             return lambda c: not tasks
         case _:
-            return lambda c: "default" in values
+            # Isolation is something of another system's.
+            return lambda _: True
 
 
-def _published(record: Record) -> Iterator[str]:
-    """The ports of the host, each with its protocol."""
-    for port, bindings in record.ports.items():
-        for binding in bindings or ():
-            yield f"{binding.host_port}/{port.partition('/')[2]}"
+def _has_port(record: Record, published: set[str], exposed: set[str]) -> bool:
+    """Is one of these ports of the host's, or of the container's, among those that a list shows?"""
+    for key, bindings in record.ports.items():
+        protocol = key.partition("/")[2]
+        if key in exposed or any(f"{one.host_port}/{protocol}" in published for one in bindings or ()):
+            return True
+    return False
 
 
 def _like(pattern: str, text: str) -> bool:

@@ -77,6 +77,7 @@ class Remover:
         """`OWNER/ALIAS` is a link from now on no more. Raises Conflict, NotFound."""
         owner, separator, alias = name.removeprefix("/").partition("/")
         if not separator:
+            self._shelf.find(name)
             raise Conflict("Conflict, cannot remove the default link name of the container")
         container = self._shelf.find(owner)
         if alias not in container.record.links:
@@ -92,8 +93,9 @@ class Remover:
         container.removing = True
         try:
             await self.finish(container, volumes=True)
-        except MobyError:
+        except MobyError as error:
             log.exception("cannot remove container", extra={"container": container.id})
+            container.tell_not_removed(error)
         finally:
             container.removing = False
 

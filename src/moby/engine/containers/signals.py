@@ -21,3 +21,11 @@ def parse_signal(text: str) -> int:
     elif (found := signal.Signals.__members__.get(f"SIG{name}")) is not None:
         return int(found)
     raise InvalidParameter(f"invalid signal: {text}")
+
+
+def sent_signal(text: str) -> int:
+    """As `parse_signal`, in the words that dockerd has for a number that is no signal's."""
+    number = text.removeprefix("-")
+    if number.isdigit() and int(number) and not (text == number and int(number) <= signal.SIGRTMAX):
+        raise InvalidParameter(f"the linux daemon does not support signal {text}")
+    return parse_signal(text)

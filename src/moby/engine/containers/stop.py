@@ -13,7 +13,7 @@ from moby.core.runtime import Runtime
 from moby.engine.config import EngineConfig
 from moby.engine.containers.container import Container
 from moby.engine.containers.shelf import Shelf
-from moby.engine.containers.signals import parse_signal
+from moby.engine.containers.signals import parse_signal, sent_signal
 
 log = logging.getLogger(__name__)
 
@@ -76,20 +76,24 @@ class Stopper:
         self._shelf.publish(container, "stop")
 
     async def kill(self, name: str, signal_: str = "") -> None:
-        """Send a signal; SIGKILL waits for the end."""
-        number = parse_signal(signal_) if signal_ else int(signal.SIGKILL)
+        """Send a signal; SIGKILL waits for the end. Raises InvalidParameter, NotFound, Conflict."""
+        try:
+            await self._kill(name, signal_)
+        except MobyError as error:
+            raise type(error)(f"cannot kill container: {name}: {error.message}") from error
+
+    async def _kill(self, name: str, signal_: str) -> None:
+        number = sent_signal(signal_) if signal_ else int(signal.SIGKILL)
         container = self._shelf.find(name)
         if not await _running(container):
-            raise Conflict(f"cannot kill container: {name}: container {container.id} is not running")
+            raise Conflict(f"container {container.id} is not running")
         if number == signal.SIGKILL:
             await self.kill_now(container)
             return
         try:
             await self._signal(container, number)
         except NotFound as error:
-            raise Conflict(
-                f"cannot kill container: {name}: container {container.id} is not running"
-            ) from error
+            raise Conflict(f"container {container.id} is not running") from error
 
     async def kill_now(self, container: Container) -> None:
         """SIGKILL, and wait until it is known to have ended. Raises System if it does not end."""

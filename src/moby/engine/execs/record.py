@@ -68,8 +68,9 @@ class Exec:
 
     @property
     def words(self) -> str:
-        """The command as events tell it."""
-        return " ".join(self.record.request.cmd)
+        """The command as events tell it, in dockerd's way: with a space after its first word."""
+        first, *others = self.record.request.cmd
+        return f"{first} {' '.join(others)}"
 
 
 class ExecShelf:

@@ -86,7 +86,7 @@ class Execs:
         container = self._containers.find(name)
         check_running(container, name)
         if request.detach_keys:
-            parse_detach_keys(request.detach_keys)
+            _check_detach_keys(request.detach_keys)
         if request.user:
             await container_user(container.record, request.user)
         made = Exec(ExecRecord(secrets.token_hex(32), container.id, request), container)
@@ -206,7 +206,12 @@ class Execs:
             except MobyError as error:
                 ended = was_killed(error) or not process_lives(found.container.record.state.pid)
                 told = reworded(error)
-                if ended and reason(error.message) is None:
+                if "is paused" in error.message:
+                    # By somebody else, or so lately that nobody here knows.
+                    told = Conflict(
+                        f"Container {record.container} is paused, unpause the container before exec"
+                    )
+                elif ended and reason(error.message) is None:
                     told = Conflict(f"container {record.container} is not running")
                 if client is not None:
                     client.tell(told.message)
@@ -301,3 +306,10 @@ class Execs:
 def _told(error: MobyError) -> MobyError:
     """What keeps a program from running is the request's fault, as docker has it."""
     return InvalidParameter(error.message) if reason(error.message) else error
+
+
+def _check_detach_keys(text: str) -> None:
+    try:
+        parse_detach_keys(text)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"Invalid escape keys ({text}) provided") from error

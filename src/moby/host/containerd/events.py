@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from moby.core.errors import Unavailable
-from moby.core.runtime import Exited, OutOfMemory
+from moby.core.runtime import Exited, Frozen, OutOfMemory
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.errors import translation
 from moby.host.containerd.images import moment
@@ -20,23 +20,27 @@ from moby.host.containerd.protos import events_pb2, subscribe_pb2, types_pb2
 
 _SERVICE = "events.v1.Events"
 _EXIT, _OOM, _MARK = "/tasks/exit", "/tasks/oom", "/moby/subscribed"
+_PAUSED, _RESUMED = "/tasks/paused", "/tasks/resumed"
+_TOPICS = (_EXIT, _OOM, _PAUSED, _RESUMED, _MARK)
 _ANSWER_LIMIT_S = 10.0
+
+TaskHappening = Exited | OutOfMemory | Frozen
 
 
 class ContainerdEvents:
-    """Ends of tasks, and kills for memory, in our namespace."""
+    """Ends of tasks, kills for memory, and pauses, in our namespace."""
 
     def __init__(self, client: Containerd) -> None:
         self._client = client
 
-    async def subscribe(self) -> AsyncIterator[Exited | OutOfMemory]:
+    async def subscribe(self) -> AsyncIterator[TaskHappening]:
         """Events until the connection breaks; everything that happens after this returned is among them.
 
         containerd does not say when it has added a subscriber, so that an event of our own is published
         until it comes back. Raises Unavailable if it does not.
         """
         namespace = f"namespace=={self._client.namespace}"
-        filters = [f'{namespace},topic=="{topic}"' for topic in (_EXIT, _OOM, _MARK)]
+        filters = [f'{namespace},topic=="{topic}"' for topic in _TOPICS]
         request = subscribe_pb2.SubscribeRequest(filters=filters)
         call = await self._client.stream(f"{_SERVICE}/Subscribe", request, types_pb2.Envelope)
         try:
@@ -76,7 +80,7 @@ class ContainerdEvents:
         )
 
 
-async def _events(call: Any, early: Iterable[types_pb2.Envelope]) -> AsyncIterator[Exited | OutOfMemory]:
+async def _events(call: Any, early: Iterable[types_pb2.Envelope]) -> AsyncIterator[TaskHappening]:
     try:
         for envelope in early:
             if (event := decoded(envelope)) is not None:
@@ -89,10 +93,14 @@ async def _events(call: Any, early: Iterable[types_pb2.Envelope]) -> AsyncIterat
         call.cancel()
 
 
-def decoded(envelope: types_pb2.Envelope) -> Exited | OutOfMemory | None:
+def decoded(envelope: types_pb2.Envelope) -> TaskHappening | None:
     """An event in our words."""
     if envelope.topic == _OOM:
         return OutOfMemory(events_pb2.TaskOOM.FromString(envelope.event.value).container_id)
+    if envelope.topic == _PAUSED:
+        return Frozen(events_pb2.TaskPaused.FromString(envelope.event.value).container_id, True)
+    if envelope.topic == _RESUMED:
+        return Frozen(events_pb2.TaskResumed.FromString(envelope.event.value).container_id, False)
     if envelope.topic != _EXIT:
         return None
     event = events_pb2.TaskExit.FromString(envelope.event.value)

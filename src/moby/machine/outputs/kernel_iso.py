@@ -28,7 +28,6 @@ async def write(job: Job) -> list[Path]:
             "-quiet",
             "-R",
             "-iso-level", "3",
-            "--set_all_file_dates", date,
             "-volid", "MOBY",
             f"--modification-date={date}",
             "-o", path,
@@ -36,5 +35,9 @@ async def write(job: Job) -> list[Path]:
             root,
             "--",
             "-set_filter_r", "--zisofs", "/", "--",
+            # That changes files now, and ends what -as mkisofs says of dates.
+            "-alter_date_r", "b", f"={job.moment}", "/", "--",
+            "-alter_date_r", "c", f"={job.moment}", "/", "--",
+            "-compliance", "rec_mtime",
         )  # fmt: skip
     return [disk, *await write_beside(job, "iso")]

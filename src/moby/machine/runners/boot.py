@@ -7,7 +7,7 @@ from pathlib import Path
 
 from moby.core.errors import NotFound
 from moby.core.platform import Platform, host_platform
-from moby.host.files import translation
+from moby.host.files import translation, write_atomic
 from moby.machine.runners.hardware import FORMATS, Disk
 
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -21,9 +21,22 @@ _FIRMWARE = {
 }
 
 
+# Firmware that keeps its settings apart, and how those are before the first start.
+_CODE_AND_VARIABLES = {
+    "amd64": (
+        ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+        ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ),
+    "arm64": (("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """What to boot: kernel, RAM disk and command line, or a disk, or a CD."""
+    """What to boot: kernel, RAM disk and command line, or a disk, or a CD.
+
+    `variables` is a file that the firmware keeps its settings in.
+    """
 
     kernel: Path | None = None
     initrd: Path | None = None
@@ -31,6 +44,7 @@ class Boot:
     disks: tuple[Disk, ...] = ()
     cds: tuple[Path, ...] = ()
     firmware: Path | None = None
+    variables: Path | None = None
 
 
 def boot_of(path: Path, platform: Platform | None = None) -> Boot:
@@ -87,6 +101,21 @@ def _unpack(source: Path, target: Path, limit: int) -> bool:
         except zstandard.ZstdError:
             return False
     return True
+
+
+def with_variables(boot: Boot, folder: Path, platform: Platform | None = None) -> Boot:
+    """The same with firmware that keeps its settings in `folder` from start to start, if there is such."""
+    if boot.firmware is None:
+        return boot
+    architecture = (platform or host_platform()).architecture
+    for code, fresh in _CODE_AND_VARIABLES.get(architecture, ()):
+        if Path(code).exists() and Path(fresh).exists():
+            kept = folder / "efi-variables.fd"
+            if not kept.exists():
+                with translation(f"cannot write {kept}"):
+                    write_atomic(kept, Path(fresh).read_bytes(), 0o600)
+            return replace(boot, firmware=Path(code), variables=kept)
+    return boot
 
 
 def efi_firmware(platform: Platform | None = None) -> Path:

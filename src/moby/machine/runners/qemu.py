@@ -46,8 +46,7 @@ def command(
         argv += ["-kernel", str(boot.kernel), "-append", boot.cmdline]
     if boot.initrd is not None:
         argv += ["-initrd", str(boot.initrd)]
-    if boot.firmware is not None:
-        argv += ["-bios", str(boot.firmware)]
+    argv += _firmware(boot)
     for number, cd in enumerate(boot.cds):
         argv += _cd(cd, number, hardware)
     for disk in boot.disks:
@@ -64,6 +63,18 @@ def command(
             "node,memdev=memory",
         ]
     return argv + _vsock(hardware.vsock)
+
+
+def _firmware(boot: Boot) -> list[str]:
+    if boot.firmware is None:
+        return []
+    if boot.variables is None:
+        return ["-bios", str(boot.firmware)]
+    flash = "if=pflash,format=raw"
+    return [
+        "-drive", f"{flash},unit=0,readonly=on,file={_escaped(boot.firmware)}",
+        "-drive", f"{flash},unit=1,file={_escaped(boot.variables)}",
+    ]  # fmt: skip
 
 
 def servers(shares: Sequence[Share], state: Path) -> list[list[str]]:

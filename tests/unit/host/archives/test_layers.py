@@ -344,7 +344,10 @@ MEMBERS = st.lists(st.tuples(NAMES, KINDS, TARGETS, st.sampled_from([0o755, 0o47
 def test_no_archive_touches_what_is_outside(
     root: Path, members: list[tuple[str, bytes, str, int]], lowest: bool
 ) -> None:
-    """`root` looks at the end whether anything beside it has been touched."""
+    """`root` looks at the end whether anything beside it has been touched.
+
+    CVE-2025-47290: between looking at a path and using it, something else had come to be there.
+    """
     shutil.rmtree(root)
     root.mkdir()
     entries = [entry(name, type=kind, linkname=target, mode=mode) for name, kind, target, mode in members]

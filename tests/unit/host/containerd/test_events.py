@@ -6,7 +6,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from moby.core.runtime import Exited, OutOfMemory
+from moby.core.runtime import Exited, Frozen, OutOfMemory
 from moby.host.containerd.events import decoded
 from moby.host.containerd.protos import events_pb2, types_pb2
 
@@ -33,6 +33,11 @@ def test_the_end_of_another_process_names_it() -> None:
 
 def test_a_kill_for_memory() -> None:
     assert decoded(envelope("/tasks/oom", events_pb2.TaskOOM(container_id="a"))) == OutOfMemory("a")
+
+
+def test_pauses() -> None:
+    assert decoded(envelope("/tasks/paused", events_pb2.TaskPaused(container_id="a"))) == Frozen("a", True)
+    assert decoded(envelope("/tasks/resumed", events_pb2.TaskResumed(container_id="a"))) == Frozen("a", False)
 
 
 def test_other_topics_are_not_told() -> None:

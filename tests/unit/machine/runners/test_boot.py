@@ -10,7 +10,7 @@ import zstandard
 from moby.core.errors import NotFound
 from moby.core.platform import Platform
 from moby.machine.runners import boot
-from moby.machine.runners.boot import Boot, boot_of, efi_firmware, unpacked
+from moby.machine.runners.boot import Boot, boot_of, efi_firmware, unpacked, with_variables
 from moby.machine.runners.hardware import Disk
 
 
@@ -75,3 +75,22 @@ def test_what_the_memory_does_not_hold_twice_stays_packed(tmp_path: Path) -> Non
     packed.write_bytes(zstandard.ZstdCompressor().compress(bytes((2 << 20) + 1)))
     assert unpacked(Boot(initrd=packed), tmp_path, 8).initrd == packed
     assert unpacked(Boot(initrd=packed), tmp_path, 16).initrd == tmp_path / "initrd.plain"
+
+
+def test_firmware_keeps_its_settings_in_the_machines_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, fresh = tmp_path / "CODE.fd", tmp_path / "VARS.fd"
+    monkeypatch.setattr(boot, "_CODE_AND_VARIABLES", {"amd64": ((str(code), str(fresh)),)})
+    given, folder, platform = Boot(firmware=Path("OVMF.fd")), tmp_path / "state", Platform("amd64", "linux")
+    folder.mkdir()
+    assert with_variables(given, folder, platform) == given
+    code.write_text("code")
+    fresh.write_text("fresh")
+    found = with_variables(given, folder, platform)
+    assert (found.firmware, found.variables) == (code, folder / "efi-variables.fd")
+    assert (folder / "efi-variables.fd").read_text() == "fresh"
+    (folder / "efi-variables.fd").write_text("changed")
+    with_variables(given, folder, platform)
+    assert (folder / "efi-variables.fd").read_text() == "changed"
+    assert with_variables(Boot(), folder, platform) == Boot()

@@ -50,6 +50,15 @@ def test_cds_are_where_a_machine_looks_for_them() -> None:
     assert arm64[0] == "/usr/bin/qemu-system-aarch64"
 
 
+def test_firmware_that_keeps_its_settings_is_flash() -> None:
+    argv = command(Boot(firmware=Path("CODE"), variables=Path("a,b")), Hardware(platform=AMD64))
+    assert pairs(argv) >= {
+        ("-drive", "if=pflash,format=raw,unit=0,readonly=on,file=CODE"),
+        ("-drive", "if=pflash,format=raw,unit=1,file=a,,b"),
+    }
+    assert "-bios" not in argv
+
+
 def test_networks() -> None:
     tap = command(Boot(), Hardware(platform=AMD64, network=Network("tap", "tap0", "52:54:00:00:00:01")))
     assert pairs(tap) >= {

@@ -30,6 +30,9 @@ from moby.monitor.shim.ttrpc import (
 
 CREATED, RUNNING, STOPPED, PAUSED = 1, 2, 3, 4
 
+# One more process, of the daemon's.
+ANOTHER = MonitorRequest("one", "", False, True, True, "", LogInfo("box", "", ""))
+
 pytestmark = pytest.mark.timeout(30)
 
 # As crun and runc, as far as a monitor uses them; what is run stands in the bundle's `program`.
@@ -65,6 +68,8 @@ case $verb in
     sh $bundle/program <&3 & echo $! >$pid_file; cp $pid_file $root/$id/pid ;;
   start) echo go >$root/$id/go ;;
   exec)
+    gate=${process%/*}/gate
+    [ ! -p $gate ] || { read -r now <$gate; eval "$now"; }
     program=$(cat $process)
     sh -nc "$program" 2>/dev/null || fail "no such program"
     sh -c "$program" <&3 & echo $! >$pid_file ;;
@@ -263,14 +268,13 @@ async def test_the_daemon_runs_more_processes(make: Callable[[str], Box]) -> Non
     box = make("exec sleep 600")
     monitor = await box.spawn()
     await box.create()
-    asked = MonitorRequest("one", "", False, True, True, "", LogInfo("box", "", ""))
-    early = monitor.execute(asked, b"true")
+    early = monitor.execute(ANOTHER, b"true")
     with pytest.raises(Conflict, match="container box is not running"):
         await early.go()
     await early.discard()
     await box.call("Start", (1, "box"))
 
-    session = monitor.execute(asked, b"read line; echo $line; exit 5")
+    session = monitor.execute(ANOTHER, b"read line; echo $line; exit 5")
     client, _ = attached(session, AttachOptions(stdin=True, stdout=True))
     pid = await session.go()
     assert (await box.call("State", (1, "box"), (2, "one"))).number(3) == pid
@@ -281,13 +285,49 @@ async def test_the_daemon_runs_more_processes(make: Callable[[str], Box]) -> Non
     assert (await box.call("State", (1, "box"), (2, "one"))).number(9) == 5
     monitor.forget("one")
 
-    failing = monitor.execute(asked, b"if")
+    failing = monitor.execute(ANOTHER, b"if")
     with pytest.raises(System, match="OCI runtime exec failed: no such program: unknown"):
         await failing.go()
     await failing.discard()
     await box.call("State", (1, "box"), (2, "one"), code=NOT_FOUND)
     assert not [name for name in os.listdir(box.bundle) if name.startswith("one.")]
     await box.call("Kill", (1, "box"), (3, int(signal.SIGKILL)))
+
+
+@pytest.mark.parametrize(
+    ("ends", "now"),
+    [
+        pytest.param(True, "fail 'it is gone'", id="the runtime finds no container"),
+        pytest.param(True, "kill -9 $$", id="the runtime is killed with it"),
+        pytest.param(False, "fail 'No such process'", id="its first process is gone"),
+        pytest.param(False, "kill -9 $$", id="the runtime is killed first"),
+    ],
+)
+async def test_what_is_made_while_the_container_ends_hears_that_it_does_not_run(
+    make: Callable[[str], Box], ends: bool, now: str
+) -> None:
+    box = make("exec sleep 600")
+    monitor = await box.spawn()
+    await box.create()
+    pid = (await box.call("Start", (1, "box"))).number(1)
+    os.mkfifo(box.bundle / "gate")
+    session = monitor.execute(ANOTHER, b"true")
+    going = asyncio.ensure_future(session.go())
+    while "exec" not in box.calls():
+        await asyncio.sleep(0.01)
+    if ends:
+        os.kill(pid, signal.SIGKILL)
+        assert await monitor.freed()
+    (box.bundle / "gate").write_text(f"{now}\n")
+    with pytest.raises(Conflict, match="container box is not running"):
+        await going
+    await session.discard()
+    await box.call("State", (1, "box"), (2, "one"), code=NOT_FOUND)
+    assert not [name for name in os.listdir(box.bundle) if name.startswith("one.")]
+    if not ends:
+        await box.call("Kill", (1, "box"), (3, int(signal.SIGKILL)))
+        assert await monitor.freed()
+    await box.call("Delete", (1, "box"))
 
 
 async def test_containerds_clients_run_more_processes(make: Callable[[str], Box]) -> None:
@@ -373,8 +413,8 @@ async def test_what_cannot_go_on_says_why_and_is_deleted(make: Callable[[str], B
     assert words == "OCI runtime restore failed: there is no image"
     await box.call("Start", (1, "box"), code=FAILED_PRECONDITION)
     await box.call("Delete", (1, "box"))
+    # It ends by itself: nobody needs it any more.
     await monitor.finished()
-    await box.call("Shutdown", (1, "box"))
 
 
 async def test_one_that_was_never_to_go_on_is_deleted(make: Callable[[str], Box]) -> None:
