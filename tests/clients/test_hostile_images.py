@@ -147,12 +147,17 @@ def test_labels_taken_as_orders(images: Engine, tmp_path: Path, outside: Path) -
         "io.kubernetes.cri.container-type": "sandbox",
         "containerd.io/restart.loguri": f"file://{outside}/written",
         "cdi.k8s.io/x": "nobody.example/device=all",
+        "org.mobyproject.restart": "on-unhealthy",
+        "org.mobyproject.start-after": "somebody:healthy",
     }
     load(images, tmp_path, Labels=labels)
     identifier = images.ok("run", "--detach", NAME, "sleep", "60").strip()
     try:
         spec = next(images.root.glob(f"exec/**/{identifier}/config.json"))
-        assert not set(labels) & set(json.loads(spec.read_text()).get("annotations") or {})
+        annotations = json.loads(spec.read_text()).get("annotations") or {}
+        assert not labels.items() & annotations.items()
+        shown = json.loads(images.ok("inspect", identifier))[0]["Config"]["Labels"]
+        assert not [key for key in shown if key.startswith("org.mobyproject.")]
         assert "Seccomp:\t2" in images.ok("exec", identifier, "grep", "Seccomp:", "/proc/1/status")
     finally:
         images.ok("rm", "--force", identifier)

@@ -18,8 +18,8 @@ from moby.framework.assembly import named
 async def embedded(config: EngineConfig, *, assembly: str = "") -> AsyncIterator[Engine]:
     """A running engine of the assembly of that name or path, or of the usual one. It needs root.
 
-    What was stored below `data_root` is taken back in, as by a daemon; containers end with the block unless
-    `live_restore` is set. Raises Conflict if a daemon uses the same roots, InvalidParameter for settings
+    What was stored below `data_root` is taken back in, as by a daemon; containers outlive the block unless
+    `live_restore` is false. Raises Conflict if a daemon uses the same roots, InvalidParameter for settings
     that cannot be.
     """
     chosen = named(assembly)

@@ -49,6 +49,7 @@ class Lasting:
         self._span = 1
         self._directories: set[Path] = set()
         self._more = asyncio.Event()
+        self._is_sure = True
 
     def labels(self, directory: Path) -> Mapping[str, str]:
         """What a snapshot bears whose files lie at `directory`, all of them written."""
@@ -66,6 +67,7 @@ class Lasting:
             found = [info async for info in self._snapshotter.walk() if _span(info)]
         except MobyError:
             log.exception("cannot look for layers that are not on disk")
+            self._is_sure = False
             return
         lost = {info.name: info for info in found if _span(info) > recorded.span}
         kept = [name for name in _children_first(lost) if not await self._remove(name)]
@@ -89,6 +91,7 @@ class Lasting:
             await _THREADS.finish(self._sync, directories, span)
         except OSError:
             log.exception("layers cannot be written to disk")
+            self._directories |= directories
 
     async def _remove(self, name: str) -> bool:
         try:
@@ -119,7 +122,8 @@ class Lasting:
         self._write(span)
 
     def _write(self, span: int) -> None:
-        write_atomic(self._file, msgspec.json.encode(_Record(self._boot, span)))
+        if self._is_sure:
+            write_atomic(self._file, msgspec.json.encode(_Record(self._boot, span)))
 
 
 def _span(info: SnapshotInfo) -> int:

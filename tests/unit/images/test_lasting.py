@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from moby.core.errors import Unavailable
+from moby.core.snapshots import SnapshotInfo
 from moby.images import lasting
 from moby.images.lasting import SPAN, Lasting
-from moby.testing.images import MemoryImages
+from moby.testing.images import MemoryImages, MemorySnapshots
 
 
 async def commit(store: MemoryImages, name: str, parent: str, span: Lasting, place: Path) -> None:
@@ -75,6 +78,25 @@ async def test_what_cannot_be_written_is_not_said_to_be(
             patch.setattr(lasting, "sync_file_system", fails)
             await first.sync()
         assert "cannot be written" in caplog.text
+        await Lasting(store.snapshotter, file, boot="two").at_start()
+    assert await names(store) == set()
+
+
+async def test_nothing_is_said_of_snapshots_that_could_not_be_looked_at(tmp_path: Path) -> None:
+    class Away(MemorySnapshots):
+        async def walk(self) -> AsyncIterator[SnapshotInfo]:
+            async for info in super().walk():
+                yield info
+                raise Unavailable("containerd is away")
+
+    store, file = MemoryImages(), tmp_path / "unpacked.json"
+    async with store.leases.hold():
+        first = Lasting(store.snapshotter, file, boot="one")
+        await first.at_start()
+        await commit(store, "a", "", first, tmp_path)
+        second = Lasting(Away(store), file, boot="two")
+        await second.at_start()
+        await second.sync()
         await Lasting(store.snapshotter, file, boot="two").at_start()
     assert await names(store) == set()
 

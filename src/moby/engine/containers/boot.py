@@ -14,14 +14,13 @@ from moby.core.errors import InvalidParameter, MobyError, NotModified
 from moby.engine.containers.container import Container
 from moby.engine.containers.index import Index
 from moby.engine.containers.joining import donors
+from moby.engine.containers.own_labels import AFTER_LABEL
 from moby.engine.containers.restarts import Restarts, wants_restart
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.start import Starter
 
 log = logging.getLogger(__name__)
 
-# Names of containers with commas between them, each with `:healthy` if it has to be that first.
-AFTER_LABEL = "org.mobyproject.start-after"
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _DEPENDS_ON = "com.docker.compose.depends_on"

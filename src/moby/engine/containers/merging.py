@@ -7,6 +7,7 @@ import msgspec
 from moby.core.errors import InvalidParameter
 from moby.core.types.containers import ContainerConfig, HealthConfig, HostConfig
 from moby.engine.config import EngineConfig
+from moby.engine.containers.own_labels import ORDERS
 from moby.engine.runtimes import USUAL
 from moby.logs.chain import CACHE_OPTIONS
 
@@ -18,7 +19,8 @@ def merge_image(config: ContainerConfig, image: ContainerConfig) -> None:
     own = {variable.partition("=")[0] for variable in config.env or ()}
     inherited = [variable for variable in image.env or () if variable.partition("=")[0] not in own]
     config.env = [*(config.env or ()), *inherited]
-    config.labels = {**(image.labels or {}), **(config.labels or {})}
+    said = {key: value for key, value in (image.labels or {}).items() if key not in ORDERS}
+    config.labels = {**said, **(config.labels or {})}
     if not config.entrypoint:
         if not config.cmd:
             config.cmd = image.cmd

@@ -10,8 +10,10 @@ from moby.core.types.containers import HostConfig
 from moby.core.types.networks import PortBinding
 from moby.core.undo import Undo
 from moby.engine.containers.checks import check_ports
-from moby.engine.containers.networking import connected, port_mappings
+from moby.engine.containers.networking import ANY, connected, port_mappings
 from moby.engine.containers.record import Record
+
+_ANY = (ANY, "::")
 
 Bindings = dict[str, list[PortBinding] | None]
 
@@ -49,7 +51,9 @@ def _kept(wanted: tuple[PortMapping, ...], before: dict[str, list[PortBinding]])
     for one in wanted:
         low, high = one.host_port, one.host_port_end
         if not low or high > low:
-            for binding in before.get(f"{one.container_port}/{one.protocol}", ()):
+            bindings = before.get(f"{one.container_port}/{one.protocol}", [])
+            # Where none is named it is every address, unless the engine has another by its settings.
+            for binding in sorted(bindings, key=lambda binding: binding.host_ip not in _ANY):
                 port = int(binding.host_port or 0)
                 fits = port and port not in taken and (not low or low <= port <= high)
                 if fits and one.host_ip in ("", binding.host_ip):

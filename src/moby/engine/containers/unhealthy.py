@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from moby.core.errors import InvalidParameter, MobyError
 from moby.engine.containers.container import Container
+from moby.engine.containers.own_labels import RESTART_LABEL
 from moby.engine.containers.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
-RESTART_LABEL = "org.mobyproject.restart"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 60.0
 
 

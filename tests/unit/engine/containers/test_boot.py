@@ -8,9 +8,10 @@ import pytest
 
 from moby.core.errors import InvalidParameter
 from moby.core.types.containers import ContainerConfig, HostConfig
-from moby.engine.containers.boot import AFTER_LABEL, check_after_label, depends_on, in_order, services
+from moby.engine.containers.boot import check_after_label, depends_on, in_order, services
 from moby.engine.containers.container import Container
 from moby.engine.containers.index import Index
+from moby.engine.containers.own_labels import AFTER_LABEL
 from moby.engine.containers.record import Record
 
 

@@ -19,6 +19,12 @@ def test_what_leaves_the_choice_keeps_its_port() -> None:
     assert _kept((ANY, other), BEFORE) == (PortMapping("tcp", 80, "", 32768, 32768), other)
 
 
+def test_a_port_of_one_address_is_not_that_of_all() -> None:
+    before = {"80/tcp": [PortBinding("127.0.0.1", "8123"), *BEFORE["80/tcp"]]}
+    assert _kept((ANY,), before) == (PortMapping("tcp", 80, "", 32768, 32768),)
+    assert _kept((ANY,), {"80/tcp": before["80/tcp"][:1]}) == (PortMapping("tcp", 80, "", 8123, 8123),)
+
+
 def test_a_port_is_kept_once_and_never_by_two() -> None:
     asked = PortMapping("tcp", 80, "", 32768, 32768)
     assert _kept((asked, ANY), BEFORE) == (asked, ANY)

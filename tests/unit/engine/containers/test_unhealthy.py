@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from moby.core.errors import InvalidParameter
-from moby.engine.containers.unhealthy import RESTART_LABEL, most_restarts
+from moby.engine.containers.own_labels import RESTART_LABEL
+from moby.engine.containers.unhealthy import most_restarts
 
 
 @pytest.mark.parametrize(
