@@ -54,7 +54,7 @@ clients: setup ## A whole engine, driven by the docker CLI and docker-py (root)
 storm: setup ## Many clients who want opposite things, and crashes, for SECONDS=120 each (root)
 	@$(SUDO) scripts/cgroups.sh
 	$(SUDO) env MOBY_STORM_SECONDS=$(or $(SECONDS),120) MOBY_TEST_NETWORKS=500 $(PYTEST) -p no:cacheprovider \
-		tests/clients/test_storm.py tests/clients/test_network_crowd.py tests/clients/test_crash_faults.py
+		tests/clients/test_storm.py tests/clients/test_network_crowd.py tests/clients/test_crash_faults.py tests/clients/test_crowd_faults.py
 
 check: setup ## Linters, formatting, layers, types, the house rules
 	$(BIN)/ruff check

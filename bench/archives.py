@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from bench.made_images import archive, configuration, digest, layer, plain_layers
 from bench.measurement import Measurement, milliseconds
 from bench.place import Side
@@ -25,6 +27,7 @@ def forget(side: Side) -> None:
 def load(side: Side) -> float:
     """One load into an engine without the image."""
     forget(side)
+    os.sync()  # what the turns before have left for the kernel to write is not counted
     path = side.files.parent / "archived.tar"
     return milliseconds(lambda: side.engine.ok("load", "--quiet", "--input", path, timeout=300))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -155,12 +156,30 @@ def published(side: Side) -> Any:
         subprocess.run(["ip", "netns", "delete", outside], check=False)
 
 
+def life(connection: Connection, mode: str) -> tuple[float, float]:
+    """How long a container's start and its removal take on a network."""
+    body = {"Image": "busybox", "Cmd": ["sleep", "3600"], "HostConfig": {"NetworkMode": mode}}
+    call(connection, "POST", f"/containers/create?name={ONE}", body)
+    start = milliseconds(lambda: call(connection, "POST", f"/containers/{ONE}/start"))
+    return start, milliseconds(lambda: call(connection, "DELETE", f"/containers/{ONE}?force=1"))
+
+
+def sandboxes(side: Side) -> tuple[float, float]:
+    """What a bridge adds to a start and to a removal: the middle of ten pairs."""
+    with Connection(side.engine.socket) as connection:
+        pairs = [(life(connection, "bridge"), life(connection, "none")) for _ in range(10)]
+    start, removal = (statistics.median(with_[at] - without[at] for with_, without in pairs) for at in (0, 1))
+    return start, removal
+
+
 def composed(told: Callable[[Any], float], how: Callable[[Side], Any]) -> Callable[[Side], float]:
     """A turn."""
     return lambda side: told(how(side))
 
 
 MEASUREMENTS = (
+    Measurement("sandbox-start", "ms", lambda side: sandboxes(side)[0], rounds=5, goal=4.0, alone=True),
+    Measurement("sandbox-removal", "ms", lambda side: sandboxes(side)[1], rounds=5, goal=1.0, alone=True),
     Measurement("network-create-rm", "ms", create_and_remove, rounds=9, goal=0.4),
     Measurement("network-connect", "ms", connect_and_disconnect, rounds=9, goal=0.4, prepare=one, tidy=end),
     *(

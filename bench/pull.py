@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import threading
 import time
@@ -29,8 +30,12 @@ def forget(repository: str, side: Side) -> None:
 
 
 def pull(repository: str, side: Side) -> float:
-    """One pull into an engine without the image; the removal before is not counted."""
+    """One pull into an engine without the image; the removal before is not counted.
+
+    Nor is what the turns before have left for the kernel to write.
+    """
     forget(repository, side)
+    os.sync()
     name = f"{REGISTRY}/{repository}:1"
     return milliseconds(lambda: side.engine.ok("pull", "--quiet", name, timeout=300))
 

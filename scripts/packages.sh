@@ -56,6 +56,7 @@ extra sfdisk fdisk
 extra depmod kmod
 extra fakeroot fakeroot
 extra faketime faketime
+extra strace strace
 extra iperf3 iperf3
 extra grub-mkimage grub-common
 if [ "$(dpkg --print-architecture)" = amd64 ]; then

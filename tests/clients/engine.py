@@ -206,6 +206,10 @@ class Engine:
             subprocess.run(["umount", "--lazy", point], check=False)
         shutil.rmtree(self.root, ignore_errors=True)
 
+    def crashed(self) -> bool:
+        """Has the daemon ended by itself?"""
+        return self._process is not None and self._process.poll() is not None
+
     @property
     def pid(self) -> int:
         """The daemon's own process."""

@@ -139,6 +139,16 @@ def test_links_that_change_while_they_are_copied_lead_nowhere_else(
         assert sorted(path.name for path in target.iterdir()) == ["file"]
 
 
+def test_the_whole_tree_comes_without_what_the_kernel_makes_up(engine: Engine, box: str) -> None:
+    engine.ok("exec", box, "sh", "-c", "echo 1 > /vol/in; echo 2 > /scratch/in")
+    done = binary(engine, "cp", f"{box}:/", "-")
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
+        names = {name.removeprefix("/").removeprefix("./").rstrip("/") for name in tar.getnames()}
+    assert {"proc", "sys", "bin/busybox", "vol/in"} <= names
+    assert not [name for name in names if name.startswith(("proc/", "sys/"))]
+
+
 def test_docker_py_gets_and_puts(engine: Engine, box: str) -> None:
     with engine.client() as client:
         chunks, found = client.api.get_archive(box, "/etc/passwd")

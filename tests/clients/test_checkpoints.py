@@ -68,28 +68,19 @@ def counts_beyond(engine: Engine, name: str, number: int) -> None:
         time.sleep(0.1)
 
 
+def count(engine: Engine, runtime: str, network: str = "none") -> None:
+    """A container that counts, and has begun to."""
+    options = ("--name", "counts", "--runtime", runtime, "--network", network, "--tmpfs", "/tmp")
+    engine.ok("run", "-d", *options, "busybox", "sh", "-c", COUNT)
+    counts_beyond(engine, "counts", 3)
+
+
 @needs_criu
 @every_runtime
 @pytest.mark.parametrize("network", ["none", "bridge"])
 def test_a_container_goes_on_where_it_was(experimental: Engine, network: str, runtime: str) -> None:
     engine = experimental
-    engine.ok(
-        "run",
-        "-d",
-        "--name",
-        "counts",
-        "--runtime",
-        runtime,
-        "--network",
-        network,
-        "--tmpfs",
-        "/tmp",
-        "busybox",
-        "sh",
-        "-c",
-        COUNT,
-    )
-    counts_beyond(engine, "counts", 3)
+    count(engine, runtime, network)
     assert engine.ok("checkpoint", "create", "--leave-running", "counts", "one") == "one"
     assert engine.ok("inspect", "-f", "{{.State.Status}}", "counts") == "running"
     counts_beyond(engine, "counts", counted(engine, "counts"))
@@ -117,21 +108,7 @@ def test_a_container_goes_on_where_it_was(experimental: Engine, network: str, ru
 @every_runtime
 def test_a_directory_of_ones_own(experimental: Engine, runtime: str) -> None:
     engine, place = experimental, experimental.root / "kept"
-    engine.ok(
-        "run",
-        "-d",
-        "--name",
-        "counts",
-        "--runtime",
-        runtime,
-        "--network",
-        "none",
-        "busybox",
-        "sh",
-        "-c",
-        COUNT,
-    )
-    counts_beyond(engine, "counts", 3)
+    count(engine, runtime)
     engine.ok("checkpoint", "create", "--checkpoint-dir", place, "counts", "one")
     engine.ok("wait", "counts")
     assert engine.ok("checkpoint", "ls", "counts").split() == ["CHECKPOINT", "NAME"]
@@ -147,21 +124,7 @@ def test_a_directory_of_ones_own(experimental: Engine, runtime: str) -> None:
 @every_runtime
 def test_it_outlives_a_crash_of_the_daemon(experimental: Engine, runtime: str) -> None:
     engine = experimental
-    engine.ok(
-        "run",
-        "-d",
-        "--name",
-        "counts",
-        "--runtime",
-        runtime,
-        "--network",
-        "none",
-        "busybox",
-        "sh",
-        "-c",
-        COUNT,
-    )
-    counts_beyond(engine, "counts", 3)
+    count(engine, runtime)
     engine.ok("checkpoint", "create", "counts", "one")
     engine.ok("wait", "counts")
     engine.kill()
@@ -179,21 +142,7 @@ def test_it_outlives_a_crash_of_the_daemon(experimental: Engine, runtime: str) -
 @pytest.mark.skipif(KIND != "mobyd", reason="dockerd fails with what runc says")
 def test_a_torn_checkpoint_is_an_error_and_leaves_nothing(experimental: Engine, runtime: str) -> None:
     engine = experimental
-    engine.ok(
-        "run",
-        "-d",
-        "--name",
-        "counts",
-        "--runtime",
-        runtime,
-        "--network",
-        "none",
-        "busybox",
-        "sh",
-        "-c",
-        COUNT,
-    )
-    counts_beyond(engine, "counts", 1)
+    count(engine, runtime)
     engine.ok("checkpoint", "create", "counts", "one")
     engine.ok("wait", "counts")
     place = next(engine.root.glob("data/**/checkpoints/one"))

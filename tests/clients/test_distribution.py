@@ -220,6 +220,24 @@ def test_a_killed_pull_is_gone_on_with(make_engine: Callable[..., Engine], tmp_p
         assert on_disk(engine) == before
 
 
+def test_layers_that_a_loss_of_power_emptied_are_unpacked_again(
+    make_engine: Callable[..., Engine], tmp_path: Path
+) -> None:
+    """As after a start of the machine: files are empty that had been written a moment before."""
+    engine = make_engine()
+    layout = Layout(engine, tmp_path)
+    layout.layer(tar({"noise": random.Random(1).randbytes(1 << 20)}), "gzip")
+    layout.write(tmp_path / "layout.tar", "lost:1")
+    engine.ok("load", "--input", tmp_path / "layout.tar")
+    engine.kill()
+    (engine.root / "data/unpacked.json").write_text('{"boot":"an earlier one","span":0}')
+    (file,) = (engine.root / "data").rglob("snapshots/*/fs/noise")
+    os.truncate(file, 0)
+    engine.start()
+    assert engine.ok("run", "--rm", "lost:1", "wc", "-c", "/noise").split()[0] == str(1 << 20)
+    assert "a layer was not on disk" in engine.log.read_text()
+
+
 def test_a_full_disk_is_told_and_does_no_harm(place: Path, archive: Path, tmp_path: Path) -> None:
     """A layer that unpacks to more than there is room for is refused, and all works again."""
     with Network(f"mobyt-{uuid.uuid4().hex[:8]}") as network:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,10 +18,12 @@ import pytest
 
 from tests.clients.conftest import KIND
 from tests.clients.engine import Engine, Network
+from tests.leftovers import processes
 
 pytestmark = pytest.mark.skipif(KIND != "mobyd", reason="these are promises of ours")
 
 FULL = "no space left on device"
+UNANSWERED = "no answer"
 
 
 @pytest.fixture
@@ -157,3 +162,209 @@ def test_a_torn_state_is_named_and_left_alone(make_engine: Callable[..., Engine]
     engine.start()
     assert engine.ok("ps", "-a", "--format", "{{.Names}}") == "made"
     engine.ok("rm", "made")
+
+
+def attempts(engine: Engine) -> list[str]:
+    """Verbs that write, each of which may fail with a reason; what they said."""
+    commands = [
+        ("create", "--name", "faulty", "busybox", "true"),
+        ("run", "--rm", "busybox", "true"),
+        ("volume", "create", "faulty"),
+        ("network", "create", "faulty"),
+        ("rename", "before", "after"),
+        ("update", "--restart", "always", "before"),
+        ("exec", "before", "true"),
+        ("cp", "/etc/passwd", "before:/root/"),
+        ("commit", "before", "faulty:1"),
+        ("stop", "-t", "0", "before"),
+        ("start", "before"),
+    ]
+    said = []
+    for command in commands:
+        try:
+            result = engine.docker(*command, timeout=30)
+        except subprocess.TimeoutExpired:
+            said.append(f"{command[0]}: {UNANSWERED}")
+        else:
+            if result.code:
+                said.append(f"{command[0]}: {result.err.strip()}")
+    return said
+
+
+def works_again(engine: Engine) -> None:
+    """Whatever has failed can be done now, and a start finds nothing that contradicts itself."""
+    for name in engine.ok("ps", "-aq").split():
+        engine.ok("rm", "-f", "-v", name)
+    engine.docker("volume", "rm", "faulty")
+    engine.docker("network", "rm", "faulty")
+    engine.docker("rmi", "-f", "faulty:1")
+    for _ in range(2):
+        assert engine.ok("run", "--rm", "busybox", "echo", "again") == "again"
+        engine.ok("volume", "create", "faulty")
+        engine.ok("volume", "rm", "faulty")
+        assert engine.ok("ps", "-aq") == ""
+        engine.kill()
+        engine.start()
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["fsync,fdatasync", "pwrite64", "rename,renameat,renameat2", "mkdir,mkdirat", "unlink,unlinkat,rmdir"],
+)
+def test_input_and_output_errors(make_engine: Callable[..., Engine], call: str) -> None:
+    """EIO from the disk, for a while and now and then; by strace(1), which lets system calls of the daemon fail."""
+    if shutil.which("strace") is None:
+        pytest.skip("needs strace")
+    engine = make_engine()
+    engine.ok("run", "-d", "--name", "before", "busybox", "sleep", "600")
+    fault = f"inject={call}:error=EIO:when=1+2"
+    with subprocess.Popen(
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", fault, "-p", str(engine.pid)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as tracer:  # fmt: skip
+        try:
+            said = attempts(engine)
+        finally:
+            tracer.terminate()
+            tracer.wait(30)
+    # Nobody is told of a traceback, and whoever asked has an answer.
+    assert not [line for line in said if "Traceback" in line or UNANSWERED in line or "EOF" in line], said
+    if call in ("fsync,fdatasync", "pwrite64"):
+        assert said, "nothing failed"
+    if engine.crashed():
+        engine.start()
+    works_again(engine)
+
+
+def test_no_memory(make_engine: Callable[..., Engine]) -> None:
+    """ENOMEM: the daemon gets no more than it has."""
+    engine = make_engine()
+    engine.ok("run", "-d", "--name", "before", "busybox", "sleep", "600")
+    sizes = dict(
+        line.split(":", 1)
+        for line in Path(f"/proc/{engine.pid}/status").read_text().splitlines()
+        if ":" in line
+    )
+    size = int(sizes["VmSize"].split()[0]) << 10
+    before = resource.prlimit(engine.pid, resource.RLIMIT_AS)
+    resource.prlimit(engine.pid, resource.RLIMIT_AS, (size + (64 << 10), before[1]))
+    try:
+        said = attempts(engine)
+    finally:
+        if Path(f"/proc/{engine.pid}").exists():
+            resource.prlimit(engine.pid, resource.RLIMIT_AS, before)
+    assert not [line for line in said if "Traceback" in line]
+    if engine.crashed():
+        engine.start()
+    works_again(engine)
+
+
+def test_no_memory_for_a_container(make_engine: Callable[..., Engine]) -> None:
+    """A container that cannot even be made within its limit says so, and leaves nothing."""
+    engine = make_engine()
+    for _ in range(3):
+        limit = ("-m", "6m", "--memory-swap", "6m")
+        result = engine.docker("run", "--name", "tight", *limit, "busybox", "tail", "-c", "32m", "/dev/zero")
+        assert result.code != 0
+        assert engine.ok("inspect", "-f", "{{.State.Status}}", "tight") in ("exited", "created")
+        engine.ok("rm", "tight")
+    works_again(engine)
+
+
+@pytest.fixture
+def few_inodes(place: Path, archive: Path) -> Iterator[Engine]:
+    """An engine whose data root is a file system with room and few inodes."""
+    name = uuid.uuid4().hex[:8]
+    root = place / name
+    (root / "data").mkdir(parents=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "nr_inodes=900,size=256m", "tmpfs", root / "data"], check=True
+    )
+    with Network(f"mobyt-{name}") as network:
+        engine = Engine(root, network, KIND, ("--storage-driver", "native"))
+        try:
+            engine.start()
+            engine.ok("load", "--input", archive)
+            yield engine
+        finally:
+            engine.remove()
+
+
+def test_no_inodes(few_inodes: Engine) -> None:
+    engine = few_inodes
+    fillers = engine.root / "data" / "fillers"
+    fillers.mkdir()
+    count = 0
+    try:
+        while True:
+            (fillers / str(count)).touch()
+            count += 1
+    except OSError:
+        pass
+    said = engine.fails("run", "--rm", "busybox", "true", code=125)
+    assert FULL in said.lower() or "unable to open database" in said or "disk" in said, said
+    assert engine.docker("volume", "create", "none").code == 1
+    assert engine.ok("ps", "-q") == ""
+    shutil.rmtree(fillers)
+    works_again(engine)
+
+
+def test_the_state_of_a_newer_version_is_left_alone(make_engine: Callable[..., Engine]) -> None:
+    """A downgrade: what is not understood is neither changed nor thrown away."""
+    engine = make_engine()
+    engine.ok("create", "--name", "made", "busybox", "true")
+    assert engine.stop() == 0
+    state = engine.root / "data/moby.db"
+    with sqlite3.connect(state) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(f"PRAGMA user_version={version + 7}")
+    connection.close()
+    before = state.read_bytes()
+    with pytest.raises(RuntimeError, match=r"was written by a newer version"):
+        engine.start()
+    assert state.read_bytes() == before
+    with sqlite3.connect(state) as connection:
+        connection.execute(f"PRAGMA user_version={version}")
+    connection.close()
+    engine.start()
+    assert engine.ok("ps", "-a", "--format", "{{.Names}}") == "made"
+    engine.ok("rm", "made")
+
+
+def test_the_state_of_an_older_version_is_brought_up(make_engine: Callable[..., Engine]) -> None:
+    """An upgrade: what an older edition has written is understood, fields that it had not are as by default."""
+    engine = make_engine()
+    engine.ok("create", "--name", "made", "--label", "a=b", "busybox", "echo", "here")
+    assert engine.stop() == 0
+    state = engine.root / "data/moby.db"
+    with sqlite3.connect(state) as connection:
+        for key, text in connection.execute("SELECT key, document FROM containers").fetchall():
+            record = json.loads(text)
+            for newer in ("macs", "kept_log", "links", "started_before", "manually_stopped", "restart_count"):
+                record.pop(newer, None)
+            record["of_a_later_edition"] = {"x": 1}
+            connection.execute("UPDATE containers SET document=? WHERE key=?", (json.dumps(record), key))
+    connection.close()
+    engine.start()
+    assert engine.ok("inspect", "-f", "{{.Config.Labels.a}}", "made") == "b"
+    assert engine.ok("start", "-a", "made") == "here"
+    engine.ok("rm", "made")
+
+
+@pytest.mark.parametrize("what", ["exec", "exec/containers", "exec/monitor", "exec/containerd", "exec/netns"])
+def test_the_exec_root_is_wiped_while_it_runs(make_engine: Callable[..., Engine], what: str) -> None:
+    """Somebody has tidied up /run: what runs may be lost, the next start makes everything anew."""
+    engine = make_engine()
+    engine.ok("run", "-d", "--name", "before", "busybox", "sleep", "600")
+    subprocess.run(["sh", "-c", f"find {engine.root / what} -xdev -depth ! -type d -delete"], check=False)
+    attempts(engine)
+    try:
+        engine.stop(60)
+    except subprocess.TimeoutExpired:
+        engine.kill()
+    for line in processes(str(engine.root)):
+        # The machine is started anew, at the latest.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(line.partition(":")[0]), signal.SIGKILL)
+    engine.start()
+    works_again(engine)

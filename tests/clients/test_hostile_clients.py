@@ -250,7 +250,7 @@ def test_commands_whose_clients_go(engine: Engine, counted: str) -> None:
 
 
 def test_attaching_leaks_nothing(engine: Engine, counted: str) -> None:
-    """CVE-2014-9356's time had many: each client that came and went kept something open."""
+    """Each client that came and went has kept something open in engines before."""
     for number in range(60):
         with dialed(engine) as connection:
             path = b"/v1.41/containers/%s/attach?stream=1&stdout=1&logs=%d" % (counted.encode(), number % 2)

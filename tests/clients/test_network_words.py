@@ -87,6 +87,11 @@ def test_a_port_is_granted_before_a_range_that_it_is_in(engine: Engine) -> None:
     assert engine.ok("port", "web", "80").startswith("0.0.0.0:18821")
 
 
+def test_no_options_are_not_the_same_as_none(engine: Engine, net: str) -> None:
+    form = "{{json .IPAM.Options}}"
+    assert engine.ok("network", "inspect", "-f", form, "bridge", net).split() == ["null", "{}"]
+
+
 def test_options_that_are_nobody_s_are_kept(engine: Engine) -> None:
     engine.ok("network", "create", "-o", "nonsense=1", "kept")
     try:

@@ -133,6 +133,17 @@ def test_archives_have_the_numbers_inside(users: Engine, tmp_path: Path) -> None
     users.ok("rmi", "made")
 
 
+def test_mount_points_made_for_a_copy_are_roots(users: Engine, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    users.ok(
+        "create", "--name", "copied", "-v", "points:/a/b", "busybox", "stat", "-c", "%u:%g", "/a", "/a/b"
+    )
+    users.ok("cp", tmp_path / "file", "copied:/a/b/file")
+    assert users.ok("start", "-a", "copied").split() == ["0:0", "0:0"]
+    users.ok("rm", "-f", "copied")
+    users.ok("volume", "rm", "points")
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

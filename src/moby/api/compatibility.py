@@ -32,6 +32,16 @@ _CHOICES = """
 """
 
 _EXPERIMENTAL = """
+## Where networks and volumes differ
+
+- The bridge that `--bridge` names is made if it is not there. dockerd wants it made beforehand.
+- A network plugin that names no gateway leaves a container the gateway of its subnet. dockerd connects such a
+  container with a network of its own, `docker_gwbridge`, as well.
+- A local volume has no quota (`-o size=` without `type`): the answer is dockerd's on a file system that has
+  none, `quota size requested but no quota support`. One of the type `tmpfs` has its size (`-o o=size=`).
+- The packet filter is nftables' alone ([firewalls](how-to/firewall.md)). Options of a network that nobody
+  knows are kept, as dockerd does; those that begin with `com.docker.network.` are refused by name.
+
 ## In experimental mode
 
 As in dockerd these need `--experimental`; the definition of the API is silent about them. They also

@@ -15,7 +15,7 @@ from moby import __version__
 from moby.cli import daemon_json, flags
 from moby.cli.logging import set_level, set_up
 from moby.core.config import ConfigSource
-from moby.core.errors import InvalidParameter, MobyError
+from moby.core.errors import InvalidParameter, MobyError, first_error
 from moby.engine.build import build
 from moby.engine.config import EngineConfig, keys
 from moby.host.memory import few_arenas
@@ -81,15 +81,7 @@ async def _run(source: ConfigSource[EngineConfig], assembly: Any, line: flags.Co
     try:
         await serve(source, assembly, stop)
     except BaseExceptionGroup as group:
-        raise _first(group) from group
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    for error in group.exceptions:
-        found = _first(error) if isinstance(error, BaseExceptionGroup) else error
-        if isinstance(found, MobyError):
-            return found
-    return group.exceptions[0]
+        raise first_error(group) from group
 
 
 def reload(source: ConfigSource[EngineConfig], line: flags.CommandLine) -> None:

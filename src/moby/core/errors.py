@@ -75,3 +75,12 @@ class DataLoss(System):
 def no_such(kind: str, name: str) -> NotFound:
     """The error for an object that does not exist, in the words that docker's clients match on."""
     return NotFound(f"No such {kind}: {name}")
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Of errors that came together the first that tells a client something, else the first."""
+    for error in group.exceptions:
+        found = first_error(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, MobyError):
+            return found
+    return group.exceptions[0]

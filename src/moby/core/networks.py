@@ -50,7 +50,7 @@ class Network(msgspec.Struct, frozen=True):
     subnets: tuple[Subnet, ...] = ()
     options: Mapping[str, str] = msgspec.field(default_factory=dict)
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
-    ipam_options: Mapping[str, str] = msgspec.field(default_factory=dict)
+    ipam_options: Mapping[str, str] | None = None
     config_only: bool = False
     config_from: str = ""
     ipam_driver: str = ""
@@ -120,7 +120,7 @@ class NetworkRequest(msgspec.Struct, frozen=True):
     subnets: Sequence[Subnet] = ()
     options: Mapping[str, str] = msgspec.field(default_factory=dict)
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
-    ipam_options: Mapping[str, str] = msgspec.field(default_factory=dict)
+    ipam_options: Mapping[str, str] | None = None
     config_only: bool = False
     config_from: str = ""
     ipam_driver: str = ""

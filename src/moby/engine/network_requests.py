@@ -41,7 +41,7 @@ def wanted(request: NetworkCreateRequest, defaults: Mapping[str, Mapping[str, st
         subnets=[_subnet(pool) for pool in ipam.config or ()],
         options=options,
         labels=request.labels or {},
-        ipam_options=ipam.options or {},
+        ipam_options=ipam.options,
         config_only=request.config_only,
         config_from=source,
         ipam_driver="" if ipam.driver == "default" else ipam.driver,

@@ -132,6 +132,11 @@ class NetworkService:
         return [NetworkSummary(**_fields(network)) for network in networks]
 
 
+def _options(network: Network) -> dict[str, str] | None:
+    """As they were asked for: none are not the same as no options."""
+    return None if network.ipam_options is None else dict(network.ipam_options)
+
+
 def _fields(network: Network) -> dict[str, Any]:
     pools = [
         IPAMPool(
@@ -150,9 +155,7 @@ def _fields(network: Network) -> dict[str, Any]:
         "driver": network.driver,
         "enable_ipv4": network.enable_ipv4,
         "enable_ipv6": network.enable_ipv6,
-        "ipam": IPAM(
-            driver=network.ipam_driver or "default", options=dict(network.ipam_options) or None, config=pools
-        ),
+        "ipam": IPAM(driver=network.ipam_driver or "default", options=_options(network), config=pools),
         "internal": network.internal,
         "attachable": network.attachable,
         "ingress": network.ingress,

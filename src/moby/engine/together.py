@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar, overload
 
-from moby.core.errors import MobyError
+from moby.core.errors import first_error
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -25,14 +25,5 @@ async def together(*steps: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(step) for step in steps]
     except BaseExceptionGroup as errors:
-        raise _first(errors) from errors
+        raise first_error(errors) from errors
     return tuple(task.result() for task in tasks)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error that tells a client something, else the first."""
-    for error in group.exceptions:
-        found = _first(error) if isinstance(error, BaseExceptionGroup) else error
-        if isinstance(found, MobyError):
-            return found
-    return group.exceptions[0]

@@ -37,6 +37,7 @@ from moby.engine.system import SystemService
 from moby.engine.usage import DiskUsageService
 from moby.engine.volume_transfers import VolumeTransferService
 from moby.engine.volumes import VolumeService
+from moby.images.lasting import Lasting
 from moby.images.registry.client import Registries
 from moby.plugins.authorization import AuthorizationPlugins
 from moby.volumes.service import Volumes
@@ -84,8 +85,10 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
     volumes = Volumes(parts.volumes, parts.store, events, parts.plugins)
     images = ImageService(parts.images, events, lambda: image_users(shelf.index))
     registries = Registries(lambda: registry_config(config.current))
-    transfers = ImageTransfers(parts.images, registries, images)
+    lasting = Lasting(parts.images.snapshotter, Path(config.current.data_root, "unpacked.json"))
+    transfers = ImageTransfers(parts.images, registries, images, lasting)
     made = container_services(parts, shelf, volumes, RunnableImages(images, transfers), transfers)
+    await lasting.at_start()
     await volumes.load()
     await shelf.load()
     await made.reconciler.at_start()
@@ -94,6 +97,7 @@ async def _engine(parts: Components, events: Events) -> AsyncIterator[Engine]:
     usage = DiskUsageService(made.lister, images, volumes, parts.images.snapshotter)
     async with registries, transfers, asyncio.TaskGroup() as group:
         loops = [group.create_task(loop(group)) for loop in made.loops]
+        loops.append(group.create_task(lasting.run()))
         yield Engine(
             containers=made.containers,
             container_streams=made.streams,

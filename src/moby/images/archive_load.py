@@ -29,7 +29,7 @@ from moby.core.digest import digest_of, is_digest
 from moby.core.errors import DataLoss, InvalidParameter, NotFound
 from moby.core.images import ImageStore
 from moby.core.platform import Platform
-from moby.images.ahead import LOOK, Ahead, looks_like_layer
+from moby.images.ahead import LOOK, Ahead, Coming, looks_like_layer
 from moby.images.compression import detect, peek, plain
 from moby.images.contents import Contents
 from moby.images.documents import (
@@ -145,15 +145,27 @@ class Loader:
             raise InvalidParameter(f"invalid archive: {entry.name[:200]!r} is no blob")
         ref = f"load-{os.urandom(8).hex()}"
         start, chunks = await peek(pipe.chunks(), LOOK)
+        wanted = ahead is not None and looks_like_layer(start) and not await self._is_unpacked(expected)
+        coming = ahead.coming() if ahead is not None and wanted else None
+        blob = None
         try:
-            info = await self._store.content.write(ref, chunks, size=entry.size, digest=expected or None)
+            given = chunks if coming is None else _tapped(chunks, coming)
+            info = await self._store.content.write(ref, given, size=entry.size, digest=expected or None)
+            blob = archive.blobs[entry.name] = Descriptor("", info.digest, entry.size)
         except DataLoss as error:
             raise InvalidParameter(f"invalid archive: {entry.name}: {error.message}") from error
         finally:
             pipe.close()
-        blob = archive.blobs[entry.name] = Descriptor("", info.digest, entry.size)
-        if ahead is not None and looks_like_layer(start) and UNCOMPRESSED not in info.labels:
+            came_by = coming is not None and coming.end(blob)
+        if ahead is not None and wanted and not came_by and UNCOMPRESSED not in info.labels:
             ahead.begin(blob)
+
+    async def _is_unpacked(self, digest: str) -> bool:
+        """Is this blob here already, and was it unpacked?"""
+        try:
+            return bool(digest) and UNCOMPRESSED in (await self._store.content.info(digest)).labels
+        except NotFound:
+            return False
 
     async def _layout(self, archive: _Archive, platforms: Sequence[Platform]) -> Sequence[Loaded]:
         index = read_document(archive.small["index.json"], OCI_INDEX)
@@ -301,6 +313,12 @@ class _Pipe:
         self._over = True
         while not self._queue.empty():
             self._queue.get_nowait()
+
+
+async def _tapped(chunks: AsyncIterator[bytes], coming: Coming) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        await coming.feed(chunk)
+        yield chunk
 
 
 async def _small(entry: Entry, stream: _Stream) -> bytes:

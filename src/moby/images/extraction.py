@@ -22,6 +22,7 @@ from moby.host.mounts import Overlay, describe_as_below, in_first_user_namespace
 from moby.host.pieces import Pieces
 from moby.host.threads import Threads
 from moby.images.compression import MAGIC, Decoder, decoder, detect
+from moby.images.lasting import Lasting
 from moby.images.relay import Relay
 
 SNAPSHOT_REF = "containerd.io/snapshot.ref"
@@ -50,7 +51,7 @@ class Extraction:
         self._layer = layer
         self._members = MemberReader(self._tree)
         self._hash = hashlib.sha256()
-        self._diff_id = ""
+        self._is_plain = False
         self._start = bytearray()
         self._decoder: Decoder | None = None
         self._pieces = Pieces(_THREADS, self._take)
@@ -61,10 +62,15 @@ class Extraction:
         """The next piece. Raises InvalidParameter, System for what went wrong with those before."""
         await self._pieces.add(data)
 
-    async def finish(self) -> str:
-        """The diff ID of what was unpacked. Raises InvalidParameter, System."""
+    async def finish(self, digest: str = "") -> str:
+        """The diff ID of what was unpacked; `digest` is the layer's if that was not known at the beginning.
+
+        Raises InvalidParameter, System.
+        """
         await self._pieces.run(self._end)
-        return self._diff_id or f"sha256:{self._hash.hexdigest()}"
+        if self._is_plain:
+            return digest or self._layer.digest
+        return f"sha256:{self._hash.hexdigest()}"
 
     async def close(self) -> None:
         """Returns when no thread works on it any more."""
@@ -105,10 +111,8 @@ class Extraction:
         kind = detect(bytes(self._start[:MAGIC]))
         if kind in ("xz", "bzip2"):
             raise InvalidParameter(f"layers compressed with {kind} are not supported")
-        if not kind and self._layer.digest.startswith("sha256:"):
-            self._diff_id = (
-                self._layer.digest
-            )  # what is not compressed is its own content, and verified as such
+        # What is not compressed is its own content, and verified as such.
+        self._is_plain = not kind and self._layer.digest.partition(":")[0] in ("sha256", "")
         self._decoder = decoder(kind)
         data = bytes(self._start)
         self._start.clear()
@@ -116,8 +120,8 @@ class Extraction:
 
     def _decode(self, data: bytes) -> None:
         assert self._decoder is not None
-        if self._diff_id:
-            self._plain(data)
+        if self._is_plain:
+            self._unpack(data)
             return
         for begin in range(0, len(data), _SLICE):
             self._decoder.push(data[begin : begin + _SLICE], self._plain)
@@ -125,8 +129,7 @@ class Extraction:
     def _plain(self, piece: bytes) -> None:
         if self._stopped:
             raise _Stopped
-        if not self._diff_id:
-            self._hash.update(piece)
+        self._hash.update(piece)
         self._relay.put(piece)
 
     def _unpack(self, piece: bytes) -> None:
@@ -154,8 +157,9 @@ class Extraction:
 class Staged:
     """A layer's snapshot before it has its place: made below no other, if its parent is not there yet."""
 
-    def __init__(self, store: ImageStore, layer: Descriptor, overlay: Overlay, key: str, parent: str | None):
-        self._store = store
+    def __init__(self, stager: Stager, layer: Descriptor, overlay: Overlay, key: str, parent: str | None):
+        self._stager = stager
+        self._store = stager.store
         self._layer = layer
         self._overlay = overlay
         self._key = key
@@ -164,10 +168,10 @@ class Staged:
         self.committed = False
         self.extraction = Extraction(layer, overlay.upper, lowest=parent == "")
 
-    async def complete(self) -> None:
-        """All of it is unpacked. Raises InvalidParameter, System."""
+    async def complete(self, digest: str = "") -> None:
+        """All of it is unpacked; see `Extraction.finish`. Raises InvalidParameter, System."""
         if not self._found:
-            self._found = await self.extraction.finish()
+            self._found = await self.extraction.finish(digest)
             await self.extraction.close()
 
     async def finish(self, diff_id: str) -> None:
@@ -188,7 +192,7 @@ class Staged:
         snapshotter = self._store.snapshotter
         if self._parent == parent:
             await _THREADS.finish(describe_as_below, self._overlay, self.extraction.implied)
-            await _commit(self._store, chain, self._key)
+            await self._stager.commit(chain, self._key, self._overlay.upper)
             self.committed = True
             return
         key = _key(chain)
@@ -198,15 +202,16 @@ class Staged:
             if overlay is None:
                 raise System(f"snapshot {key} has no directory of its own")
             await _THREADS.finish(_move, self._overlay, overlay, self.extraction.implied)
-            await _commit(self._store, chain, key)
+            await self._stager.commit(chain, key, overlay.upper)
             undo.keep()
 
 
 class Stager:
     """Begins snapshots for layers, where they are directories that can be unpacked to."""
 
-    def __init__(self, store: ImageStore) -> None:
-        self._store = store
+    def __init__(self, store: ImageStore, lasting: Lasting | None = None) -> None:
+        self.store = store
+        self._lasting = lasting
         self.able = store.snapshotter.name == "overlayfs" and os.geteuid() == 0 and in_first_user_namespace()
 
     @asynccontextmanager
@@ -215,7 +220,7 @@ class Stager:
 
         At the end of the block it has its place, or is gone. None if this snapshotter's are no directories.
         """
-        snapshotter = self._store.snapshotter
+        snapshotter = self.store.snapshotter
         key = _key(chain)
         async with Undo() as undo:
             undo.push(snapshotter.remove, key)
@@ -223,23 +228,24 @@ class Stager:
             if overlay is None:
                 yield None
                 return
-            staged = Staged(self._store, layer, overlay, key, parent)
+            staged = Staged(self, layer, overlay, key, parent)
             undo.push(staged.extraction.close)
             yield staged
             if staged.committed:
                 await staged.extraction.close()
                 undo.keep()
 
+    async def commit(self, chain: str, key: str, directory: Path) -> None:
+        """What is unpacked at `directory`, the snapshot `key`, is `chain` from now on."""
+        labels = self._lasting.labels(directory) if self._lasting is not None else {}
+        try:
+            await self.store.snapshotter.commit(chain, key, {SNAPSHOT_REF: chain, **labels})
+        except Conflict:
+            await self.store.snapshotter.remove(key)  # somebody else, outside this process, was quicker
+
 
 def _key(chain: str) -> str:
     return f"extract-{os.urandom(8).hex()} {chain}"
-
-
-async def _commit(store: ImageStore, chain: str, key: str) -> None:
-    try:
-        await store.snapshotter.commit(chain, key, {SNAPSHOT_REF: chain})
-    except Conflict:
-        await store.snapshotter.remove(key)  # somebody else, outside this process, was quicker
 
 
 def _move(staged: Overlay, target: Overlay, implied: dict[int, str]) -> None:

@@ -22,6 +22,7 @@ from moby.core.undo import Undo
 from moby.images.ahead import Ahead
 from moby.images.extraction import SNAPSHOT_REF, Stager
 from moby.images.jobs import first_error
+from moby.images.lasting import Lasting
 
 UNCOMPRESSED = "containerd.io/uncompressed"
 _AT_ONCE = 3
@@ -172,10 +173,12 @@ class Chains(Layers):
     Where the store's snapshots are no directories, its own differ unpacks one after the other.
     """
 
-    def __init__(self, store: ImageStore, unpacker: Unpacker | None = None) -> None:
+    def __init__(
+        self, store: ImageStore, unpacker: Unpacker | None = None, lasting: Lasting | None = None
+    ) -> None:
         self._store = store
         self._unpacker = unpacker or DifferUnpacker(store)
-        self._stager = Stager(store)
+        self._stager = Stager(store, lasting)
         self._locks = Locks()
         self._extractions = asyncio.Semaphore(_AT_ONCE)
 

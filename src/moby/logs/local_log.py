@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from moby.core.errors import InvalidParameter
 from moby.core.logs import LogInfo, Stream
@@ -46,11 +45,11 @@ def rotation(options: Mapping[str, str]) -> Rotation:
 class LocalLog(LineWriter):
     """Writes entries, all of a chunk at once."""
 
-    def __init__(self, path: Path, info: LogInfo) -> None:
+    def __init__(self, path: str, info: LogInfo) -> None:
         super().__init__()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         self._attributes = attributes_field(attributes(info))
-        self._file = RotatedFile(str(path), rotation(info.options), _cut_torn_entry)
+        self._file = RotatedFile(path, rotation(info.options), _cut_torn_entry)
 
     def write(self, stream: Stream, data: bytes, time_ns: int) -> None:
         """See `LogWriter.write`; nearly all output is short lines, which need not become messages first."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from moby.core.logs import LogInfo, LogReader
 from moby.logs.chain import cache_options, cache_path
@@ -12,7 +11,7 @@ from moby.logs.local_log import rotation
 from moby.logs.reading import FileReader
 
 
-def local_reader(path: Path, options: Mapping[str, str]) -> LogReader:
+def local_reader(path: str, options: Mapping[str, str]) -> LogReader:
     """Reads a local log with these options."""
     return FileReader(path, Frames(), files=rotation(options).files)
 

@@ -43,8 +43,8 @@ class _Part(msgspec.Struct):
 class FileReader(LogReader):
     """Reads a log that its monitor may be writing at the same time."""
 
-    def __init__(self, path: Path, form: Format, *, files: int) -> None:
-        self._path = path
+    def __init__(self, path: str, form: Format, *, files: int) -> None:
+        self._path = Path(path)
         self._format = form
         self._files = files
         self._finished = asyncio.Event()

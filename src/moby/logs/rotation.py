@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import msgspec
 
@@ -125,11 +124,18 @@ class RotatedFile:
             self._file = -1
 
 
-def remove_files(path: Path) -> None:
+def remove_files(path: str) -> None:
     """Remove every file of a log, the newest last; a writer that has it open begins another."""
-    for older in path.parent.glob(f"{path.name}.[0-9]*"):
-        older.unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
+    directory, name = os.path.split(path)
+    older: list[str] = []
+    with contextlib.suppress(FileNotFoundError):
+        for other in os.listdir(directory):
+            number = other.removeprefix(f"{name}.")
+            if number != other and number[:1].isdigit():
+                older.append(os.path.join(directory, other))
+    for each in (*older, path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(each)
 
 
 def _compress(path: str, inode: int) -> None:

@@ -12,7 +12,7 @@ from moby.monitor.protocol import LISTENER, enlarge, listening, packet_socket, s
 
 # msgspec takes from typing_extensions, if that is there, what typing has as well (its _utils.py, in 0.22).
 # With all that it imports this would be 1.4 of 9 MB.
-_PROGRAM = (
+PROGRAM = (
     "import sys; name = 'typing_extensions'; sys.modules[name] = None\n"
     "import msgspec; del sys.modules[name]; from moby.monitor.server import main; main(sys.argv[1:])"
 )
@@ -45,7 +45,7 @@ def start_server(path: Path, drivers: Mapping[str, str]) -> socket.socket:
             os.posix_spawn(
                 sys.executable,
                 [
-                    sys.executable, "-P", "-c", _PROGRAM,
+                    sys.executable, "-P", "-c", PROGRAM,
                     str(path),
                     *(f"{name}={target}" for name, target in drivers.items()),
                 ],

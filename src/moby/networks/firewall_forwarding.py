@@ -4,12 +4,13 @@ All bridges of the host share a table for each family, `ip moby` and `ip6 moby`,
 same few rules however many bridges there are:
 
     guard                nothing that a container sends to or from 127.0.0.0/8 gets in
-    forward              first `user`, for what comes from a bridge or goes there; then what leaves an
-                         internal bridge (`leaving`) and what is for a bridge (`arriving`) goes to the chains
-                         of that bridge: maps with its name as the key
-    from-BRIDGE          of an internal bridge: nothing leaves it
-    to-BRIDGE            answers; then containers among each other, unless `icc` is off; then what came by a
-                         published port to a container's port in `allowed-BRIDGE`; all else is dropped
+    forward              what leaves an internal bridge (`leaving`) and what is for a bridge (`arriving`) goes
+                         to the chains of that bridge: maps with its name as the key; what leaves another
+                         bridge is shown to `user`
+    from-BRIDGE          of an internal bridge: first `user`; nothing leaves it
+    to-BRIDGE            first `user`; then answers; then containers among each other, unless `icc` is off;
+                         then what came by a published port to a container's port in `allowed-BRIDGE`; all
+                         else is dropped
     strangers            only where routing was off before: the host does not route between its own networks
 
 A network's gateway mode changes this: with `nat-unprotected` containers are reached at every port of their
@@ -93,13 +94,11 @@ def common_rows(family: str) -> list[Row]:
     if family == "ip":
         sides: tuple[Side, ...] = ("daddr", "saddr")
         found += [("guard", (within(side, _LOOPBACK), comes, drop())) for side in sides]
-    others = listed("iifname", BRIDGES, other=True), listed("oifname", BRIDGES)
     return [
         *found,
-        ("forward", (comes, jump("user"))),
-        ("forward", (*others, jump("user"))),
         ("forward", (by_name("iifname", _LEAVING),)),
         ("forward", (by_name("oifname", _ARRIVING),)),
+        ("forward", (comes, jump("user"))),
     ]
 
 
@@ -108,7 +107,8 @@ def rows(rules: Rules) -> list[Row]:
     leaving, arriving = f"from-{rules.bridge}", f"to-{rules.bridge}"
     found: list[Row] = [(arriving, row) for row in _arriving(rules)]
     if rules.internal:
-        found.append((leaving, (named("oifname", rules.bridge, other=True), drop())))
+        elsewhere = named("oifname", rules.bridge, other=True)
+        found += [(leaving, (elsewhere, decision)) for decision in (jump("user"), drop())]
     return found
 
 
@@ -118,6 +118,7 @@ def _arriving(rules: Rules) -> list[Rule]:
         published = (translated(), *published)
     neighbours = named("iifname", rules.bridge)
     found: list[Rule] = [
+        (jump("user"),),
         (answers(), accept()),
         (neighbours, accept()) if rules.icc else (neighbours, *published),
     ]

@@ -58,7 +58,7 @@ async def made(
         subnets=subnets,
         options=dict(request.options),
         labels=dict(request.labels),
-        ipam_options=dict(request.ipam_options),
+        ipam_options=request.ipam_options,
         config_from=request.config_from,
         ipam_driver=request.ipam_driver,
     )
@@ -79,7 +79,7 @@ def _configuration(request: NetworkRequest) -> Network:
         subnets=tuple(request.subnets),
         options=dict(request.options),
         labels=dict(request.labels),
-        ipam_options=dict(request.ipam_options),
+        ipam_options=request.ipam_options,
         config_only=True,
         ipam_driver=request.ipam_driver,
     )

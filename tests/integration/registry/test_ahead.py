@@ -95,10 +95,11 @@ async def test_what_cannot_be_unpacked_is_told_when_it_is_wanted(store: Containe
         assert not await snapshots(store)
 
 
+@pytest.mark.parametrize("form", ["old", "new"])
 async def test_a_load_unpacks_while_it_reads(
-    store: ContainerdImages, monkeypatch: pytest.MonkeyPatch
+    store: ContainerdImages, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    """What an archive brings that is here already is not unpacked again."""
+    """What an archive brings that is here already is not unpacked again, if it is named by its digest."""
     config = json.dumps(
         {
             "architecture": "amd64",
@@ -108,6 +109,8 @@ async def test_a_load_unpacks_while_it_reads(
         }
     ).encode()
     names = [f"{number}/layer.tar" for number in range(len(TARS))]
+    if form == "new":
+        names = [f"blobs/{digest_of(data).replace(':', '/')}" for data in TARS]
     manifest = json.dumps([{"Config": "c.json", "RepoTags": ["ahead:1"], "Layers": names}]).encode()
     archive = tar_of(
         {
@@ -138,7 +141,7 @@ async def test_a_load_unpacks_while_it_reads(
                 chain_id([digest_of(data) for data in TARS[: number + 1]]) for number in range(len(TARS))
             }
         # Four aside, of which one belongs to nothing: it is read again.
-        assert unpacked == ["ahead"] * 5
+        assert unpacked == ["ahead"] * (5 if form == "new" else 8)
         assert Path(
             await directory_of(store, chain_id([digest_of(data) for data in TARS])), "fresh/x"
         ).exists()

@@ -256,6 +256,29 @@ async def test_broken_transfers_are_resumed(registry: Registry, store: MemoryIma
     assert ranges
 
 
+async def test_no_more_is_fetched_at_once_than_is_allowed(registry: Registry, store: MemoryImages) -> None:
+    made = Made(*({"f": bytes([number]) * 1000} for number in range(8)))
+    now, most = 0, 0
+
+    async def manifest(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=made.manifest, content_type=MANIFEST)
+
+    async def blob(request: web.Request) -> web.StreamResponse:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.01)
+        now -= 1
+        return web.Response(body=made.blobs[request.path.rpartition("/")[2]])
+
+    registry.manifest, registry.blob = manifest, blob
+    config = RegistryConfig(certs_dir="/nonexistent", max_concurrent_downloads=2)
+    async with Registries(lambda: config) as registries:
+        request = PullRequest(parse_reference(f"{registry.address}/a/b:1"))
+        await Puller(store, registries).pull(request, Report(lambda _: None))
+    assert most == 2
+
+
 async def test_patience_is_asked_for_and_given(registry: Registry, store: MemoryImages) -> None:
     tries = 0
 

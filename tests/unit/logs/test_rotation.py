@@ -17,7 +17,7 @@ def test_a_log_that_was_emptied_begins_anew(tmp_path: Path) -> None:
     for number in range(10):
         file.put(b"line %d\n" % number, lines)
     (tmp_path / "x.log.other").touch()
-    remove_files(path)
+    remove_files(str(path))
     assert [one.name for one in tmp_path.iterdir()] == ["x.log.other"]
     file.put(b"after\n", lines)
     assert path.read_bytes() == b"after\n"
@@ -28,4 +28,4 @@ def test_a_log_that_was_emptied_begins_anew(tmp_path: Path) -> None:
 
 
 def test_emptying_what_is_not_there(tmp_path: Path) -> None:
-    remove_files(tmp_path / "x.log")
+    remove_files(str(tmp_path / "x.log"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from moby.core.errors import Unavailable
 from moby.monitor.client import Monitors
 from moby.monitor.protocol import Done, Living, Names, Stop, receive, send
-from moby.monitor.starting import start_server
+from moby.monitor.starting import PROGRAM, start_server
 
 
 def test_it_is_called_before_it_is_up(tmp_path: Path) -> None:
@@ -36,3 +37,12 @@ async def test_one_that_ends_at_once_is_not_waited_for(
         async with Monitors(tmp_path, {}):
             pass
     assert error.value.hint == f"see {tmp_path}/server.log"
+
+
+def test_it_has_not_what_every_monitor_would_pay_for() -> None:
+    program = PROGRAM.replace("main(sys.argv[1:])", "print(*sys.modules); import typing_extensions")
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    heavy = {"inspect", "ipaddress", "pathlib", "threading", "typing_extensions", "urllib"}
+    assert "moby.monitor.server" in done.stdout.split()
+    assert heavy.isdisjoint(done.stdout.split()), heavy & set(done.stdout.split())

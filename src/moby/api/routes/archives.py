@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from aiohttp.web import StreamResponse
@@ -12,9 +14,11 @@ from moby.api.request import Request
 from moby.api.responses import TAR, begin, closing, empty_response, json_response
 from moby.api.routing import Route
 from moby.core.codec import encode
-from moby.core.errors import InvalidParameter
+from moby.core.errors import InvalidParameter, MobyError
 from moby.core.types.archives import PathStat
 from moby.core.types.containers import FilesystemChange
+
+_UNWANTED, _UNWANTED_LIMIT_S = 1 << 20, 0.5
 
 
 class Archives(Protocol):
@@ -79,13 +83,17 @@ class ArchiveRoutes:
             return await _sent(request, chunks)
 
     async def _put(self, request: Request) -> StreamResponse:
-        await self._backend.put(
-            request.name,
-            _path(request),
-            request.stream(),
-            overwrite_directories=not request.flag("noOverwriteDirNonDir"),
-            container_owner=request.flag("copyUIDGID"),
-        )
+        try:
+            await self._backend.put(
+                request.name,
+                _path(request),
+                request.stream(),
+                overwrite_directories=not request.flag("noOverwriteDirNonDir"),
+                container_owner=request.flag("copyUIDGID"),
+            )
+        except MobyError:
+            await _read_away(request.stream())
+            raise
         return empty_response(200)
 
     async def _export(self, request: Request) -> StreamResponse:
@@ -95,6 +103,17 @@ class ArchiveRoutes:
 
     async def _changes(self, request: Request) -> StreamResponse:
         return json_response(await self._backend.changes(request.name) or None)
+
+
+async def _read_away(archive: AsyncIterator[bytes]) -> None:
+    """A little of what nobody wants: clients complain of a connection that ends while they write."""
+    left = _UNWANTED
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_UNWANTED_LIMIT_S):
+            async for chunk in archive:
+                left -= len(chunk)
+                if left < 0:
+                    return
 
 
 async def _sent(request: Request, chunks: AsyncIterator[bytes]) -> StreamResponse:

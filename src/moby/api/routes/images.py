@@ -87,8 +87,8 @@ class ImageRoutes:
     def routes(self) -> Sequence[Route]:
         """What is served here."""
         return [
-            Route("ImageList", self._list, partial="no signatures in identities"),
-            Route("ImageInspect", self._inspect, partial="no signatures in identities"),
+            Route("ImageList", self._list, partial="no verified signatures in identities"),
+            Route("ImageInspect", self._inspect, partial="no verified signatures in identities"),
             Route("ImageAttestations", self._attestations),
             Route("ImageHistory", self._history),
             Route("ImageTag", self._tag, finishes=True),

@@ -71,7 +71,7 @@ class NetworkRoutes:
                 "NetworkCreate",
                 self._create,
                 finishes=True,
-                partial="no networks of a swarm, no IPAM driver null",
+                partial="no networks of a swarm",
             ),
             Route("NetworkDelete", self._remove, finishes=True),
             Route("NetworkPrune", self._prune, finishes=True),

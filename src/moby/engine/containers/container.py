@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from moby.core.errors import MobyError
 from moby.core.types.containers import Health
 from moby.engine.containers.gate import Gate
 from moby.engine.containers.record import NEVER, Record
@@ -102,6 +103,13 @@ class Container:
             if not attachment.monitor.done():
                 attachment.monitor.set_result(None)
         self.pending.clear()
+
+    def tell_not_removed(self, error: MobyError) -> None:
+        """It was to go and stays: whoever waits for that hears why."""
+        for future in self._removal_waiters:
+            if not future.done():
+                future.set_exception(error)
+        self._removal_waiters.clear()
 
     def _tell(self, waiters: list[asyncio.Future[int]]) -> None:
         for future in waiters:

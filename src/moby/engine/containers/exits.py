@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moby.core.config import ConfigSource
-from moby.core.errors import MobyError
+from moby.core.errors import MobyError, NotFound
 from moby.core.networks import Networks
 from moby.core.runtime import Exited, Frozen, OutOfMemory, Resync, Runtime, Status
 from moby.engine.config import EngineConfig
@@ -31,6 +31,7 @@ from moby.volumes.service import Volumes
 
 log = logging.getLogger(__name__)
 
+_WRITE_AGAIN_S = (0.05, 0.2, 0.5)
 _DRAIN_LIMIT_S = 10.0
 _SUBSCRIBED_S = 0.5
 _KILLED = 128 + signal.SIGKILL
@@ -81,11 +82,11 @@ class Exits:
                 case OutOfMemory():
                     container = self._shelf.index.get(event.id)
                     if container is not None:
-                        group.create_task(self._out_of_memory(container))
+                        group.create_task(self._guarded(container, self._out_of_memory(container)))
                 case Frozen():
                     container = self._shelf.index.get(event.id)
                     if container is not None:
-                        group.create_task(self._frozen(container, event.frozen))
+                        group.create_task(self._guarded(container, self._frozen(container, event.frozen)))
 
     async def hear(self, group: asyncio.TaskGroup, ends: asyncio.Queue[End], after: AfterExit) -> None:
         """As `watch`, of what monitors say, who run containers themselves: they say it first."""
@@ -104,7 +105,7 @@ class Exits:
         await resynchronise()
         for container in self._shelf.index:
             if container.record.state.restarting:
-                group.create_task(after(container))
+                group.create_task(self._guarded(container, after(container)))
 
     async def _again(self, group: asyncio.TaskGroup, resynchronise: Resynchronise, after: AfterExit) -> None:
         """A second look: what ended between the first one and the moment of our subscription."""
@@ -126,6 +127,12 @@ class Exits:
                 await after(container)
         except Exception:  # the owner of the task: one container's end must not be everybody's
             log.exception("cannot finish an exited container", extra={"container": container.id})
+
+    async def _guarded(self, container: Container, step: Awaitable[None]) -> None:
+        try:
+            await step
+        except Exception:  # as above
+            log.exception("cannot write down what happened", extra={"container": container.id})
 
     async def _exec_exited(self, name: str, exit_status: int) -> None:
         try:
@@ -182,13 +189,31 @@ class Exits:
         # Decided here, so that nobody finds it neither running nor about to.
         state.running = state.restarting = self.starts_again(container)
         container.record.restart_count += state.restarting
-        await self._shelf.save(container)
+        await self._written(container)
         container.tell_stopped()
         attributes = {"exitCode": str(exit_status), "execDuration": str(_seconds(started, state.finished_at))}
         self._shelf.publish(container, "die", attributes)
         await self.free(container, monitor)
         self._shelf.publish_unmounted(container)
         await self._quietly(container, self._execs.container_ended(container))
+
+    async def _written(self, container: Container) -> None:
+        """On disk, if that can be had at all: it has ended whether there is a disk or not.
+
+        A start that finds the record as it was before asks the runtime.
+        """
+        for pause_s in (*_WRITE_AGAIN_S, None):
+            try:
+                await self._shelf.save(container)
+            except NotFound:
+                raise
+            except MobyError:
+                if pause_s is None:
+                    log.exception("cannot write down an end", extra={"container": container.id})
+                    return
+                await asyncio.sleep(pause_s)
+            else:
+                return
 
     async def removed(self, container: Container) -> None:
         """Nothing of its runs is kept."""
@@ -215,7 +240,7 @@ class Exits:
         container.freed = True
         if not (container.removing or record.host_config.auto_remove):
             # Else it is written down soon, as one that is being removed.
-            await self._shelf.save(container)
+            await self._written(container)
         await self._network_events.disconnected(container.id, left)
 
     async def _free_task(self, container: Container, monitor: Monitor | None) -> None:

@@ -93,8 +93,9 @@ class Remover:
         container.removing = True
         try:
             await self.finish(container, volumes=True)
-        except MobyError:
+        except MobyError as error:
             log.exception("cannot remove container", extra={"container": container.id})
+            container.tell_not_removed(error)
         finally:
             container.removing = False
 

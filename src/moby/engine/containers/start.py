@@ -18,6 +18,7 @@ from moby.engine.containers.networking import attachments, connected, disconnect
 from moby.engine.containers.record import Record, timestamp
 from moby.engine.containers.shelf import Shelf
 from moby.engine.together import together
+from moby.host.files import translated
 from moby.host.threads import blocking
 from moby.monitor.client import Monitor, Monitors
 from moby.monitor.protocol import MonitorRequest
@@ -93,6 +94,9 @@ class Starter:
                 undo.keep()
         except MobyError as error:
             return await self._failed(container, error)
+        except OSError as error:
+            # Of the host, where nobody expects any: whoever waits for the container has to hear of it too.
+            return await self._failed(container, translated(error))
         state.running, state.paused, state.oom_killed = True, False, False
         state.started_at, state.exit_code, state.error = started_at, 0, ""
         record.manually_stopped, record.started_before = False, True

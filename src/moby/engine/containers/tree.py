@@ -12,6 +12,7 @@ from moby.core.images import ImageStore
 from moby.core.snapshots import Mount
 from moby.engine.containers.container import Container
 from moby.engine.containers.copied_changes import copied_changes
+from moby.engine.containers.roots import Roots
 from moby.engine.containers.tree_mounts import TreeMounts
 from moby.host.mounts import mounted
 from moby.volumes.service import Volumes
@@ -22,10 +23,10 @@ _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 class Trees:
     """Opens the trees of containers."""
 
-    def __init__(self, store: ImageStore, volumes: Volumes, directory: Path) -> None:
+    def __init__(self, store: ImageStore, volumes: Volumes, roots: Roots, directory: Path) -> None:
         self._store = store
         self._snapshotter = store.snapshotter
-        self._mounts = TreeMounts(store.snapshotter, volumes)
+        self._mounts = TreeMounts(store.snapshotter, volumes, roots)
         self._directory = directory
 
     @asynccontextmanager

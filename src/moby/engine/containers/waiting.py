@@ -16,7 +16,7 @@ class Wait:
         self._future = container.waiter(condition)
 
     async def result(self) -> ContainerWaitResponse:
-        """The exit code, once the condition is met."""
+        """The exit code, once the condition is met. Raises MobyError if a removal has failed."""
         try:
             code = await self._future
         finally:

@@ -87,7 +87,7 @@ def container_services(
     drivers.check_usual(config.current)
     places, roots = Places(Path(config.current.exec_root, "places")), Roots(parts.images, config)
     planner = MountPlanner(shelf.index, volumes, snapshotter, runnable, roots)
-    execs, trees = ExecShelf(shelf.index, run), Trees(parts.images, volumes, directory)
+    execs, trees = ExecShelf(shelf.index, run), Trees(parts.images, volumes, roots, directory)
     exec_ends = ExecEnds(shelf, execs, runtime)
     exits = Exits(shelf, runtime, networks, volumes, exec_ends, places, config, drivers)
     stopper = Stopper(shelf, runtime, config)

@@ -28,6 +28,7 @@ from moby.images.archive_save import Saved, Saver
 from moby.images.documents import CONFIG_LIMIT, is_attestation, read_document, read_image
 from moby.images.downloads import Download
 from moby.images.jobs import Jobs, Report, first_error
+from moby.images.lasting import Lasting
 from moby.images.pull import Puller, PullRequest
 from moby.images.push import Pusher, PushRequest
 from moby.images.registry.client import Registries
@@ -41,12 +42,18 @@ log = logging.getLogger(__name__)
 class ImageTransfers:
     """Brings images in and out; an async context manager that owns the transfers under way."""
 
-    def __init__(self, store: ImageStore, registries: Registries, images: ImageService) -> None:
+    def __init__(
+        self,
+        store: ImageStore,
+        registries: Registries,
+        images: ImageService,
+        lasting: Lasting | None = None,
+    ) -> None:
         self._store = store
         self._registries = registries
         self._images = images
         self._jobs = Jobs()
-        self._chains = Chains(store)
+        self._chains = Chains(store, lasting=lasting)
         self._puller = Puller(store, registries, self._chains)
         self._pusher = Pusher(store, registries)
         self._loader = Loader(store)

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import msgspec
 
 from moby.host.archives.headers import END, header, marker, padding
-from moby.host.mounts import open_on_same_mount
+from moby.host.mounts import is_made_up, open_on_same_mount
 
 _BUFFER = 1 << 18
 _SMALL = 1 << 16
@@ -58,7 +58,8 @@ class _Directory(NamedTuple):
 class Packer:
     """Writes members into one archive; `count` is how many. Raises OSError.
 
-    What vanishes while it is read is left out; what is deeper than any path can say is ENAMETOOLONG.
+    What the kernel makes up in a tree (/proc, /sys) is left out, since no archive of it can be made, as is
+    what vanishes while it is read; what is deeper than any path can say is ENAMETOOLONG.
     """
 
     def __init__(self, target: BinaryIO, options: PackOptions = _PLAIN) -> None:
@@ -67,6 +68,7 @@ class Packer:
         self._pipe = _descriptor(target)
         self._linked: dict[tuple[int, int], str] = {}
         self._open: list[_Directory] = []
+        self._device = 0
         self.count = 0
 
     def close(self) -> None:
@@ -78,6 +80,7 @@ class Packer:
         """A directory by its descriptor, and everything in it; `name` stands for it in the archive."""
         if itself:
             self._add(self._header(name, os.fstat(directory)))
+        self._device = os.fstat(directory).st_dev
         self._below(os.dup(directory), f"{name.rstrip('/')}/" if name else "", "")
         try:
             while self._open:
@@ -121,7 +124,7 @@ class Packer:
             kind = stat.S_IFMT(status.st_mode)
             if kind == stat.S_IFDIR:
                 self._add(self._header(name, status))
-                if not foreign:
+                if not (foreign or self._is_made_up(found, status)):
                     descriptor, found = found, -1
                     self._below(descriptor, f"{name}/", path)
             elif kind == stat.S_IFREG:
@@ -137,6 +140,10 @@ class Packer:
         finally:
             if found >= 0:
                 os.close(found)
+
+    def _is_made_up(self, found: int, status: os.stat_result) -> bool:
+        """Does the kernel make this tree up, other than the one that was asked for?"""
+        return status.st_dev != self._device and is_made_up(found)
 
     def _look(self, parent: int, entry: str) -> tuple[int, bool]:
         """An entry's descriptor, and whether it is one of another file system that is to be left out."""

@@ -8,10 +8,12 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from moby.core.snapshots import Mount
 from moby.host.mounting.options import MS_BIND, MS_PRIVATE, MS_REC, MS_REMOUNT, parse_options
+
+# Not pathlib: each monitor would have it in its memory.
+AnyPath = str | os.PathLike[str]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 # Looked up once, and not by each process that is forked from this one.
@@ -29,7 +31,7 @@ _ATTRIBUTES = {"ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8}
 _PAGE = os.sysconf("SC_PAGE_SIZE") - 1
 
 
-def mount(what: Mount, target: Path | str) -> None:
+def mount(what: Mount, target: AnyPath) -> None:
     """Mount as mount(8) would with the same words. Raises OSError."""
     flags, data, propagation = parse_options(what.options)
     with _shortened(what.type, data) as short:
@@ -41,7 +43,7 @@ def mount(what: Mount, target: Path | str) -> None:
         _mount("none", str(target), "", propagation, "")
 
 
-def bind_mount(source: Path, target: Path, *, recursive: bool = True, read_only: bool = False) -> None:
+def bind_mount(source: AnyPath, target: AnyPath, *, recursive: bool = True, read_only: bool = False) -> None:
     """Make `source` appear at `target` too, private. Raises OSError, with nothing mounted."""
     _mount(str(source), str(target), "", MS_BIND | (MS_REC if recursive else 0), "")
     try:
@@ -53,12 +55,12 @@ def bind_mount(source: Path, target: Path, *, recursive: bool = True, read_only:
         raise
 
 
-def make_private(target: Path) -> None:
+def make_private(target: AnyPath) -> None:
     """What is mounted below `target` from now on is seen nowhere else. Raises OSError."""
     _mount("none", str(target), "", MS_PRIVATE | MS_REC, "")
 
 
-def move(source: Path, target: Path) -> None:
+def move(source: AnyPath, target: AnyPath) -> None:
     """Take a mount, with all below it, from one place to another. Raises OSError."""
     result = _libc.syscall(
         _SYS_MOVE_MOUNT, _AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), ctypes.c_uint(0)
@@ -67,7 +69,7 @@ def move(source: Path, target: Path) -> None:
         raise _failure(f"move mount {source}", str(target))
 
 
-def set_attributes(target: Path, *words: str, recursive: bool = False) -> None:
+def set_attributes(target: AnyPath, *words: str, recursive: bool = False) -> None:
     """Set `ro`, `nosuid`, `nodev`, `noexec` on a mount; with `recursive`, on all below it too.
 
     Raises OSError. Without mount_setattr(2), before Linux 5.12, a whole tree cannot be changed.
@@ -144,7 +146,7 @@ def _shortened(kind: str, data: str) -> Iterator[str]:
         yield found
 
 
-def unmount(target: Path | str, *, lazy: bool = True) -> None:
+def unmount(target: AnyPath, *, lazy: bool = True) -> None:
     """Unmount; no error if nothing is mounted there. With `lazy`, whoever uses it goes on doing so."""
     if _umount_call(os.fsencode(target), _UMOUNT_NOFOLLOW | (_MNT_DETACH if lazy else 0)) != 0:
         number = ctypes.get_errno()

@@ -2,6 +2,7 @@
 
 from moby.host.mounting import bind_mount, make_private, mount, move, set_attributes, unmount
 from moby.host.mounts.grafts import graft
+from moby.host.mounts.kernel_trees import is_made_up
 from moby.host.mounts.overlays import Overlay, describe_as_below, in_first_user_namespace, overlay_of
 from moby.host.mounts.paths import (
     open_beneath,
@@ -21,6 +22,7 @@ __all__ = [
     "free_abandoned",
     "graft",
     "in_first_user_namespace",
+    "is_made_up",
     "is_mount_point",
     "make_private",
     "mount",

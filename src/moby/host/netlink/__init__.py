@@ -33,7 +33,7 @@ from moby.host.netlink.links import (
     set_link,
 )
 from moby.host.netlink.removal import remove_link
-from moby.host.netlink.requests import Request, attribute, nested, number, short, text
+from moby.host.netlink.requests import Request, attribute, nested, number, ordered, short, text
 from moby.host.netlink.routing_socket import RoutingSocket
 from moby.host.netlink.watch import Losses, Watch
 
@@ -64,6 +64,7 @@ __all__ = [
     "links",
     "nested",
     "number",
+    "ordered",
     "port_options",
     "remove_link",
     "routes",

@@ -24,7 +24,8 @@ _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _INFO = struct.Struct("=BxHiII")
 _IFF_UP = 1
 
-_ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _LINKINFO, _ALIAS, _NET_NS_FD = 1, 3, 4, 5, 10, 18, 20, 28
+_ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _LINKINFO, _ALIAS = 1, 3, 4, 5, 10, 18, 20
+_GROUP, _NET_NS_FD = 27, 28
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _VETH_PEER = 1
 _BRPORT_HAIRPIN, _BRPORT_ISOLATED = 4, 33
@@ -173,6 +174,16 @@ def port_options(*, hairpin: bool, isolated: bool) -> bytes:
 def delete_link(name: str, index: int = 0) -> Request:
     """Remove a device, the one with this index if that is known. It takes the kernel some 25 ms to say so."""
     return Request(_DELLINK, 0, _info(index, 0) + (b"" if index else text(_IFNAME, name)), f"delete {name}")
+
+
+def set_group(index: int, group: int) -> Request:
+    """Count a device among others, by a number."""
+    return Request(_NEWLINK, 0, _info(index, 0) + number(_GROUP, group), f"move device {index} to a group")
+
+
+def delete_group(group: int) -> Request:
+    """Remove every device of a group."""
+    return Request(_DELLINK, 0, _info(0, 0) + number(_GROUP, group), f"delete group {group}")
 
 
 def find_link(routing: RoutingSocket, name: str) -> Link | None:

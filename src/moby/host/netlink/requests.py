@@ -49,6 +49,11 @@ def number(kind: int, value: int) -> bytes:
     return attribute(kind, _U32.pack(value))
 
 
+def ordered(kind: int, value: int) -> bytes:
+    """A 32-bit attribute with its first byte first; a negative number as its complement."""
+    return attribute(kind, (value & 0xFFFFFFFF).to_bytes(4, "big"))
+
+
 def short(kind: int, value: int) -> bytes:
     """A 16-bit attribute in the machine's byte order."""
     return attribute(kind, _U16.pack(value))

@@ -13,6 +13,8 @@ from moby.host.files import translated
 from moby.host.netlink.requests import DUMP, Request, as_text, attributes, messages
 
 _ERROR, _DONE = 2, 3
+# The sequence number of what stands around a transaction.
+_AROUND = 0
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 _ACK_TLVS = 0x200
 _SNDBUFFORCE = 32
@@ -56,12 +58,17 @@ class RoutingSocket:
         packed = [request.pack(first + i, acknowledged=True) for i, request in enumerate(requests)]
         self._sequence += len(requests)
         if around:
-            packed = [around[0].pack(0), *packed, around[1].pack(0)]
+            packed = [around[0].pack(_AROUND), *packed, around[1].pack(_AROUND)]
         self._socket.send(b"".join(packed))
         failure: tuple[int, Exception] | None = None
         waiting = len(requests)
         while waiting:
             for kind, flags, sequence, body in messages(self._socket.recv(65536)):
+                if kind == _ERROR and sequence == _AROUND and around:
+                    # Said of all of it, which is not looked at then.
+                    refused = _error(body, flags, requests[0].what)
+                    if refused is not None:
+                        raise refused
                 if kind != _ERROR or not first <= sequence < first + len(requests):
                     continue
                 waiting -= 1

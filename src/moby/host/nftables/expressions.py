@@ -6,13 +6,12 @@ as it needs. The numbers are those of linux/netfilter/nf_tables.h.
 
 from __future__ import annotations
 
-import struct
 import sys
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal, NamedTuple
 
 from moby.core.networks import Transport
-from moby.host.netlink import attribute, nested, text
+from moby.host.netlink import attribute, nested, ordered, text
 
 Address = IPv4Address | IPv6Address
 Area = IPv4Network | IPv6Network
@@ -68,15 +67,15 @@ def named(what: Name, name: str, *, other: bool = False) -> Expression:
     return Expression(said, _meta(_META[what]) + _compare(wanted, other=other))
 
 
-def listed(what: Name, name: str, *, other: bool = False) -> Expression:
-    """The interface's name is an element of a set; `other`: is none."""
-    found = _expression("lookup", text(1, name), _big(2, _FIRST), _big(5, int(other)))
-    return Expression(f"{what} {'!= ' if other else ''}@{name}", _meta(_META[what]) + found)
+def listed(what: Name, name: str) -> Expression:
+    """The interface's name is an element of a set."""
+    found = _expression("lookup", text(1, name), ordered(2, _FIRST))
+    return Expression(f"{what} @{name}", _meta(_META[what]) + found)
 
 
 def by_name(what: Name, name: str) -> Expression:
     """What becomes of the packet is what a map has for the interface's name, if it has it."""
-    found = _expression("lookup", text(1, name), _big(2, _FIRST), _big(3, _VERDICT_REGISTER))
+    found = _expression("lookup", text(1, name), ordered(2, _FIRST), ordered(3, _VERDICT_REGISTER))
     return Expression(f"{what} vmap @{name}", _meta(_META[what]) + found)
 
 
@@ -134,14 +133,14 @@ def ping(version: int) -> Expression:
 
 def local() -> Expression:
     """The packet is for an address of the host's."""
-    loaded = _expression("fib", _big(1, _FIRST), _big(2, 3), _big(3, 2))
+    loaded = _expression("fib", ordered(1, _FIRST), ordered(2, 3), ordered(3, 2))
     return Expression("fib daddr type local", loaded + _compare(_native(_LOCAL)))
 
 
 def reached(version: int, name: str) -> Expression:
     """The packet's destination, protocol and port are an element of a set."""
     said = f"{_WORD[version]} daddr . meta l4proto . th dport @{name}"
-    return Expression(said, _target(version) + _expression("lookup", text(1, name), _big(2, _FIRST)))
+    return Expression(said, _target(version) + _expression("lookup", text(1, name), ordered(2, _FIRST)))
 
 
 def translate(version: int, name: str, *, to_address: bool) -> Expression:
@@ -153,9 +152,9 @@ def translate(version: int, name: str, *, to_address: bool) -> Expression:
         key, said = _target(version), f"{_WORD[version]} daddr . meta l4proto . th dport"
     else:
         key, said = _service(_FIRST), "meta l4proto . th dport"
-    looked_up = _expression("lookup", text(1, name), _big(2, _FIRST), _big(3, _FIRST))
+    looked_up = _expression("lookup", text(1, name), ordered(2, _FIRST), ordered(3, _FIRST))
     words = _ADDRESS_SIZE[version] // 4
-    nat = _nat(1, version, _big(5, _FIRST + words))
+    nat = _nat(1, version, ordered(5, _FIRST + words))
     return Expression(f"dnat {_WORD[version]} to {said} map @{name}", key + looked_up + nat)
 
 
@@ -163,7 +162,7 @@ def send_to(address: Address, number: int) -> Expression:
     """Send the packet to an address and port."""
     words = len(address.packed) // 4
     loaded = _immediate(_FIRST, address.packed) + _immediate(_FIRST + words, number.to_bytes(2, "big"))
-    nat = _nat(1, address.version, _big(5, _FIRST + words))
+    nat = _nat(1, address.version, ordered(5, _FIRST + words))
     shown = f"[{address}]" if address.version == 6 else address
     return Expression(f"dnat to {shown}:{number}", loaded + nat)
 
@@ -183,10 +182,6 @@ def _expression(name: str, *attributes: bytes) -> bytes:
     return nested(_ELEMENT, text(_NAME, name), nested(_DATA, *attributes))
 
 
-def _big(kind: int, value: int) -> bytes:
-    return attribute(kind, struct.pack(">I", value & 0xFFFFFFFF))
-
-
 def _native(value: int) -> bytes:
     return value.to_bytes(4, sys.byteorder)
 
@@ -196,27 +191,31 @@ def _value(kind: int, value: bytes) -> bytes:
 
 
 def _meta(key: int, register: int = _FIRST) -> bytes:
-    return _expression("meta", _big(2, key), _big(1, register))
+    return _expression("meta", ordered(2, key), ordered(1, register))
 
 
 def _connection(key: int) -> bytes:
-    return _expression("ct", _big(2, key), _big(1, _FIRST))
+    return _expression("ct", ordered(2, key), ordered(1, _FIRST))
 
 
 def _payload(base: int, offset: int, size: int, register: int = _FIRST) -> bytes:
-    return _expression("payload", _big(1, register), _big(2, base), _big(3, offset), _big(4, size))
+    return _expression(
+        "payload", ordered(1, register), ordered(2, base), ordered(3, offset), ordered(4, size)
+    )
 
 
 def _compare(wanted: bytes, *, other: bool = False) -> bytes:
-    return _expression("cmp", _big(1, _FIRST), _big(2, _UNEQUAL if other else _EQUAL), _value(3, wanted))
+    return _expression(
+        "cmp", ordered(1, _FIRST), ordered(2, _UNEQUAL if other else _EQUAL), _value(3, wanted)
+    )
 
 
 def _masked(mask: bytes) -> bytes:
     return _expression(
         "bitwise",
-        _big(1, _FIRST),
-        _big(2, _FIRST),
-        _big(3, len(mask)),
+        ordered(1, _FIRST),
+        ordered(2, _FIRST),
+        ordered(3, len(mask)),
         _value(4, mask),
         _value(5, bytes(len(mask))),
     )
@@ -227,16 +226,16 @@ def _any_of(bits: bytes) -> bytes:
 
 
 def _immediate(register: int, value: bytes) -> bytes:
-    return _expression("immediate", _big(1, register), _value(2, value))
+    return _expression("immediate", ordered(1, register), _value(2, value))
 
 
 def verdict(code: int, *chain: bytes) -> bytes:
     """What becomes of a packet."""
-    return nested(_VERDICT, _big(_CODE, code), *chain)
+    return nested(_VERDICT, ordered(_CODE, code), *chain)
 
 
 def _decide(code: int, *chain: bytes) -> bytes:
-    return _expression("immediate", _big(1, _VERDICT_REGISTER), nested(2, verdict(code, *chain)))
+    return _expression("immediate", ordered(1, _VERDICT_REGISTER), nested(2, verdict(code, *chain)))
 
 
 def _protocol(name: str) -> bytes:
@@ -254,4 +253,4 @@ def _target(version: int) -> bytes:
 
 
 def _nat(kind: int, version: int, *more: bytes) -> bytes:
-    return _expression("nat", _big(1, kind), _big(2, _FAMILIES[version]), _big(3, _FIRST), *more)
+    return _expression("nat", ordered(1, kind), ordered(2, _FAMILIES[version]), ordered(3, _FIRST), *more)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Literal
 
-from moby.host.netlink import Request, attribute, nested, text
+from moby.host.netlink import Request, attribute, nested, ordered, text
 from moby.host.nftables.expressions import Expression
 
 NETFILTER, SUBSYSTEM = 12, 10
@@ -51,11 +51,6 @@ def message(
     return Request(kind, flags, header + b"".join(attributes), what)
 
 
-def big(kind: int, value: int) -> bytes:
-    """A 32-bit attribute in the packet filter's byte order, with a sign if need be."""
-    return attribute(kind, (value & 0xFFFFFFFF).to_bytes(4, "big"))
-
-
 def find_table(table: str) -> bytes:
     """What to look for with `GET_TABLE`."""
     return text(_NAME, table)
@@ -63,7 +58,7 @@ def find_table(table: str) -> bytes:
 
 def add_table(family: str, table: str) -> Request:
     """Make a table; no error for one that is there."""
-    body = text(_NAME, table), big(_TABLE_FLAGS, 0)
+    body = text(_NAME, table), ordered(_TABLE_FLAGS, 0)
     return message(_NEW_TABLE, family, *body, what=f"add table {table}")
 
 
@@ -80,8 +75,8 @@ def add_chain(family: str, table: str, chain: str, hook: Hook | None = None) -> 
     parts = [text(_TABLE, table), text(_CHAIN_NAME, chain)]
     if hook is not None:
         kind, place, priority = hook
-        called = big(_HOOK_NUMBER, _HOOKS[place]), big(_HOOK_PRIORITY, priority)
-        parts += [text(_TYPE, kind), big(_POLICY, 1), nested(_HOOK, *called)]
+        called = ordered(_HOOK_NUMBER, _HOOKS[place]), ordered(_HOOK_PRIORITY, priority)
+        parts += [text(_TYPE, kind), ordered(_POLICY, 1), nested(_HOOK, *called)]
     return message(_NEW_CHAIN, family, *parts, flags=_CREATE, what=f"add chain {table} {chain}")
 
 
@@ -114,15 +109,15 @@ def add_set(
     parts = [
         text(_TABLE, table),
         text(_SET_NAME, name),
-        big(_FLAGS, _MAP if data else 0),
-        big(_KEY_TYPE, _type(key)),
-        big(_KEY_SIZE, _size(key)),
-        big(_SET_ID, number),
+        ordered(_FLAGS, _MAP if data else 0),
+        ordered(_KEY_TYPE, _type(key)),
+        ordered(_KEY_SIZE, _size(key)),
+        ordered(_SET_ID, number),
     ]
     if key == ("ifname",):
         parts.append(attribute(_USER_DATA, _AS_TEXT))
     if data:
-        parts += [big(_DATA_TYPE, _type(data)), big(_DATA_SIZE, _size(data))]
+        parts += [ordered(_DATA_TYPE, _type(data)), ordered(_DATA_SIZE, _size(data))]
     return message(_NEW_SET, family, *parts, flags=_CREATE, what=f"add set {table} {name}")
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from enum import Enum
 from urllib.parse import quote
 
+import msgspec
+
 from moby.core.descriptor import Descriptor
-from moby.core.errors import DataLoss, NotFound, System, Unavailable
+from moby.core.errors import DataLoss, MobyError, NotFound, System, Unavailable
 from moby.images.registry.client import Repository
 from moby.images.registry.transport import Call
 
 _MOUNTS = 4
+# A server in front of a registry may take no more than some size at once, of those known 100 MB at least.
+_PART = 32 << 20
+_TOO_LARGE = 413
 
 
 class Sent(Enum):
@@ -43,15 +49,18 @@ async def push_blob(
             return Sent.MOUNTED, source
     location = location or await _begin(repository, descriptor, "")
     assert location is not None
-    attempts = repository.own.attempts
+    attempts, in_parts = repository.own.attempts, False
     for attempt in range(1, attempts + 1):
         try:
-            await _put(repository, descriptor, read, location)
-        except (Unavailable, NotFound):
-            if attempt == attempts:
+            await (_put_parts if in_parts else _put)(repository, descriptor, read, location)
+        except MobyError as error:
+            too_large = error.fields.get("status") == _TOO_LARGE and not in_parts
+            if attempt == attempts or not (too_large or isinstance(error, Unavailable | NotFound)):
                 raise
             if await repository.blob_exists(descriptor.digest):
                 return Sent.PUSHED, ""
+            # Who takes no more may also just end the connection.
+            in_parts = too_large or (not in_parts and descriptor.size > _PART)
             location = await _begin(repository, descriptor, "") or location
         else:
             return Sent.PUSHED, ""
@@ -92,6 +101,50 @@ async def _put(
     )
     async with repository.own.send(call) as response:
         _check(response.headers.get("Docker-Content-Digest", ""), descriptor.digest)
+
+
+async def _put_parts(
+    repository: Repository, descriptor: Descriptor, read: Callable[[], AsyncIterator[bytes]], location: str
+) -> None:
+    """Send a blob in parts, each to where the answer to the one before says (distribution-spec, push)."""
+    parts = _Parts(read())
+    for begin in range(0, descriptor.size, _PART):
+        size = min(_PART, descriptor.size - begin)
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Range": f"{begin}-{begin + size - 1}",
+        }
+        call = Call(
+            "PATCH",
+            location,
+            headers,
+            repository.scope,
+            body=functools.partial(parts.next, size),
+            body_size=size,
+            ok=(201, 202, 204),
+            attempts=1,
+        )
+        async with repository.own.send(call) as response:
+            location = repository.own.absolute(response.headers.get("Location", location))
+    await _put(repository, msgspec.structs.replace(descriptor, size=0), read, location)
+
+
+class _Parts:
+    """A stream in parts of given sizes."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    async def next(self, size: int) -> AsyncIterator[bytes]:
+        """The next `size` bytes."""
+        while size:
+            chunk, self._rest = self._rest or await anext(self._chunks, b""), b""
+            if not chunk:
+                return
+            yield chunk[:size]
+            self._rest = chunk[size:]
+            size -= min(size, len(chunk))
 
 
 async def push_manifest(repository: Repository, descriptor: Descriptor, data: bytes, name: str) -> None:

@@ -6,7 +6,6 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import msgspec
 
@@ -50,11 +49,11 @@ class JsonFile(LogDriver):
         from moby.logs.formats import JsonLines
         from moby.logs.reading import FileReader
 
-        return FileReader(Path(log_path(info)), JsonLines(), files=_rotation(info.options).files)
+        return FileReader(log_path(info), JsonLines(), files=_rotation(info.options).files)
 
     def empty(self, info: LogInfo) -> bool:
         """See `LogDriver.empty`."""
-        remove_files(Path(log_path(info)))
+        remove_files(log_path(info))
         return True
 
 

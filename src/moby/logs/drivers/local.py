@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from moby.core.errors import InvalidParameter
 from moby.core.logs import LogDriver, LogInfo, LogReader, LogWriter
@@ -39,5 +38,5 @@ class LocalFile(LogDriver):
         return True
 
 
-def _path(info: LogInfo) -> Path:
-    return Path(info.directory, "local-logs", "container.log")
+def _path(info: LogInfo) -> str:
+    return f"{info.directory}/local-logs/container.log"

@@ -22,6 +22,7 @@ class NamedStreams(ProcessStreams):
         self.paths = stdio
         self.outputs: dict[int, Stream] = {}
         self.input: Input | None = None
+        self.console = ""
         self.complete = True
         self._held: dict[str, int] = {}
         self._theirs: list[int] = []
@@ -46,6 +47,9 @@ class NamedStreams(ProcessStreams):
     def given(self) -> Sequence[int]:
         """The ends that the process gets."""
         return self._theirs
+
+    def take(self) -> None:
+        """Nothing: there is no terminal."""
 
     def made(self) -> None:
         """The process has its ends."""

@@ -23,11 +23,17 @@ _NAMELESS: Mapping[str, str] = {"stdin": "", "stdout": "", "stderr": ""}
 
 
 class ProcessStreams(StandardStreams, Protocol):
-    """The streams of a process of ours."""
+    """The streams of a process of ours; `console` is where its terminal is handed over, empty for none."""
+
+    console: str
 
     @property
     def given(self) -> Sequence[int]:
         """What the process gets; -1 is none."""
+        ...
+
+    def take(self) -> None:
+        """The runtime is done: there is the terminal. Raises System if there is none that should be."""
         ...
 
     def made(self) -> None:
@@ -50,6 +56,7 @@ class Pipes(ProcessStreams):
         self.paths = _NAMELESS
         self.outputs: dict[int, Stream] = {}
         self.input: Input | None = None
+        self.console = ""
         self.complete = False
         self._theirs = [-1, -1, -1]
         if stdin:
@@ -67,6 +74,9 @@ class Pipes(ProcessStreams):
     def given(self) -> Sequence[int]:
         """What the process gets as its standard streams; -1 is none."""
         return self._theirs
+
+    def take(self) -> None:
+        """Nothing: there is no terminal."""
 
     def made(self) -> None:
         """The process has its ends, or will never be: close ours of them."""
@@ -87,7 +97,7 @@ class Console(ProcessStreams):
         self.paths = _NAMELESS
         self.outputs: dict[int, Stream] = {}
         self.input: Input | None = None
-        self.path = path
+        self.console = path
         self.complete = False
         self._stdin = stdin
         self._master = -1
@@ -137,7 +147,7 @@ class Console(ProcessStreams):
         self.complete = True
         self._listener.close()
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
+            os.unlink(self.console)
 
     def runtime_has_opened(self) -> None:
         """Nothing: the runtime gives the terminal before it says that it is done."""

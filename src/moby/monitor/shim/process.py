@@ -11,7 +11,7 @@ from moby.core.errors import InvalidParameter, MobyError, NotFound
 from moby.monitor.loop import Children, Later
 from moby.monitor.protocol import Ended
 from moby.monitor.session import Session
-from moby.monitor.shim.pipes import Console, ProcessStreams
+from moby.monitor.shim.pipes import ProcessStreams
 
 Make = Callable[[Sequence[int], str], Awaitable[int]]
 
@@ -40,13 +40,11 @@ class Process:
 
     async def make(self, children: Children, make: Make) -> None:
         """Have it made, with its streams. Raises what `make` raises, and System without its terminal."""
-        console = self.streams.path if isinstance(self.streams, Console) else ""
         try:
             with children.expecting():
-                self.pid = await make(self.streams.given, console)
+                self.pid = await make(self.streams.given, self.streams.console)
                 self.end = children.end_of(self.pid)
-            if isinstance(self.streams, Console):
-                self.streams.take()
+            self.streams.take()
         except MobyError:
             if self.pid and not self.end.done:
                 os.kill(self.pid, signal.SIGKILL)

@@ -184,7 +184,7 @@ class TaskService:
             (5, stdio.get("stdin", "")),
             (6, stdio.get("stdout", "")),
             (7, stdio.get("stderr", "")),
-            (8, isinstance(process.streams, Console)),
+            (8, bool(process.streams.console)),
             (9, process.status),
             (10, timestamp(process.ended_at_ns)),
             (11, process.name),

@@ -189,7 +189,7 @@ class Bridge(NetworkDriver):
     def _remove(self, state: _State) -> None:
         with self._mending:
             self._close_filter(state)
-            if not self._networks:
+            if state.firewall.rules and not self._networks:
                 sweep(self._nftables)
             device.remove(state.wanted.name)
 
@@ -333,7 +333,8 @@ class Bridge(NetworkDriver):
         for state in self._networks.values():
             if not state.endpoints:
                 await self._threads.run(self._close_filter, state)
-        await self._threads.run(sweep, self._nftables)
+        if any(state.firewall.rules for state in self._networks.values()):
+            await self._threads.run(sweep, self._nftables)
         await self._threads.run(self._nftables.close)
         self._threads.close()
         self._proxies.close_all()

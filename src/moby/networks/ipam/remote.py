@@ -84,7 +84,7 @@ class RemoteIpam:
                     one for one in request.subnets if one.subnet and (":" in one.subnet) == (version == 6)
                 ]
                 for one in (asked or [Subnet("")]) if wanted else ():
-                    pool = await self._pool(spaces, one, request.ipam_options, version, taken, undo)
+                    pool = await self._pool(spaces, one, request.ipam_options or {}, version, taken, undo)
                     found.append(await self._filled(one, pool, gateway=version in gateways, undo=undo))
             undo.keep()
         return tuple(found)

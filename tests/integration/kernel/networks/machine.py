@@ -66,8 +66,10 @@ class Machine:
         threads.close()
 
     def table(self) -> str:
-        """The bridge's table and the one that it shares, as nft prints them."""
-        return "".join(self.nftables.run(f"list table ip {name}") for name in (f"moby-{self.bridge}", "moby"))
+        """What is the bridge's, and the administrator's chain, as nft prints it: others share a table with it."""
+        own = f"chain ip moby to-{self.bridge}", f"set ip moby allowed-{self.bridge}", "chain ip moby user"
+        listed = (f"table ip moby-{self.bridge}", *own)
+        return "".join(self.nftables.run(f"list {what}") for what in listed)
 
     async def remove(self) -> None:
         """Everything that may be left."""

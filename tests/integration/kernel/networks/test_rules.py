@@ -7,10 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from moby.host import namespaces
+from moby.host.netlink import RoutingSocket
 from moby.host.nftables import Nftables
 from moby.host.nftables import objects as nft
 from moby.host.nftables.expressions import addressed, port, send_to
@@ -135,3 +137,28 @@ def test_bridges_share_a_table_as_long_as_there_is_one(nftables: Nftables) -> No
     sweep(nftables)
     assert nftables.run("list ruleset") == ""
     sweep(nftables)
+
+
+def test_what_is_shared_stays_if_somebody_comes_meanwhile(
+    nftables: Nftables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = Firewall(nftables), Firewall(nftables)
+    one.install("docker7", [Rules("docker7", FOUR)])
+    one.remove()
+    look = RoutingSocket.dump
+
+    def slowly(routing: RoutingSocket, *words: Any) -> Iterator[bytes]:
+        found = list(look(routing, *words))
+        monkeypatch.undo()
+        nftables.run("add table ip elsewhere")
+        return iter(found)
+
+    monkeypatch.setattr(RoutingSocket, "dump", slowly)
+    direct = nftables._opened()
+    direct.delete_unused("ip", "moby", "bridges")
+    assert "table ip moby {" in nftables.run("list ruleset")
+    direct.delete_unused("ip", "moby", "bridges")
+    assert "table ip moby {" not in nftables.run("list ruleset")
+    other.install("docker8", [Rules("docker8", FOUR)])
+    direct.delete_unused("ip", "moby", "bridges")
+    assert "docker8" in nftables.run("list ruleset")
