@@ -23,7 +23,6 @@ kernel: {image: moby/kernel, cmdline: console=ttyS0}
 init: [moby/init, moby/crun, moby/memlogd]
 onboot:
   - {name: sysfs, image: moby/sysfs}
-  - {name: binfmt, image: moby/binfmt}
   - {name: dhcp, image: moby/dhcp, command: [/sbin/dhcpcd, --nobackground, -f, /dhcpcd.conf, "-1"]}
   - {name: rngd, image: moby/rngd, command: [/sbin/rngd, "-1"]}
   - {name: metadata, image: moby/metadata, command: [/usr/bin/metadata, cdrom]}
@@ -40,6 +39,7 @@ onboot:
     image: moby/swap
     command: [/swap.sh, --path, /var/external/hidden, --size, 4M, --encrypt, --condition, "part:/var/external:true"]
   - {name: none, image: moby/swap, command: [/swap.sh, --path, /var/none, --size, 4M, --condition, "part:/var/none"]}
+  - {name: binfmt, image: moby/binfmt}
 services:
   - {name: node_exporter, image: moby/node_exporter}
   - {name: ntpd, image: moby/ntp}
@@ -84,7 +84,7 @@ checks:
   - {command: {run: [sh, -c, "ls /var/log"], contains: kmsg.log.1}}
   - {command: {run: [logread], contains: "onboot.007-loop: loopy: /dev/loop0"}}
   - {command: {run: [pidof, acpid]}}
-  - {command: {run: [sh, -c, "mount -t binfmt_misc none /mnt; cat /mnt/qemu-aarch64 /mnt/own"], contains: "interpreter /own"}}
+  - {command: {run: [cat, /run/binfmt_misc/qemu-aarch64, /run/binfmt_misc/own], contains: "interpreter /own"}}
 """
 
 

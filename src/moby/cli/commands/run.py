@@ -6,8 +6,9 @@ import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from moby.cli.commands.sources import add_source_flags, settings
 from moby.core.errors import Conflict, InvalidParameter, System
@@ -15,6 +16,8 @@ from moby.core.errors import Conflict, InvalidParameter, System
 if TYPE_CHECKING:
     from moby.machine.runners.hardware import Disk, Hardware, Port
     from moby.machine.runners.states import State
+
+T = TypeVar("T")
 
 
 def add_hardware_flags(parser: argparse.ArgumentParser) -> None:
@@ -90,18 +93,18 @@ def do(chosen: argparse.Namespace) -> str:
         state = State(chosen.state or default_states(), chosen.name or chosen.machine.stem)
         with state.locked():
             return asyncio.run(
-                _interruptible(_detached(chosen, state) if chosen.detach else _here(chosen, state))
+                interruptible(_detached(chosen, state) if chosen.detach else _here(chosen, state))
             )
-    return asyncio.run(_interruptible(_thrown_away(chosen)))
+    return asyncio.run(interruptible(_thrown_away(chosen)))
 
 
-async def _interruptible(work: Any) -> str:
+async def interruptible(work: Coroutine[Any, Any, T]) -> T:
     """SIGTERM ends it as ^C does, and its machine with it."""
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        return str(await work)
+        return await work
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 

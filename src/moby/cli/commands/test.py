@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from moby.cli.commands.run import add_hardware_flags
+from moby.cli.commands.run import add_hardware_flags, interruptible
 from moby.cli.commands.sources import add_source_flags, settings
 from moby.core.errors import InvalidParameter
 from moby.machine.checking import Result
@@ -31,7 +31,7 @@ def add(verbs: Any) -> None:
 
 def do(chosen: argparse.Namespace) -> str:
     """Run the checks; how many there were. Raises CheckFailed."""
-    count = asyncio.run(_test(chosen))
+    count = asyncio.run(interruptible(_test(chosen)))
     return f"{chosen.file}: {count} checks passed"
 
 
