@@ -1,20 +1,18 @@
-"""This file is about checkpoints: a task's state in a directory, and back into a task.
+"""This file is about checkpoints: a task's state in a directory.
 
-containerd passes it on as a blob, whichever shim writes it: an archive of what CRIU has written.
+containerd hands it out as a blob: an archive of what CRIU has written. The other way the shim is told the
+directory: containerd would unpack a blob among temporary files and leave them there, with all that was in
+the task's memory.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import BinaryIO
 
-from moby.core.descriptor import Descriptor
 from moby.core.errors import NotImplemented, System
-from moby.host.archives.packing import Packer
-from moby.host.archives.piping import fed, piped
+from moby.host.archives.piping import fed
 from moby.host.archives.unpacking import UnpackOptions, unpack
 from moby.host.containerd.checkpoints import write_checkpoint
 from moby.host.containerd.client import Containerd
@@ -29,7 +27,7 @@ _LIMIT_S = 30.0
 
 
 class Checkpoints:
-    """Takes them, and gives them to tasks that are to go on from there."""
+    """Takes them."""
 
     def __init__(self, client: Containerd) -> None:
         self._client = client
@@ -51,27 +49,11 @@ class Checkpoints:
             for one in found:
                 await self._content.delete(one.digest)
 
-    @asynccontextmanager
-    async def given(self, directory: str, shim: Shim) -> AsyncIterator[Descriptor | None]:
-        """A directory as what a task is made from, while the block runs; None if it is none."""
-        if not directory:
-            yield None
-            return
-        await check(shim)
-        async with self._leases.hold():
-            chunks = piped(lambda file: _pack(file, directory))
-            try:
-                blob = await self._content.write(f"checkpoint-{os.urandom(8).hex()}", chunks)
-            except OSError as error:
-                raise System(f"failed to upload checkpoint to containerd: {error}") from error
-            yield Descriptor(MEDIA_TYPE, blob.digest, blob.size)
-            await self._content.delete(blob.digest)
-
 
 async def check(shim: Shim) -> None:
     """Raises NotImplemented, saying what is missing, where a shim's tasks cannot be checkpointed."""
     if not shim.own and not shim.name.startswith("io.containerd.runc."):
-        return
+        raise NotImplemented(f"checkpoints of containers that {shim.name} runs are not supported yet")
     if shutil.which(_CRIU) is None:
         raise NotImplemented("checkpoints need the program criu, which is not installed")
     found = await run([_CRIU, "check"], limit_s=_LIMIT_S)
@@ -84,16 +66,6 @@ async def check(shim: Shim) -> None:
         raise NotImplemented(
             f"{program} was built without CRIU: create the container with --runtime io.containerd.runc.v2"
         )
-
-
-def _pack(file: BinaryIO, directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        packer = Packer(file)
-        packer.tree(descriptor, "", itself=False)
-        packer.close()
-    finally:
-        os.close(descriptor)
 
 
 def _unpack(file: BinaryIO, directory: str) -> None:

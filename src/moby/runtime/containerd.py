@@ -17,7 +17,7 @@ from moby.host.containerd.events import ContainerdEvents
 from moby.host.containerd.shims import end_forgotten
 from moby.host.containerd.tasks import ContainerdTasks, Shim
 from moby.host.threads import blocking
-from moby.runtime.checkpoints import Checkpoints
+from moby.runtime.checkpoints import Checkpoints, check
 from moby.runtime.failures import reworded
 from moby.runtime.own_shim import NAME, OwnShim
 from moby.runtime.processes import TaskProcesses
@@ -76,8 +76,11 @@ class ContainerdRuntime(Runtime):
             await self.delete(request.id)
             await self._create_container(request, spec or request.spec, shim)
         try:
-            async with self._checkpoints.given(request.checkpoint, shim) as checkpoint:
-                pid = await self._tasks.create(request.id, request.rootfs, request.stdio, shim, checkpoint)
+            if request.checkpoint:
+                await check(shim)
+            pid = await self._tasks.create(
+                request.id, request.rootfs, request.stdio, shim, request.checkpoint
+            )
         except MobyError as error:
             with contextlib.suppress(MobyError):
                 await asyncio.shield(self._tasks.delete_container(request.id))

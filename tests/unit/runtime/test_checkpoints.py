@@ -47,5 +47,6 @@ async def test_a_runtime_without_it(places: Path) -> None:
     await check(Shim(binary=program(places, "runc", "#!/bin/sh\necho 'runc version 1.1.5'\n")))
 
 
-async def test_other_shims_know_for_themselves(places: Path) -> None:
-    await check(Shim("io.containerd.kata.v2"))
+async def test_other_shims_are_not_asked(places: Path) -> None:
+    with pytest.raises(NotImplemented, match=r"that io.containerd.kata.v2 runs are not supported"):
+        await check(Shim("io.containerd.kata.v2"))

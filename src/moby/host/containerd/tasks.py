@@ -10,13 +10,12 @@ from typing import Any
 import msgspec
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from moby.core.descriptor import Descriptor
 from moby.core.errors import Conflict, NotFound, System
 from moby.core.runtime import Status, Stdio, TaskState
 from moby.core.snapshots import Mount
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.images import moment
-from moby.host.containerd.protos import containers_pb2, runc_pb2, task_pb2, tasks_pb2, types_pb2
+from moby.host.containerd.protos import containers_pb2, runc_pb2, task_pb2, tasks_pb2
 from moby.host.containerd.snapshots import to_wire
 
 log = logging.getLogger(__name__)
@@ -47,11 +46,11 @@ class Shim(msgspec.Struct, frozen=True):
     root: str = ""
     own: bool = False
 
-    def options(self) -> AnyMessage | None:
-        """The shim's options, as containerd passes them on."""
+    def options(self, checkpoint: str = "") -> AnyMessage | None:
+        """The shim's options, as containerd passes them on; `checkpoint` is where a new task goes on from."""
         if not self.own and not self.name.startswith("io.containerd.runc."):
             return None
-        value = runc_pb2.Options(binary_name=self.binary, root=self.root)
+        value = runc_pb2.Options(binary_name=self.binary, root=self.root, criu_image_path=checkpoint)
         return AnyMessage(type_url="containerd.runc.v1.Options", value=value.SerializeToString())
 
 
@@ -108,9 +107,9 @@ class ContainerdTasks:
         rootfs: Sequence[Mount],
         stdio: Stdio,
         shim: Shim,
-        checkpoint: Descriptor | None = None,
+        checkpoint: str = "",
     ) -> int:
-        """Make the task; its pid, 0 if it is one that `start` takes from a checkpoint.
+        """Make the task; its pid, 0 if it is one that `start` takes from a checkpoint, a directory.
 
         Cancelled, this returns when containerd is done: one that is interrupted while it starts a shim may
         forget the shim. `delete` afterwards then finds all there is.
@@ -122,14 +121,8 @@ class ContainerdTasks:
             stdout=stdio.stdout,
             stderr=stdio.stderr,
             terminal=stdio.terminal,
-            options=shim.options(),
+            options=shim.options(checkpoint),
         )
-        if checkpoint is not None:
-            request.checkpoint.CopyFrom(
-                types_pb2.Descriptor(
-                    media_type=checkpoint.media_type, digest=checkpoint.digest, size=checkpoint.size
-                )
-            )
         found = await to_its_end(
             self._client.call(
                 f"{_TASKS}/Create", request, tasks_pb2.CreateTaskResponse, limit_s=_CREATE_LIMIT_S

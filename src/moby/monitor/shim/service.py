@@ -153,7 +153,8 @@ class TaskService:
             for one in map(Fields, asked.every(3))
         ]
         binary = options.text(6) or _DEFAULT_RUNTIME
-        return message((1, await self._task.create(bundle, rootfs, binary, root, asked.text(8))))
+        checkpoint = asked.text(8) or options.text(10)
+        return message((1, await self._task.create(bundle, rootfs, binary, root, checkpoint)))
 
     async def _start(self, asked: Fields) -> bytes:
         name = asked.text(2)
