@@ -6,6 +6,7 @@ step goes by a directory's descriptor and a single name, and follows no link.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -19,6 +20,9 @@ from moby.host.threads import finishing
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
+# What is no longer what it was when it was looked at.
+_CHANGED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EINVAL, errno.ENOENT})
+_TRIES = 20
 # linux/fs.h: both files on btrfs, xfs, or another that knows it; an error anywhere else.
 _FICLONE = 0x40049409
 
@@ -94,6 +98,14 @@ def copy_tree(source: Path, target: Path, owner: Owners = _same) -> None:
         os.close(reading)
 
 
+def _exists(name: str, directory: int) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 class _Copy:
     """One copy; remembers where files with several names went, which are linked again."""
 
@@ -113,7 +125,21 @@ class _Copy:
         self._describe(source, target)
 
     def _entry(self, source: int, target: int, name: str, path: str) -> None:
-        found = os.stat(name, dir_fd=source, follow_symlinks=False)
+        """Looks again where somebody puts another thing in its place meanwhile. Raises OSError."""
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                self._copied(source, target, name, path)
+            except OSError as error:
+                if error.errno not in _CHANGED or not tries_left or _exists(name, target):
+                    raise
+            else:
+                return
+
+    def _copied(self, source: int, target: int, name: str, path: str) -> None:
+        try:
+            found = os.stat(name, dir_fd=source, follow_symlinks=False)
+        except FileNotFoundError:
+            return
         kind, known = stat.S_IFMT(found.st_mode), (found.st_dev, found.st_ino)
         if known in self._linked:
             self._link(self._linked[known], target, name)
