@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from moby.host.quotas import supported
 from tests.clients.conftest import KIND
 from tests.clients.engine import Engine
 
@@ -301,3 +302,13 @@ def test_a_mounted_image_stays_while_its_container_does(engine: Engine) -> None:
     assert engine.ok("start", "-a", name) == "/i/bin/busybox"
     assert engine.ok("start", "-a", name) == "/i/bin/busybox"
     engine.ok("rm", name)
+
+
+def test_a_volumes_size_needs_a_file_system_with_quotas(engine: Engine) -> None:
+    """What Moby Origin's disk has, and that of most hosts has not."""
+    if supported(engine.root):
+        pytest.skip("the file system of the tests has quotas")
+    said = engine.fails("volume", "create", "-o", "size=10m", "limited")
+    assert "quota size requested but no quota support" in said
+    assert "invalid size" in engine.fails("volume", "create", "-o", "size=much", "limited")
+    assert engine.ok("volume", "ls", "-q") == ""

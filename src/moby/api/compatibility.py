@@ -37,8 +37,8 @@ _EXPERIMENTAL = """
 - The bridge that `--bridge` names is made if it is not there. dockerd wants it made beforehand.
 - A network plugin that names no gateway leaves a container the gateway of its subnet. dockerd connects such a
   container with a network of its own, `docker_gwbridge`, as well.
-- A local volume has no quota (`-o size=` without `type`): the answer is dockerd's on a file system that has
-  none, `quota size requested but no quota support`. One of the type `tmpfs` has its size (`-o o=size=`).
+- A local volume's size (`-o size=`) needs Linux 5.14 and a file system with quotas of projects: XFS or ext4,
+  mounted with `prjquota`.
 - The packet filter is nftables' alone ([firewalls](how-to/firewall.md)). Options of a network that nobody
   knows are kept, as dockerd does; those that begin with `com.docker.network.` are refused by name.
 

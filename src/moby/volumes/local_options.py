@@ -15,7 +15,8 @@ from moby.core.snapshots import Mount
 
 _KNOWN = frozenset({"type", "o", "device", "size"})
 _NEEDED = {"device": ("type",), "type": ("device",), "o": ("device", "type")}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?[kmgtp]?i?b?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?", re.IGNORECASE)
+_UNITS = ("", "k", "m", "g", "t", "p")
 _PASSWORD = re.compile(r"password=[^,]+")
 
 
@@ -63,13 +64,12 @@ def parse_local_options(options: Mapping[str, str]) -> LocalOptions:
     device = options.get("device", "")
     if options.get("type") == "cifs" and device and _port(device):
         raise InvalidParameter("port not allowed in CIFS device URL, include 'port' in 'o='")
-    if "size" in options:
-        _check_size(options["size"])
+    quota = Quota(_size(options["size"]) if "size" in options else 0)
     for key, needed in _NEEDED.items():
         for other in needed if key in options else ():
             if other not in options:
                 raise InvalidParameter(f'missing required option: "{other}"')
-    return LocalOptions(options.get("type", ""), options.get("o", ""), device)
+    return LocalOptions(options.get("type", ""), options.get("o", ""), device, quota)
 
 
 def _port(device: str) -> bool:
@@ -79,12 +79,11 @@ def _port(device: str) -> bool:
         raise InvalidParameter(f"error parsing mount device url: {error}") from error
 
 
-def _check_size(text: str) -> None:
+def _size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
         raise InvalidParameter(f"invalid size: '{text}'")
-    if float(match[1]) > 0:
-        raise InvalidParameter("quota size requested but no quota support")
+    return int(float(match[1]) * 1024 ** _UNITS.index(match[2].lower()))
 
 
 def _resolved(device: str) -> str:

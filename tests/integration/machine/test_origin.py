@@ -90,6 +90,14 @@ def test_docker_runs_containers_in_origin_and_its_disk_keeps_them(tmp_path: Path
             serve,
         )
         until(lambda: answers(web, "from origin"), _CALL_LIMIT_S, console)
+        docker("volume", "create", "--opt", "size=4m", "small")
+        fill = ("dd", "if=/dev/zero", "of=/data/file", "bs=1M", "count=8")
+        filled = docker.call("run", "--rm", "--volume", "small:/data", "busybox", *fill)
+        assert "Disk quota exceeded" in filled.stderr
+        assert (
+            docker("run", "--rm", "--volume", "small:/data", "busybox", "du", "-m", "/data/file")[:1] == "4"
+        )
+        docker("volume", "rm", "small")
         stranger = subprocess.run(
             ["docker", "--host", f"tcp://127.0.0.1:{api}", "--tls", "version"],
             env=os.environ | {"DOCKER_CERT_PATH": str(tmp_path), "DOCKER_CONFIG": str(tmp_path)},

@@ -41,7 +41,6 @@ def test_nothing_said_is_nothing_mounted() -> None:
     ({"o": "ro"}, 'missing required option: "device"'),
     ({"o": "ro", "device": "x"}, 'missing required option: "type"'),
     ({"size": "much"}, "invalid size: 'much'"),
-    ({"size": "1g"}, "quota size requested but no quota support"),
     ({"type": "cifs", "device": "//host:445/x"}, "port not allowed in CIFS device URL, include 'port' in 'o='"),
 ])  # fmt: skip
 def test_what_is_refused(options: dict[str, str], message: str) -> None:
@@ -68,3 +67,10 @@ def test_it_is_stored_in_dockerd_s_form() -> None:
         b'{"MountType":"tmpfs","MountOpts":"size=1m","MountDevice":"tmpfs","Quota":{"Size":0}}'
     )
     assert msgspec.json.decode(document, type=LocalOptions) == found
+
+
+@pytest.mark.parametrize(("text", "size"), [
+    ("0", 0), ("100", 100), ("1.5k", 1536), ("10M", 10 << 20), ("2 GiB", 2 << 30), ("1tb", 1 << 40),
+])  # fmt: skip
+def test_sizes(text: str, size: int) -> None:
+    assert parse_local_options({"size": text}).quota.size == size

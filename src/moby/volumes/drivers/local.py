@@ -17,6 +17,7 @@ import msgspec
 
 from moby.core.errors import Conflict, DataLoss, InvalidParameter, NotFound, System
 from moby.core.volumes import DriverVolume, VolumeDriver
+from moby.host import quotas
 from moby.host.files import sync_directory, translated, translation, write_atomic
 from moby.host.mounting import parse_options
 from moby.host.mounts import is_mount_point, mount, mount_table, unmount
@@ -68,6 +69,9 @@ class Local(VolumeDriver):
         if data.is_dir():
             return
         self._root.mkdir(mode=0o701, parents=True, exist_ok=True)
+        size = options.quota.size if options else 0
+        if size and not quotas.supported(self._root):
+            raise InvalidParameter("quota size requested but no quota support")
         try:
             data.parent.mkdir(mode=0o701, exist_ok=True)
             if options is not None:
@@ -75,6 +79,8 @@ class Local(VolumeDriver):
             made = data.with_name(f"{data.name}.new")
             made.mkdir(mode=0o755, exist_ok=True)
             os.chown(made, *self._owner)
+            if size:
+                quotas.limit(made, size)
             made.rename(data)
             sync_directory(data.parent)
             sync_directory(self._root)
@@ -178,6 +184,8 @@ class Local(VolumeDriver):
         for entry in mount_table():
             if f"{entry.target}/".startswith(held):
                 raise System(f"error removing volume path '{place}': {entry.target} is mounted")
+        if self._options(name).quota.size:
+            quotas.free(self._data(name))
         # By one step it is no volume any more; what a crash leaves of the data, the next start removes.
         gone = self._root / f"{_REMOVED}{os.urandom(8).hex()}"
         place.rename(gone)
