@@ -23,8 +23,9 @@ from moby.host.threads import Threads
 log = logging.getLogger(__name__)
 
 SPAN = "moby/unpacked-in"
-# Writing is left until a pull has come to its end: it takes time from it.
-PAUSE_S = 2.0
+# Writing is left until no layer has come for a while: it takes time from a pull. One that goes on and on is
+# not waited for.
+PAUSE_S, LONGEST_PAUSE_S = 4.0, 40.0
 _THREADS = Threads("lasting", 1)
 
 
@@ -79,7 +80,11 @@ class Lasting:
         """Have spans on disk, one after the other, for as long as there are any."""
         while True:
             await self._more.wait()
-            await asyncio.sleep(PAUSE_S)
+            for _ in range(int(LONGEST_PAUSE_S / PAUSE_S)):
+                self._more.clear()
+                await asyncio.sleep(PAUSE_S)
+                if not self._more.is_set():
+                    break
             await self.sync()
 
     async def sync(self) -> None:
