@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -27,6 +28,7 @@ from moby.monitor.shim.ttrpc import (
     Response,
     request,
 )
+from tests.leftovers import processes
 
 CREATED, RUNNING, STOPPED, PAUSED = 1, 2, 3, 4
 
@@ -169,6 +171,10 @@ async def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         for one in made:
             one.connection.close()
         await monitors.stop()
+    # Monitors outlive whoever asked for them, those of containers that a test leaves as well.
+    for line in processes(str(tmp_path)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(line.partition(":")[0]), signal.SIGKILL)
 
 
 def attached(monitor: Monitor, options: AttachOptions) -> tuple[socket.socket, asyncio.Future[AttachEnd]]:
