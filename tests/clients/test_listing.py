@@ -93,7 +93,7 @@ def test_what_does_not_run_is_shown_if_asked_for(three: Engine) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["status=bad", "exited=x", "health=bad", "publish=x", "publish=80/xxx:1", "expose=99999", "bad=1",
+    ["status=bad", "exited=x", "health=bad", "publish=x", "publish=80/none:1", "expose=99999", "bad=1",
      "before=nothing", "since=nothing", "is-task=maybe", "label!=k"],
 )  # fmt: skip
 def test_wrong_filters(three: Engine, wrong: str) -> None:

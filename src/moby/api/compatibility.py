@@ -47,8 +47,9 @@ _EXPERIMENTAL = """
 As in dockerd these need `--experimental`; the definition of the API is silent about them. They also
 need CRIU: `criu check` has to find nothing amiss with the kernel (Debian 12's CRIU 3.17 cannot run on
 Linux 6.18, CRIU 4.2 can), and an OCI runtime that has it. runc has; Debian's crun has not, so that
-containers need `--runtime io.containerd.runc.v2` there. Where something is missing, the answer is
-`501 Not Implemented` and says what. `docker start --checkpoint-dir` works, which dockerd refuses.
+containers need `--runtime io.containerd.runc.v2` there. Where something is missing, and with other shims,
+the answer is `501 Not Implemented` and says what. `docker start --checkpoint-dir` works, which dockerd
+refuses.
 
 | operation | request |
 | --- | --- |

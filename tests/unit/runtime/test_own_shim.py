@@ -53,6 +53,19 @@ def test_start_without_a_monitor_says_so(own: OwnShim, tmp_path: Path) -> None:
     assert done.stdout.decode() == f"no monitor waits for container {ID}"
 
 
+def test_delete_leaves_the_socket_of_a_monitor_that_waits_already(
+    own: OwnShim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """containerd clears up after a killed one when it comes to it; the next start may be under way by then."""
+    bundle = tmp_path / "bundle"
+    monkeypatch.chdir(tmp_path)
+    (bundle / "moby-exit").write_text("4711 3 1764300000\n")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(own.socket(ID).relative_to(tmp_path)))
+        assert call(own, bundle, "delete").returncode == 0
+        assert call(own, bundle, "start").returncode == 0
+
+
 def test_delete_has_nothing_to_do_after_the_monitor_has_done_it(own: OwnShim, tmp_path: Path) -> None:
     done = call(own, tmp_path / "bundle", "delete")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
