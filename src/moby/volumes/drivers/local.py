@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -184,12 +185,15 @@ class Local(VolumeDriver):
         for entry in mount_table():
             if f"{entry.target}/".startswith(held):
                 raise System(f"error removing volume path '{place}': {entry.target} is mounted")
-        if self._options(name).quota.size:
-            quotas.free(self._data(name))
+        limited = bool(self._options(name).quota.size)
         # By one step it is no volume any more; what a crash leaves of the data, the next start removes.
         gone = self._root / f"{_REMOVED}{os.urandom(8).hex()}"
         place.rename(gone)
         sync_directory(self._root)
+        if limited:
+            # Only now: a volume that a crash leaves has its limit still. One of nothing limits nobody.
+            with contextlib.suppress(OSError):
+                quotas.free(gone / self._data(name).name)
         shutil.rmtree(gone)
 
     async def rename(self, name: str, new: str) -> None:
