@@ -356,6 +356,9 @@ class Monitors:
             except BlockingIOError:
                 await _readable(connection)
                 continue
+            except ConnectionError as error:
+                # One that ends before it has read all, or has accepted us, is heard of so.
+                raise Unavailable("the other side has closed the connection") from error
             if message is None:
                 raise Unavailable("the other side has closed the connection")
             return message, descriptors

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from moby.core.errors import System
 from moby.framework.builtins import BUILTINS
+from moby.monitor.client import Monitors
+from moby.monitor.protocol import packet_socket
 from moby.monitor.server import Drivers
 
 HEAVY = {
@@ -53,3 +57,17 @@ def test_a_driver_that_cannot_be_loaded_is_named() -> None:
 def test_a_driver_is_loaded_once() -> None:
     drivers = Drivers(["none=moby.logs.drivers.none:NoLog"])
     assert drivers.find("none") is drivers.find("none")
+
+
+async def test_a_monitor_that_ends_while_it_is_taken_back_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that nobody has accepted is reset when the listener goes."""
+    monkeypatch.chdir(tmp_path)
+    async with Monitors(tmp_path / "m", {}) as monitors:
+        listener = packet_socket()
+        listener.bind("m/ending.sock")
+        listener.listen()
+        asyncio.get_running_loop().call_later(0.2, listener.close)
+        assert await monitors.adopt() == {}
+        await monitors.stop()
