@@ -238,7 +238,7 @@ class Local(VolumeDriver):
 
 def _check_name(name: str) -> None:
     """Raises InvalidParameter for one that could lead elsewhere."""
-    if len(name) == 1:
+    if len(name.encode()) == 1:  # dockerd counts bytes.
         raise InvalidParameter(
             "volume name is too short, names should be at least two alphanumeric characters"
         )
