@@ -1,8 +1,8 @@
 """This file is about what crun keeps of a container, used directly where running it costs more than it does.
 
-`crun start` lets a container go on that waits at a FIFO; `crun delete` of one that has ended removes its cgroups
-and what it kept. Each is a program of a dozen libraries that does a few calls. Whatever is not as it is known
-here, hooks among it, is left to crun itself.
+`crun start` lets a container go on that waits at a FIFO; `crun delete` of one that has ended removes its
+cgroups and what it kept. Each is a program of a dozen libraries that does a few calls. Whatever is not as it
+is known here, hooks among it, is left to crun itself.
 """
 
 from __future__ import annotations
