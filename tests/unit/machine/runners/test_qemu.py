@@ -42,6 +42,13 @@ def test_the_command() -> None:
         command(Boot(), Hardware(platform=Platform("s390x", "linux")))
 
 
+def test_an_emulated_kernel_does_not_wait_for_its_timer() -> None:
+    boot = Boot(Path("k"), cmdline="quiet")
+    assert ("-append", "quiet no_timer_check") in pairs(command(boot, Hardware(platform=AMD64)))
+    assert ("-append", "quiet") in pairs(command(boot, Hardware(platform=ARM64)))
+    assert ("-append", "quiet") in pairs(command(boot, Hardware(accel="kvm", platform=AMD64)))
+
+
 def test_disks_of_scsi_share_their_bus() -> None:
     disks = (
         Disk(Path("a.img"), bus="scsi"),
