@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from aiohttp.web import BaseRequest, Response
 
+from moby.api.bodies import body_parts
 from moby.api.connection import Connection
 from moby.core.authorization import Answered, Asked, Authorizer
 from moby.core.errors import MobyError, System
@@ -80,7 +81,7 @@ class Gate:
     async def _read(self) -> bytes:
         parts: list[bytes] = []
         total = 0
-        async for part in self._http.content.iter_any():
+        async for part in body_parts(self._http):
             total += len(part)
             if total > BODY_LIMIT:
                 raise System(

@@ -11,6 +11,7 @@ import msgspec
 from aiohttp.web import BaseRequest, Response, StreamResponse
 
 from moby.api.authorization import Gate
+from moby.api.bodies import body_parts
 from moby.api.versions import Version
 from moby.core.codec import decode
 from moby.core.errors import InvalidParameter
@@ -138,7 +139,7 @@ class Request:
         """The body in chunks, however long."""
         if self.gate is not None and self.gate.body:
             yield self.gate.body
-        async for part in self.http.content.iter_any():
+        async for part in body_parts(self.http):
             yield part
 
     async def release(self, response: StreamResponse) -> None:

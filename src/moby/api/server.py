@@ -17,6 +17,7 @@ from aiohttp import web
 
 from moby.api import versions
 from moby.api.authorization import Gate
+from moby.api.bodies import unknown_expectation, waits
 from moby.api.connection import Connection, Connections
 from moby.api.hijack import take_over
 from moby.api.pings import Pings
@@ -144,12 +145,17 @@ class Server:
         version, path, query = split_target(http.raw_path)
         if "//" in path or "/." in path:
             response = self._redirect(version, path, query)
+        elif unknown_expectation(http):
+            response = empty_response(417)
+            response.force_close()
         elif http.method == "OPTIONS":
             response = empty_response(200)
         else:
             response = await self._answer(http, version, path, query)
         if isinstance(http.protocol, Connection) and http.protocol.early is not None:
             # What comes after a refused upgrade has not been read, and is not to be taken for a request.
+            response.force_close()
+        if waits(http):
             response.force_close()
         if not response.prepared and "Api-Version" not in response.headers:
             response.headers.update(self._common)

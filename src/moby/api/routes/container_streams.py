@@ -21,6 +21,7 @@ from moby.api.responses import (
     closing,
     empty_response,
     json_response,
+    make_room,
 )
 from moby.api.routing import Route
 from moby.api.websockets import WebSocketStream
@@ -123,6 +124,7 @@ class ContainerStreamRoutes:
         async with closing(chunks):
             # Nothing may come for long: the client is told at once that it has its log.
             response = await begin(request, kind)
+            make_room(request)
             async for chunk in chunks:
                 if chunk:
                     await response.write(chunk)
