@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
-from aiohttp.web import StreamResponse
 
 from moby.api import versions
 from moby.api.request import Request
 from moby.api.responses import empty_response, json_response
 from moby.api.routes.container_versions import adapt_create
 from moby.api.routing import Route
+from moby.api.serving import StreamResponse
 from moby.core import errors
 from moby.core.filters import Filters
 from moby.core.platform import parse_platform

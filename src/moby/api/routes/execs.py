@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
-from aiohttp.web import StreamResponse
 
 from moby.api.request import Request
 from moby.api.responses import empty_response, json_response
 from moby.api.routing import Route
+from moby.api.serving import StreamResponse
 from moby.core.types.execs import (
     ExecCreateRequest,
     ExecCreateResponse,
