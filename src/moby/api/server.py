@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 from moby.api import versions
 from moby.api.authorization import Gate
 from moby.api.connection import Connection, Connections
+from moby.api.expectations import expected, refusal
 from moby.api.hijack import take_over
 from moby.api.pings import Pings
 from moby.api.request import Request
@@ -140,8 +141,11 @@ class Server:
         """One request, from aiohttp and back; raises nothing but cancellation."""
         if self._table is None:
             await self._ready.wait()
+        refused = refusal(http)
         version, path, query = split_target(http.raw_path)
-        if "//" in path or "/." in path:
+        if refused is not None:
+            response: StreamResponse = refused
+        elif "//" in path or "/." in path:
             response = self._redirect(version, path, query)
         elif http.method == "OPTIONS":
             response = empty_response(200)
@@ -166,6 +170,7 @@ class Server:
         if found is None:
             return error_response("page not found", 404)
         route, name = found
+        await expected(http)
         gate = None
         if self._authorizer is not None and self._authorizer.required:
             gate = Gate(self._authorizer, http, path)

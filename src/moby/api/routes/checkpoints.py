@@ -50,7 +50,7 @@ class CheckpointRoutes:
         return json_response(await self._backend.list(request.name, request.text("dir")))
 
     async def _create(self, request: Request) -> StreamResponse:
-        wanted = await request.body(CheckpointCreateRequest, required=True)
+        wanted = await request.body(CheckpointCreateRequest)
         await self._backend.create(request.name, wanted)
         return empty_response(201)
 

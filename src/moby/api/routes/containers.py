@@ -131,6 +131,7 @@ class ContainerRoutes:
         if platform:
             parse_platform(platform)
         wanted = await request.body(ContainerCreateRequest, required=True)
+        _check_configured(wanted)
         warnings = adapt_create(wanted, request.version)
         answer = await self._backend.create(request.text("name"), wanted, platform or None)
         answer.warnings = [*(answer.warnings or ()), *warnings]
@@ -187,3 +188,10 @@ class ContainerRoutes:
 
     async def _prune(self, request: Request) -> StreamResponse:
         return json_response(await self._backend.prune(request.filters()))
+
+
+def _check_configured(wanted: ContainerCreateRequest) -> None:
+    """Raises InvalidParameter if nothing is said about the container itself."""
+    bare = msgspec.structs.replace(wanted, host_config=None, networking_config=None)
+    if bare == ContainerCreateRequest(host_config=None, networking_config=None):
+        raise errors.InvalidParameter("config cannot be empty in order to create a container")

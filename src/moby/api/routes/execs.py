@@ -56,7 +56,7 @@ class ExecRoutes:
         ]
 
     async def _create(self, request: Request) -> StreamResponse:
-        wanted = await request.body(ExecCreateRequest, required=True)
+        wanted = await request.body(ExecCreateRequest)
         if request.version < (1, 42):
             wanted = msgspec.structs.replace(wanted, console_size=None)
         return json_response(ExecCreateResponse(await self._backend.create(request.name, wanted)), 201)

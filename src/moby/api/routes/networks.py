@@ -79,7 +79,7 @@ class NetworkRoutes:
         ]
 
     async def _create(self, request: Request) -> StreamResponse:
-        wanted = await request.body(NetworkCreateRequest, required=True)
+        wanted = await request.body(NetworkCreateRequest)
         if request.version < (1, 48):
             wanted.enable_ipv4 = None
         return json_response(await self._backend.create(wanted), 201)
@@ -92,12 +92,12 @@ class NetworkRoutes:
         return json_response(await self._backend.prune(request.filters()))
 
     async def _connect(self, request: Request) -> StreamResponse:
-        wanted = await request.body(NetworkConnectRequest, required=True)
+        wanted = await request.body(NetworkConnectRequest)
         await self._backend.connect(request.name, wanted)
         return empty_response(200)
 
     async def _disconnect(self, request: Request) -> StreamResponse:
-        wanted = await request.body(NetworkDisconnectRequest, required=True)
+        wanted = await request.body(NetworkDisconnectRequest)
         await self._backend.disconnect(request.name, wanted)
         return empty_response(200)
 
