@@ -42,11 +42,38 @@ def test_an_address_is_for_a_network_of_one_s_own(engine: Engine, mode: str) -> 
             "failed to allocate secondary ip address (b:10.4.0.5): Address already in use",
         ),
         (["--ipam-driver", "null"], "ipv4 pool is empty"),
+        (
+            ["--subnet", "10.4.0.0/24", "--gateway", "10.4.0.255"],
+            "failed to allocate gateway (10.4.0.255): Address already in use",
+        ),
+        (["--subnet", "10.4.0.0"], "invalid subnet 10.4.0.0: invalid CIDR block notation"),
     ],
 )
 def test_networks_that_are_none(engine: Engine, arguments: list[str], words: str) -> None:
     assert words in engine.fails("network", "create", *arguments, "wrong")
     assert engine.ok("network", "ls", "-q", "--filter", "name=wrong") == ""
+
+
+def test_a_name_that_stands_for_another(engine: Engine) -> None:
+    said = engine.fails("network", "create", "default")
+    assert "operation is not permitted on predefined default network" in said
+
+
+def test_a_bridge_is_one_network_s(engine: Engine) -> None:
+    option = "com.docker.network.bridge.name=mobyonce0"
+    first = engine.ok("network", "create", "-o", option, "first")
+    try:
+        said = engine.fails("network", "create", "-o", option, "second")
+        assert f"conflicts with network {first} (mobyonce0): networks have same bridge name" in said
+        usual = engine.ok(
+            "network", "inspect", "--format", '{{index .Options "com.docker.network.bridge.name"}}', "bridge"
+        )
+        said = engine.fails("network", "create", "-o", f"com.docker.network.bridge.name={usual}", "second")
+        assert "networks have same bridge name" in said
+        assert engine.ok("network", "ls", "-q", "--filter", "name=second") == ""
+        assert engine.ok("run", "--rm", "--network", "first", "busybox", "echo", "fine") == "fine"
+    finally:
+        engine.ok("network", "rm", "first")
 
 
 def test_who_cannot_be_connected(engine: Engine, net: str) -> None:

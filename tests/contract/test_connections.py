@@ -100,6 +100,42 @@ async def test_a_body_that_speaks_of_upgrades_is_a_body(address: str, engine: Fa
     writer.close()
 
 
+LOAD = "POST /images/load HTTP/1.1\nHost: d\nContent-Length: 5\nExpect: 100-continue"
+
+
+async def test_a_client_that_waits_is_told_to_send_its_body(address: str, engine: FakeEngine) -> None:
+    reader, writer = await _send(address, LOAD)
+    for _ in range(2):
+        assert await _head(reader) == "HTTP/1.1 100 Continue\r\n\r\n"
+        assert engine.transfers.received == 0
+        writer.write(b"hello")
+        assert (await _head(reader)).startswith("HTTP/1.1 200 ")
+        assert engine.transfers.received == 5
+        async with asyncio.timeout(LIMIT_S):
+            while await reader.readline() != b"0\r\n":
+                continue
+            await reader.readline()
+        engine.transfers.received = 0
+        writer.write(LOAD.replace("\n", "\r\n").encode() + b"\r\n\r\n")
+    writer.close()
+
+
+async def test_a_client_whose_body_nobody_wants_is_not_asked_for_it(address: str) -> None:
+    """And what comes after its request is not taken for the next one."""
+    for line in ("POST /nonsense HTTP/1.1", "POST /v1.99/images/load HTTP/1.1"):
+        reader, writer = await _send(address, LOAD.replace("POST /images/load HTTP/1.1", line))
+        head = await _head(reader)
+        assert head.startswith("HTTP/1.1 4")
+        assert "Connection: close" in head
+        writer.close()
+
+
+async def test_what_is_expected_of_nobody_is_refused(address: str) -> None:
+    reader, writer = await _send(address, LOAD.replace("100-continue", "tea"))
+    assert (await _head(reader)).startswith("HTTP/1.1 417 ")
+    writer.close()
+
+
 async def test_attach_to_nothing_is_an_error(client: ClientSession) -> None:
     async with client.post("/containers/none/attach") as answer:
         assert answer.status == 404

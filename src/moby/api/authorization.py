@@ -10,6 +10,7 @@ import logging
 import ssl
 from collections.abc import Mapping
 
+from moby.api.bodies import body_parts
 from moby.api.connection import Connection
 from moby.api.serving import BaseRequest, Response
 from moby.core.authorization import Answered, Asked, Authorizer
@@ -79,7 +80,7 @@ class Gate:
     async def _read(self) -> bytes:
         parts: list[bytes] = []
         total = 0
-        async for part in self._http.content.iter_any():
+        async for part in body_parts(self._http):
             total += len(part)
             if total > BODY_LIMIT:
                 raise System(

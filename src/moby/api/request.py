@@ -10,6 +10,7 @@ from urllib.parse import unquote_plus
 import msgspec
 
 from moby.api.authorization import Gate
+from moby.api.bodies import body_parts
 from moby.api.serving import BaseRequest, Response, StreamResponse
 from moby.api.versions import Version
 from moby.core.codec import decode
@@ -138,7 +139,7 @@ class Request:
         """The body in chunks, however long."""
         if self.gate is not None and self.gate.body:
             yield self.gate.body
-        async for part in self.http.content.iter_any():
+        async for part in body_parts(self.http):
             yield part
 
     async def release(self, response: StreamResponse) -> None:

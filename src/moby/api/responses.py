@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from multidict import CIMultiDict
@@ -28,6 +29,10 @@ JSON_SEQUENCE = "application/json-seq"
 RAW_STREAM = "application/vnd.docker.raw-stream"
 MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
 TAR = "application/x-tar"
+
+# asm-generic/socket.h: as SO_SNDBUF, past the limit for those who have no rights.
+_SO_SNDBUFFORCE = 32
+_ROOM = 1 << 20
 
 
 def json_response(value: object, status: int = 200) -> Response:
@@ -115,6 +120,18 @@ async def stream_progress(
         except MobyError as error:
             await response.write(_line(_failure(request, error)))
     return response
+
+
+def make_room(request: Request) -> None:
+    """Let the kernel hold more of what is sent at once: whoever makes it does not wait for whoever reads it.
+
+    Only for Unix sockets: TCP knows how much it needs.
+    """
+    transport = request.http.transport
+    connection = transport.get_extra_info("socket") if transport is not None else None
+    if connection is not None and connection.family == socket.AF_UNIX:
+        with suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _ROOM)
 
 
 def _line(message: JSONMessage) -> bytes:

@@ -15,10 +15,11 @@ from typing import Any, Self, TypeVar
 
 from moby.api import versions
 from moby.api.authorization import Gate
+from moby.api.bodies import unknown_expectation, waits
 from moby.api.connection import Connection, Connections
-from moby.api.expectations import expected, refusal
 from moby.api.hijack import take_over
 from moby.api.pings import Pings
+from moby.api.refusals import refusal
 from moby.api.request import Request
 from moby.api.responses import empty_response, error_response
 from moby.api.routing import Route, Table, check_version, clean, split_target
@@ -147,12 +148,17 @@ class Server:
             response: StreamResponse = refused
         elif "//" in path or "/." in path:
             response = self._redirect(version, path, query)
+        elif unknown_expectation(http):
+            response = empty_response(417)
+            response.force_close()
         elif http.method == "OPTIONS":
             response = empty_response(200)
         else:
             response = await self._answer(http, version, path, query)
         if isinstance(http.protocol, Connection) and http.protocol.early is not None:
             # What comes after a refused upgrade has not been read, and is not to be taken for a request.
+            response.force_close()
+        if waits(http):
             response.force_close()
         if not response.prepared and "Api-Version" not in response.headers:
             response.headers.update(self._common)
@@ -170,7 +176,6 @@ class Server:
         if found is None:
             return error_response("page not found", 404)
         route, name = found
-        await expected(http)
         gate = None
         if self._authorizer is not None and self._authorizer.required:
             gate = Gate(self._authorizer, http, path)

@@ -56,7 +56,9 @@ if _PACKAGE not in sys.modules:
     sys.modules[_PACKAGE] = _empty_until_asked()
 
 from aiohttp import hdrs  # noqa: E402
+from aiohttp.helpers import RequestKey  # noqa: E402
 from aiohttp.http_websocket import WSMsgType  # noqa: E402
+from aiohttp.http_writer import HttpVersion11  # noqa: E402
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError  # noqa: E402
 from aiohttp.web_request import BaseRequest  # noqa: E402
 from aiohttp.web_response import Response, StreamResponse  # noqa: E402
@@ -65,7 +67,9 @@ from aiohttp.web_ws import WebSocketResponse  # noqa: E402
 
 __all__ = [
     "BaseRequest",
+    "HttpVersion11",
     "RequestHandler",
+    "RequestKey",
     "RequestPayloadError",
     "Response",
     "Server",

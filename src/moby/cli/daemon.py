@@ -17,7 +17,7 @@ from moby.cli.logging import set_level, set_up
 from moby.core.config import ConfigSource
 from moby.core.errors import InvalidParameter, MobyError, first_error
 from moby.engine.build import build
-from moby.engine.config import EngineConfig, keys
+from moby.engine.config import EngineConfig, idle, keys
 from moby.host.memory import few_arenas
 from moby.host.scheduling import come_first
 
@@ -59,6 +59,8 @@ def _serve(config: EngineConfig, line: flags.CommandLine) -> int:
     from moby.framework.assembly import named
 
     set_up(config.log_level, config.log_format, debug=config.debug)
+    for name in idle(config):
+        log.warning("a setting is accepted, and nothing here depends on it", extra={"setting": name})
     _prepare_process(config)
     assembly = named(line.assembly)
     source = ConfigSource(remapped(config))

@@ -45,6 +45,8 @@ def _entry(attribute: str, key: Key, default: object) -> str:
     words.append(f"default `{encode(msgspec.to_builtins(default)).decode()}`")
     if not key.works:
         words.append("*refused*")
+    if key.idle:
+        words.append("*accepted, without effect*")
     if key.reloads:
         words.append("*reloaded*")
     return f"### {heading}\n\n{key.about[:1].upper()}{key.about[1:]}; {', '.join(words)}.\n"

@@ -30,10 +30,14 @@ class Filters:
         """From JSON: a map of maps of booleans or a map of lists. Raises InvalidParameter."""
         if not text:
             return cls()
+        raw: Mapping[str, Collection[str] | None] | None
         try:
-            raw = msgspec.json.decode(text, type=dict[str, dict[str, bool] | list[str] | None] | None)
-        except msgspec.MsgspecError as error:
-            raise InvalidParameter("invalid filter") from error
+            raw = msgspec.json.decode(text, type=dict[str, dict[str, bool | None] | None] | None)
+        except msgspec.MsgspecError:
+            try:
+                raw = msgspec.json.decode(text, type=dict[str, list[str] | None] | None)
+            except msgspec.MsgspecError as error:
+                raise InvalidParameter("invalid filter") from error
         return cls({key: list(values or ()) for key, values in (raw or {}).items()})
 
     def values(self, key: str) -> list[str]:
@@ -64,6 +68,11 @@ class Filters:
             for name, separator, value in (text.partition("=") for text in self.values(key))
         )
 
+    def text_matches(self, key: str, text: str) -> bool:
+        """Is `text` one of the values of `key`, or has a part that one of them is a pattern of?"""
+        values = self.values(key)
+        return not values or text in values or any(_found(value, text) for value in values)
+
     @staticmethod
     def moment(text: str) -> datetime:
         """A point in time from a time stamp (seconds since 1970 or RFC 3339) or a duration before now.
@@ -84,6 +93,13 @@ class Filters:
 
     def __repr__(self) -> str:
         return f"Filters({self._fields!r})"
+
+
+def _found(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:
+        return False
 
 
 def _go_list(values: Collection[str]) -> str:

@@ -1,7 +1,8 @@
 """This file is about the engine's settings: dockerd's keys in daemon.json, its flags, their defaults.
 
 Each field's metadata says how it is written on the command line and whether it has an effect here: what has
-none yet is refused when it is set to anything but its default, rather than ignored.
+none yet is refused when it is set to anything but its default, rather than ignored. On one that is `idle`
+nothing here depends, whatever it says: it is accepted, and a line of the log says so.
 """
 
 # No annotations from the future: these are read at every start, and would be compiled then, one by one.
@@ -23,12 +24,19 @@ class Key(msgspec.Struct, frozen=True):
     short: str = ""
     works: bool = True
     reloads: bool = False
+    idle: bool = False
 
 
 def _meta(
-    about: str, flag: str = "", short: str = "", *, works: bool = True, reloads: bool = False
+    about: str,
+    flag: str = "",
+    short: str = "",
+    *,
+    works: bool = True,
+    reloads: bool = False,
+    idle: bool = False,
 ) -> msgspec.Meta:
-    return msgspec.Meta(extra={"key": Key(about, flag, short, works, reloads)})
+    return msgspec.Meta(extra={"key": Key(about, flag, short, works, reloads, idle)})
 
 
 Strings = tuple[str, ...]
@@ -124,7 +132,9 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     userland_proxy: Annotated[
         bool, _meta("reach containers without IPv6 by it, at published ports", "userland-proxy")
     ] = True
-    userland_proxy_path: Annotated[str, _meta("the proxy's path", "userland-proxy-path", works=False)] = ""
+    userland_proxy_path: Annotated[
+        str, _meta("a proxy's path; the daemon is its own", "userland-proxy-path", idle=True)
+    ] = ""
     firewall_backend: Annotated[
         str,
         _meta(
@@ -144,7 +154,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
         _meta("options of new networks", "default-network-opt"),
     ] = msgspec.field(default_factory=dict)
     network_control_plane_mtu: Annotated[
-        int, _meta("the MTU between nodes", "network-control-plane-mtu", works=False)
+        int, _meta("the MTU between nodes of a cluster", "network-control-plane-mtu", idle=True)
     ] = 1500
     dns: Annotated[Strings, _meta("name servers for containers", "dns")] = ()
     dns_search: Annotated[Strings, _meta("search domains for containers", "dns-search")] = ()
@@ -260,12 +270,22 @@ def encoded_name(attribute: str) -> str:
     return attribute.replace("_", "-")
 
 
+def _changed(config: EngineConfig) -> frozenset[str]:
+    default = EngineConfig()
+    return frozenset(name for name in keys() if getattr(config, name) != getattr(default, name))
+
+
+def idle(config: EngineConfig) -> list[str]:
+    """The keys of settings that are set although nothing here depends on them."""
+    changed = _changed(config)
+    return [encoded_name(name) for name, key in keys().items() if key.idle and name in changed]
+
+
 def check(config: EngineConfig) -> None:
     """Raises NotImplemented for a setting that would have no effect, InvalidParameter for a wrong value."""
-    default = EngineConfig()
-    for name, key in keys().items():
-        if not key.works and getattr(config, name) != getattr(default, name):
-            raise NotImplemented(f"the setting {encoded_name(name)} is not supported yet")
+    changed = _changed(config)
+    if refused := [name for name, key in keys().items() if not key.works and name in changed]:
+        raise NotImplemented(f"the setting {encoded_name(refused[0])} is not supported yet")
     for name, allowed in (
         ("log_level", ("debug", "info", "warn", "error", "fatal")),
         ("log_format", ("text", "json")),

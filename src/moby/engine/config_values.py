@@ -29,6 +29,10 @@ def check_values(config: EngineConfig) -> None:
     ):
         if value < 0:
             raise InvalidParameter(f"invalid {name}: {value}")
+    if config.userland_proxy_path and not config.userland_proxy_path.startswith("/"):
+        raise InvalidParameter(
+            f"invalid userland-proxy-path: must be an absolute path: {config.userland_proxy_path}"
+        )
     for feature, wanted in config.features.items():
         if wanted != (feature == "containerd-snapshotter"):
             raise NotImplemented(f"the feature {feature}={str(wanted).lower()} is not supported yet")

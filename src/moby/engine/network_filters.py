@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import datetime
 
@@ -31,12 +30,12 @@ def list_filter(filters: Filters, used: Used) -> Callable[[Network], bool]:
     def matches(network: Network) -> bool:
         predefined = network.name in PREDEFINED
         return (
-            ("driver" not in filters or network.driver in filters.values("driver"))
-            and _found(filters, "name", network.name)
-            and _found(filters, "id", network.id)
-            and ("scope" not in filters or network.scope in filters.values("scope"))
+            (not filters.values("driver") or network.driver in filters.values("driver"))
+            and filters.text_matches("name", network.name)
+            and filters.text_matches("id", network.id)
+            and (not filters.values("scope") or network.scope in filters.values("scope"))
             and filters.labels_match("label", network.labels)
-            and ("type" not in filters or _KINDS[not predefined] in filters.values("type"))
+            and (not filters.values("type") or _KINDS[not predefined] in filters.values("type"))
             and (dangling is None or (not predefined and not used(network)) == dangling)
         )
 
@@ -63,24 +62,10 @@ def prune_filter(filters: Filters, used: Used) -> Callable[[Network], bool]:
     return matches
 
 
-def _found(filters: Filters, key: str, text: str) -> bool:
-    """Is one of the values part of the text, or a pattern that is found in it?"""
-    if key not in filters:
-        return True
-    for value in filters.values(key):
-        try:
-            if re.search(value, text):
-                return True
-        except re.error:
-            if value in text:
-                return True
-    return False
-
-
 def _dangling(filters: Filters) -> bool | None:
-    if "dangling" not in filters:
-        return None
     values = filters.values("dangling")
+    if not values:
+        return None
     if len(values) > 1:
         raise InvalidParameter('got more than one value for filter key "dangling"')
     if values and values[0] in ("0", "false"):

@@ -13,6 +13,8 @@ _NO_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node '
     "to swarm and try again."
 )
+# What older clients call the default network is nobody's name either.
+_RESERVED = PREDEFINED | {"default"}
 _ENABLE = "com.docker.network.enable_ipv{}"
 _TRUTH = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
@@ -51,7 +53,7 @@ def wanted(request: NetworkCreateRequest, defaults: Mapping[str, Mapping[str, st
 def _check(request: NetworkCreateRequest) -> None:
     if not request.name.strip():
         raise InvalidParameter("invalid name: name is empty")
-    if request.name in PREDEFINED:
+    if request.name in _RESERVED:
         raise Forbidden(f"operation is not permitted on predefined {request.name} network")
     operators = request.ingress or request.internal or request.attachable or request.scope
     if request.config_only and operators:

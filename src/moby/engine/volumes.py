@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 _LISTED = frozenset({"dangling", "driver", "label", "name"})
 _PRUNED = frozenset({"all", "label", "label!"})
+# As Go has them.
+_TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 
 
 class VolumeService:
@@ -45,8 +47,8 @@ class VolumeService:
 
     async def prune(self, filters: Filters) -> VolumePruneResponse:
         """Remove volumes that nothing uses: the ones without a name, or all with the filter `all=true`."""
+        everything = _everything(filters)
         filters.check(_PRUNED)
-        everything = filters.flag("all", False)
         with self._prunes.one():
             report = await self._prune(filters, everything=everything)
         self._prunes.told(report.space_reclaimed)
@@ -100,13 +102,26 @@ def shown(volume: StoredVolume) -> Volume:
     )
 
 
+def _everything(filters: Filters) -> bool:
+    """Is a prune to remove volumes that have a name as well?"""
+    values = filters.values("all")
+    if len(values) > 1:
+        shown = " ".join(values)
+        raise InvalidParameter(f"invalid filter 'all=[{shown}]': only one value is expected")
+    if values and values[0] not in (*_TRUE, *_FALSE):
+        raise InvalidParameter(
+            f"invalid filter 'all': strconv.ParseBool: parsing \"{values[0]}\": invalid syntax"
+        )
+    return bool(values) and values[0] in _TRUE
+
+
 def _check(key: str, filters: Filters) -> Callable[[StoredVolume], bool]:
     values: Sequence[str] = filters.values(key)
     match key:
         case "name":
-            return lambda volume: any(value in volume.name for value in values)
+            return lambda volume: filters.text_matches("name", volume.name)
         case "driver":
-            return lambda volume: volume.driver in values
+            return lambda volume: not values or volume.driver in values
         case "label":
             return lambda volume: filters.labels_match("label", volume.labels)
         case "dangling":

@@ -36,7 +36,7 @@ class JsonLines(Format):
         """See `Format.decode`."""
         end = data.rfind(b"\n") + 1
         try:
-            return self._decoder.decode_lines(data[:end]), end
+            return self._decoder.decode_lines(memoryview(data)[:end]), end
         except msgspec.MsgspecError:
             return self._whole_lines(data[:end]), end
 

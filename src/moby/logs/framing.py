@@ -7,7 +7,8 @@ A frame is a byte for the stream (1 stdout, 2 stderr), three zero bytes, the pay
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -15,26 +16,33 @@ from moby.core.logs import LogEntry, Stream
 
 STREAMS: dict[Stream, int] = {"stdout": 1, "stderr": 2}
 _HEADER = struct.Struct(">BxxxL")
-
+T = TypeVar("T")
 
 _KNOWN_LENGTHS = 1 << 15
 
 
-class _Headers(dict[int, bytes]):
+class _Headers(dict[int, T]):
     """The headers of one stream by payload length; those of usual lengths are made once."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, shape: Callable[[bytes], T]) -> None:
         super().__init__()
         self._number = number
+        self._shape = shape
 
-    def __missing__(self, length: int) -> bytes:
-        made = _HEADER.pack(self._number, length)
+    def __missing__(self, length: int) -> T:
+        made = self._shape(_HEADER.pack(self._number, length))
         if length < _KNOWN_LENGTHS:
             self[length] = made
         return made
 
 
-_KNOWN: dict[Stream, _Headers] = {stream: _Headers(number) for stream, number in STREAMS.items()}
+_KNOWN: dict[Stream, _Headers[bytes]] = {
+    stream: _Headers(number, bytes) for stream, number in STREAMS.items()
+}
+# A character for each byte.
+_KNOWN_TEXTS: dict[Stream, _Headers[str]] = {
+    stream: _Headers(number, lambda header: header.decode("latin-1")) for stream, number in STREAMS.items()
+}
 
 
 def frame(stream: Stream, payload: bytes) -> bytes:
@@ -51,6 +59,8 @@ def frames(
     batch: Sequence[LogEntry], *, multiplexed: bool = True, timestamps: bool = False, details: bool = False
 ) -> bytes:
     """Entries as `docker logs` sends them: a frame an entry, or plain text if not `multiplexed`."""
+    if not batch:
+        return b""
     texts = [entry.log for entry in batch]
     if details:
         texts = [f"{_details(entry)} {text}" for entry, text in zip(batch, texts, strict=True)]
@@ -58,14 +68,22 @@ def frames(
         texts = [f"{_nanoseconds(entry.time)} {text}" for entry, text in zip(batch, texts, strict=True)]
     if not multiplexed:
         return "".join(texts).encode("utf-8", "surrogateescape")
-    out, err = _KNOWN["stdout"], _KNOWN["stderr"]
+    streams = [entry.stream for entry in batch]
+    if "".join(texts).isascii() and streams.count(streams[0]) == len(streams):
+        return _plain(streams[0], texts)
     parts: list[bytes] = []
-    add = parts.append
-    for entry, text in zip(batch, texts, strict=True):
+    for stream, text in zip(streams, texts, strict=True):
         payload = text.encode("utf-8", "surrogateescape")
-        add((out if entry.stream == "stdout" else err)[len(payload)])
-        add(payload)
+        parts += (_KNOWN[stream][len(payload)], payload)
     return b"".join(parts)
+
+
+def _plain(stream: Stream, texts: Sequence[str]) -> bytes:
+    """Texts of one stream and of ASCII alone, as most are: encoded all at once, headers among them."""
+    parts = [""] * (2 * len(texts))
+    parts[::2] = map(_KNOWN_TEXTS[stream].__getitem__, map(len, texts))
+    parts[1::2] = texts
+    return "".join(parts).encode("latin-1")
 
 
 class _Attribute(msgspec.Struct, rename="pascal"):

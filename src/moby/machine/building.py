@@ -174,7 +174,9 @@ async def _write(
     tree = await finishing(root_tree, parts)
     found: list[Path] = []
     with scratch_folder(order.folder) as scratch:
-        job = Job(tree, order.name, order.folder, scratch, when, platform=platform)
+        common = scratch / "common"
+        common.mkdir()
+        job = Job(tree, order.name, order.folder, scratch, when, platform=platform, common=common)
         for index, (output, write) in enumerate(zip(outputs, writers, strict=True)):
             tell(output.format)
             own = scratch / str(index)

@@ -12,7 +12,7 @@ from pathlib import Path
 from moby.core.errors import InvalidParameter
 from moby.host.threads import finishing
 from moby.machine.grub import bios_sectors, efi_program
-from moby.machine.initrd import initrd
+from moby.machine.initrd import ram_disk
 from moby.machine.job import Job, write_chunks
 from moby.machine.native import native
 from moby.machine.sparse import pieces
@@ -39,12 +39,10 @@ def size_of(text: str | None) -> int:
 
 
 async def boot_files(job: Job) -> dict[str, Path]:
-    """Kernel and RAM disk as files, by the names that the boot loader knows them by."""
-    kernel, disk = job.scratch / "kernel", job.scratch / "initrd.img"
+    """Kernel and RAM disk as files, by the names that the boot loader knows them by; see `ram_disk`."""
+    kernel = job.scratch / "kernel"
     await finishing(write_chunks, kernel, job.kernel().chunks())
-    if not disk.exists():
-        await finishing(write_chunks, disk, initrd(job))
-    return {"kernel": kernel, "initrd.img": disk}
+    return {"kernel": kernel, "initrd.img": await ram_disk(job)}
 
 
 async def fat_image(job: Job, target: Path, files: dict[str, Path], room: int = 0) -> None:

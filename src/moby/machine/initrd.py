@@ -1,17 +1,33 @@
-"""This file is about the initial RAM disk: the root as a compressed cpio archive, microcode before it."""
+"""This file is about the initial RAM disk: the root as a compressed cpio archive, microcode before it.
+
+To compress it takes longer than all else in most outputs, so those of one build have it in common.
+"""
 
 from __future__ import annotations
 
 import gzip
 import io
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from moby.machine.job import Job
+from moby.host.threads import finishing
+from moby.machine.job import Job, write_chunks
 from moby.machine.rootfs import UCODE
 from moby.machine.streams import cpio_stream
 
 ZSTD_LEVEL = 9
 GZIP_LEVEL = 6
+_DEFAULT = "zstd"
+
+
+async def ram_disk(job: Job) -> Path:
+    """The RAM disk as a file, which nobody may change or move: other outputs of the build use it, too."""
+    path = (job.common or job.scratch) / f"initrd.{job.options.compression or _DEFAULT}"
+    if not path.exists():
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        await finishing(write_chunks, unfinished, initrd(job))
+        unfinished.rename(path)
+    return path
 
 
 def initrd(job: Job) -> Iterator[bytes]:
@@ -20,7 +36,7 @@ def initrd(job: Job) -> Iterator[bytes]:
     if ucode is not None:
         yield from ucode.chunks()
         yield bytes(-ucode.size % 512)
-    yield from compressed(cpio_stream(job.root(), job.moment), job.options.compression or "zstd")
+    yield from compressed(cpio_stream(job.root(), job.moment), job.options.compression or _DEFAULT)
 
 
 def compressed(chunks: Iterable[bytes], kind: str) -> Iterator[bytes]:

@@ -20,7 +20,11 @@ from moby.machine.tree import Node, Tree
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A machine to be written into `folder`, files named after `name`; `scratch` is removed afterwards."""
+    """A machine to be written into `folder`, files named after `name`; `scratch` is removed afterwards.
+
+    In `common` lies what several outputs of one build are made of; none of them changes it. It is `scratch`
+    if none is given.
+    """
 
     tree: Tree
     name: str
@@ -29,6 +33,7 @@ class Job:
     moment: int = 0
     options: Output = field(default_factory=lambda: Output(""))
     platform: Platform = field(default_factory=host_platform)
+    common: Path | None = None
 
     @property
     def cmdline(self) -> str:
@@ -73,6 +78,14 @@ def write_chunks(path: Path, chunks: Iterable[bytes]) -> int:
             file.write(chunk)
             size += len(chunk)
     return size
+
+
+def take_over(source: Path, target: Path) -> None:
+    """A new file with the content of one that nobody changes any more: another name, if that can be."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 @contextmanager

@@ -10,19 +10,20 @@ from moby.machine.first_stage import first_stage
 from moby.machine.job import Job, write_chunks, written
 from moby.machine.native import native
 from moby.machine.streams import tar_stream
+from moby.machine.tree import Tree
 
 _UNPACK = 'tar -C "$0" --xattrs --xattrs-include="*" -xpf "$1" && shift && exec "$@"'
 
 
-async def pack(job: Job, root: Path, *argv: str | Path) -> None:
-    """Call a tool while the machine's root lies in the folder `root`, with its owners and devices.
+async def pack(job: Job, root: Path, *argv: str | Path, tree: Tree | None = None) -> None:
+    """Call a tool while the machine's root, or `tree`, lies in the folder `root`, with owners and devices.
 
     Raises MobyError.
     """
     plain = job.scratch / "root.tar"
     root.mkdir()
     root.chmod(0o755)
-    await finishing(write_chunks, plain, tar_stream(job.root(), job.moment))
+    await finishing(write_chunks, plain, tar_stream(tree or job.root(), job.moment))
     os.utime(root, (job.moment, job.moment))
     # fakeroot remembers owners and devices that an ordinary user cannot make.
     asked = ["sh"] if os.geteuid() == 0 else ["fakeroot", "sh"]

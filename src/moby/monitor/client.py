@@ -46,7 +46,7 @@ from moby.monitor.protocol import (
     receive,
     send,
 )
-from moby.monitor.starting import dial, start_server
+from moby.monitor.starting import dial, remove_dead, start_server
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +76,11 @@ class Monitor:
     freed what its container held.
     """
 
-    def __init__(self, connection: socket.socket, ready: Ready, ends: asyncio.Queue[End]) -> None:
+    def __init__(
+        self, connection: socket.socket, ready: Ready, ends: asyncio.Queue[End], directory: Path
+    ) -> None:
         self.id = self.container = ready.id
+        self._directory = directory
         self.pid = ready.pid
         # Does it run the process itself, and the container's others?
         self.runs = ready.runs
@@ -118,7 +121,7 @@ class Monitor:
         with theirs:
             self._send(Execute(request, process), theirs.fileno())
         ready = Ready(request.id, self.pid, "", "", "", request.tty, runs=True)
-        made = Monitor(ours, ready, self._ends)
+        made = Monitor(ours, ready, self._ends, self._directory)
         made.container = self.id
         return made
 
@@ -212,7 +215,11 @@ class Monitor:
                 case StdinClosed():
                     self._stdin_ended = True
                     self._close_stdin()
-                case None | Finished():
+                case Finished():
+                    self._end()
+                case None:
+                    # Here, before anybody has another one made that listens in the same place.
+                    remove_dead(self._directory / f"{self.id}.sock")
                     self._end()
                 case _:
                     log.warning("unexpected message", extra={"container": self.id, "message_": repr(message)})
@@ -406,7 +413,7 @@ class Monitors:
             connection.close()
             words = first.message if isinstance(first, Failed) else "unexpected answer"
             raise System(f"cannot start the monitor of {container}: {words}")
-        monitor = Monitor(connection, first, self.ends)
+        monitor = Monitor(connection, first, self.ends, self._directory)
         self._known = {other for other in self._known if not other._gone.is_set()} | {monitor}
         return monitor
 
@@ -420,7 +427,7 @@ class Monitors:
                 continue
             connection = self._dial(path.name)
             if connection is None:
-                path.unlink(missing_ok=True)
+                remove_dead(path)
                 continue
             with contextlib.suppress(MobyError):
                 found[path.stem] = await self._greet(connection, path.stem)

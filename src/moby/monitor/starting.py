@@ -31,6 +31,16 @@ def dial(path: Path) -> socket.socket:
     return enlarge(connection)
 
 
+def remove_dead(path: Path) -> None:
+    """Remove the socket of one that was killed; nothing if somebody listens there, or nobody ever did."""
+    try:
+        dial(path).close()
+    except ConnectionRefusedError:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return
+
+
 def start_server(path: Path, drivers: Mapping[str, str]) -> socket.socket:
     """Start one that listens at `path`, with these log drivers; a connection to it. Raises OSError.
 

@@ -4,14 +4,15 @@ All bridges of the host share a table for each family, `ip moby` and `ip6 moby`,
 same few rules however many bridges there are:
 
     guard                nothing that a container sends to or from 127.0.0.0/8 gets in
-    forward              what leaves an internal bridge (`leaving`) and what is for a bridge (`arriving`) goes
-                         to the chains of that bridge: maps with its name as the key; what leaves another
-                         bridge is shown to `user`
-    from-BRIDGE          of an internal bridge: first `user`; nothing leaves it
+    forward              what is for a bridge (`arriving`), and what leaves one for elsewhere (`leaving`),
+                         goes to that bridge's chains: maps with its name as the key; all else to `foreign`
     to-BRIDGE            first `user`; then answers; then containers among each other, unless `icc` is off;
-                         then what came by a published port to a container's port in `allowed-BRIDGE`; all
-                         else is dropped
-    strangers            only where routing was off before: the host does not route between its own networks
+                         nothing from an internal bridge (`closed`); then what came by a published port to a
+                         container's port in `allowed-BRIDGE`; all else is dropped
+    from-BRIDGE          first `user`; then everything leaves, an internal bridge nothing
+    foreign              only where routing was off before: the host does not route between its own networks
+
+The packets of a connection are looked up once on their way in, and twice on their way out.
 
 A network's gateway mode changes this: with `nat-unprotected` containers are reached at every port of their
 own, with `routed` at those in `allowed-BRIDGE`.
@@ -48,10 +49,11 @@ from moby.host.nftables.objects import Hook, Kind
 from moby.networks.firewall_rules import ALLOWED, COMMON, Row, Rule, Rules, place_of
 
 BRIDGES = "bridges"
-_LEAVING, _ARRIVING = "leaving", "arriving"
+_LEAVING, _ARRIVING, _CLOSED = "leaving", "arriving", "closed"
+# Not a chain with a hook of its own: each packet would have to go through it.
+_FOREIGN = "foreign"
 _LOOPBACK = IPv4Network("127.0.0.0/8")
-_FORWARD: Hook = ("filter", "forward", 0)
-_CHAINS: dict[str, Hook] = {"guard": ("filter", "prerouting", -300), "forward": _FORWARD}
+_CHAINS: dict[str, Hook] = {"guard": ("filter", "prerouting", -300), "forward": ("filter", "forward", 0)}
 
 
 def install(rules: Rules) -> list[Request]:
@@ -65,7 +67,8 @@ def install(rules: Rules) -> list[Request]:
         *(nft.add_rule(*place, chain, row) for chain, row in (*common_rows(rules.family), *rows(rules))),
         *add_elements(*place, BRIDGES, [Element(key)]),
         *add_elements(*place, _ARRIVING, [Element(key, chain=own[0])]),
-        *(add_elements(*place, _LEAVING, [Element(key, chain=own[1])]) if rules.internal else ()),
+        *add_elements(*place, _LEAVING, [Element(key, chain=own[1])]),
+        *(add_elements(*place, _CLOSED, [Element(key)]) if rules.internal else ()),
     ]
 
 
@@ -79,7 +82,9 @@ def _objects(family: str, bridge: str) -> list[Request]:
         nft.add_set(*place, _LEAVING, ("ifname",), ("verdict",), number=2),
         nft.add_set(*place, _ARRIVING, ("ifname",), ("verdict",), number=3),
         nft.add_set(*place, f"{ALLOWED}-{bridge}", (address, "inet_proto", "inet_service"), number=4),
+        nft.add_set(*place, _CLOSED, ("ifname",), number=5),
         nft.add_chain(*place, "user"),
+        nft.add_chain(*place, _FOREIGN),
         nft.add_chain(*place, f"to-{bridge}"),
         nft.add_chain(*place, f"from-{bridge}"),
         *(nft.add_chain(*place, chain, hook) for chain, hook in _CHAINS.items()),
@@ -88,28 +93,25 @@ def _objects(family: str, bridge: str) -> list[Request]:
 
 def common_rows(family: str) -> list[Row]:
     """The rules that packets meet on their way to a bridge's own."""
-    comes = listed("iifname", BRIDGES)
     found: list[Row] = []
     # The kernel itself takes nothing for ::1 from a wire; for IPv4 `route_localnet` has it do so.
     if family == "ip":
         sides: tuple[Side, ...] = ("daddr", "saddr")
+        comes = listed("iifname", BRIDGES)
         found += [("guard", (within(side, _LOOPBACK), comes, drop())) for side in sides]
     return [
         *found,
-        ("forward", (by_name("iifname", _LEAVING),)),
         ("forward", (by_name("oifname", _ARRIVING),)),
-        ("forward", (comes, jump("user"))),
+        ("forward", (by_name("iifname", _LEAVING),)),
+        ("forward", (jump(_FOREIGN),)),
     ]
 
 
 def rows(rules: Rules) -> list[Row]:
     """The rules of a bridge in order, each with its chain."""
     leaving, arriving = f"from-{rules.bridge}", f"to-{rules.bridge}"
-    found: list[Row] = [(arriving, row) for row in _arriving(rules)]
-    if rules.internal:
-        elsewhere = named("oifname", rules.bridge, other=True)
-        found += [(leaving, (elsewhere, decision)) for decision in (jump("user"), drop())]
-    return found
+    decisions = jump("user"), drop() if rules.internal else accept()
+    return [*((arriving, row) for row in _arriving(rules)), *((leaving, (one,)) for one in decisions)]
 
 
 def _arriving(rules: Rules) -> list[Rule]:
@@ -123,6 +125,7 @@ def _arriving(rules: Rules) -> list[Rule]:
         (neighbours, accept()) if rules.icc else (neighbours, *published),
     ]
     if not rules.internal:
+        found.append((listed("iifname", _CLOSED), drop()))
         found += [(named("iifname", name), accept()) for name in rules.trusted]
         if rules.accepted_mark:
             value, _, mask = rules.accepted_mark.partition("/")
@@ -140,10 +143,10 @@ def close_to_strangers(family: str) -> list[Request]:
 
     Stays as it is once it is there: that routing was off before is known only at the time.
     """
-    place = family, COMMON, "strangers"
+    place = family, COMMON, _FOREIGN
     sides: tuple[Name, ...] = ("meta iifkind", "meta oifkind")
     rule = *(named(side, "bridge", other=True) for side in sides), drop()
-    return [nft.add_chain(*place, _FORWARD), nft.flush_chain(*place), nft.add_rule(*place, rule)]
+    return [nft.add_chain(*place), nft.flush_chain(*place), nft.add_rule(*place, rule)]
 
 
 def remove(family: str, bridge: str) -> list[Request]:
@@ -155,6 +158,7 @@ def remove(family: str, bridge: str) -> list[Request]:
         BRIDGES: Element(key),
         _ARRIVING: Element(key, chain=chains[0]),
         _LEAVING: Element(key, chain=chains[1]),
+        _CLOSED: Element(key),
     }
     return [
         *_objects(family, bridge),

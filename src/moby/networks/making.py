@@ -7,10 +7,11 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import msgspec
 
-from moby.core.errors import Conflict, Forbidden, InvalidParameter, NotFound
+from moby.core.errors import Conflict, Forbidden, InvalidParameter, NotFound, System
 from moby.core.networks import Network, NetworkRequest, Subnet
 from moby.networks.identity import new_id, now
 from moby.networks.ipam import AnyNetwork, Ipam, overlap
+from moby.networks.ipam.addresses import reserved
 from moby.networks.ipam.addressing import Addressing
 from moby.networks.lookup import DriverLookup
 
@@ -161,10 +162,12 @@ def _check_address(text: str, area: AnyNetwork, what: str, problems: list[str]) 
 
 def _network(text: str, what: str, problems: list[str]) -> AnyNetwork | None:
     try:
-        return ip_network(text)
+        # One address is a network to Python; dockerd wants it said.
+        return ip_network(text if "/" in text else "")
     except ValueError:
         try:
-            problems.append(f"invalid {what} {text}: it should be {ip_network(text, strict=False)}")
+            area = ip_network(text if "/" in text else "", strict=False)
+            problems.append(f"invalid {what} {text}: it should be {area}")
         except ValueError:
             problems.append(f"invalid {what} {text}: invalid CIDR block notation")
     return None
@@ -199,20 +202,26 @@ async def _subnet(wanted: Subnet, version: int, ipam: Ipam, before: Sequence[Sub
 def _complete(wanted: Subnet, *, gateway: bool) -> Subnet:
     """With a gateway, if there is to be one: the first address of the range, or of the subnet.
 
-    Raises Forbidden if it is taken.
+    Raises System, as dockerd does, for an address that is taken or that no host can have.
     """
     area = ip_network(wanted.subnet)
     within = ip_network(wanted.ip_range) if wanted.ip_range else None
-    usual = str(_first(area, within or area)) if gateway else ""
-    chosen = str(ip_address(wanted.gateway)) if wanted.gateway else usual
-    taken = {chosen}
+    usual = str(_first(area, within or area)) if gateway and not wanted.gateway else ""
+    taken = set(reserved(area))
+    if wanted.gateway:
+        _take(wanted.gateway, taken, f"gateway ({wanted.gateway})")
+    elif usual:
+        taken.add(int(ip_address(usual)))
     for name, text in wanted.aux_addresses.items():
-        if (address := str(ip_address(text))) in taken:
-            raise Forbidden(
-                f"failed to allocate secondary ip address ({name}:{text}): Address already in use"
-            )
-        taken.add(address)
+        _take(text, taken, f"secondary ip address ({name}:{text})")
+    chosen = str(ip_address(wanted.gateway)) if wanted.gateway else usual
     return Subnet(str(area), chosen, str(within or ""), dict(wanted.aux_addresses))
+
+
+def _take(text: str, taken: set[int], what: str) -> None:
+    if (number := int(ip_address(text))) in taken:
+        raise System(f"failed to allocate {what}: Address already in use")
+    taken.add(number)
 
 
 def _version(text: str) -> int:
@@ -220,6 +229,11 @@ def _version(text: str) -> int:
 
 
 def _first(area: AnyNetwork, within: AnyNetwork) -> IPv4Address | IPv6Address:
-    """The first address of a range that a host of the subnet can have."""
-    first = within.network_address
-    return first + 1 if first == area.network_address and area.prefixlen < area.max_prefixlen - 1 else first
+    """The first address of a range that a host of the subnet can have. Raises System without any."""
+    kept, last = reserved(area), int(within.broadcast_address)
+    number = int(within.network_address)
+    while number in kept:
+        number += 1
+    if number > last:
+        raise System("failed to allocate gateway (): no available addresses on this pool")
+    return type(area.network_address)(number)

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _END_LIMIT_S = 10.0
+_UNKNOWN_EXIT = 255
 
 
 class ContainerdRuntime(Runtime):
@@ -144,7 +145,12 @@ class ContainerdRuntime(Runtime):
 
     async def state(self, task: str) -> TaskState:
         """See `Runtime.state`."""
-        return await self._tasks.get(task)
+        try:
+            return await self._tasks.get(task)
+        except NotFound:
+            if self._own is None or (last := await blocking(self._own.last_end, task)) is None:
+                raise
+            return last
 
     async def delete(self, task: str) -> TaskState | None:
         """See `Runtime.delete`."""
@@ -152,11 +158,17 @@ class ContainerdRuntime(Runtime):
         try:
             last = await self._tasks.delete(task)
         except NotFound:
-            await blocking(end_forgotten, self._address, self._namespace, task)
+            await blocking(self._forget, task)
         except Conflict:
             last = await self._kill_and_delete(task)
         await self._tasks.delete_container(task)
         return last
+
+    def _forget(self, task: str) -> None:
+        """Nothing is left of shims that containerd knows no more."""
+        end_forgotten(self._address, self._namespace, task)
+        if self._own is not None:
+            self._own.forget(task)
 
     async def _kill_and_delete(self, task: str) -> TaskState | None:
         """A task that did not end: containerd refuses to delete it."""
@@ -178,10 +190,16 @@ class ContainerdRuntime(Runtime):
             raise Unavailable(f"task {task} does not end") from error
 
     async def list(self) -> Sequence[TaskState]:
-        """See `Runtime.list`; a container whose task is gone counts as stopped, its exit status unknown."""
+        """See `Runtime.list`; one whose task is gone counts as stopped, how it ended may be lost."""
         tasks = {task.id: task for task in await self._tasks.list()}
         lost = [name for name in await self._tasks.container_names() if name not in tasks]
-        return [*tasks.values(), *(TaskState(name, 0, Status.STOPPED, 255) for name in lost)]
+        return [*tasks.values(), *(await blocking(self._ends, lost) if lost else ())]
+
+    def _ends(self, lost: Sequence[str]) -> Sequence[TaskState]:
+        unknown = (TaskState(name, 0, Status.STOPPED, _UNKNOWN_EXIT) for name in lost)
+        if self._own is None:
+            return list(unknown)
+        return [self._own.last_end(one.id) or one for one in unknown]
 
     async def events(self) -> AsyncIterator[TaskEvent]:
         """See `Runtime.events`."""

@@ -9,9 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 from moby.core.errors import System
+from moby.core.runtime import Status, TaskState
 from moby.host.files import write_atomic
 
 log = logging.getLogger(__name__)
@@ -65,12 +68,15 @@ case $1 in
       "$binary" --root "$root" delete --force "$id" >&2
       umount -l rootfs
     fi
-    # The socket may be that of a monitor that waits to run the container anew: whoever makes one replaces it.
+    # The socket may be that of a monitor that waits to run the container anew: the daemon removes it if not.
+    # It may be away now, and containerd forgets what it is told here.
+    at=${{at:-$(date +%s)}}
+    printf '%s %s %s\n' "$pid" "$status" "$at" >"$socket.end"
     rm -f moby-runtime moby-exit
     # containerd.task.v2.DeleteResponse: 1 the pid, 2 the exit status, 3 the moment (1 in seconds; 5 bytes).
     printf '\\010'; varint "$pid"
     printf '\\020'; varint "$status"
-    printf '\\032\\006\\010'; varint "${{at:-$(date +%s)}}"
+    printf '\\032\\006\\010'; varint "$at"
     ;;
   *)
     echo "usage: $0 -namespace NAME -address SOCKET -publish-binary PROGRAM -id NAME start | delete" >&2
@@ -100,6 +106,30 @@ class OwnShim:
     def socket(self, task: str) -> Path:
         """Where the task's monitor listens for containerd."""
         return self._sockets / task[:_NAME_LENGTH]
+
+    def last_end(self, task: str) -> TaskState | None:
+        """How a task ended that the program has cleared up after. Blocks."""
+        try:
+            pid, status, at = (int(word) for word in self._end_file(task).read_text().split())
+        except (OSError, ValueError):
+            return None
+        return TaskState(task, pid, Status.STOPPED, status, datetime.fromtimestamp(at, UTC))
+
+    def forget(self, task: str) -> None:
+        """Remove what a monitor that was killed has left, and what is known of its end. Blocks."""
+        self._end_file(task).unlink(missing_ok=True)
+        path = self.socket(task)
+        with socket.socket(socket.AF_UNIX) as connection:
+            try:
+                connection.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink(missing_ok=True)
+            except OSError:
+                return
+
+    def _end_file(self, task: str) -> Path:
+        path = self.socket(task)
+        return path.with_name(f"{path.name}.end")
 
     def install(self) -> None:
         """Write the program. Raises System."""

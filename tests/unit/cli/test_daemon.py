@@ -40,8 +40,10 @@ def test_wrong_usage_is_two(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("words", "said"), [
     (["--selinux-enabled"], "failed to start daemon: the setting selinux-enabled is not supported yet"),
     (["--label", "a"], "failed to start daemon: bad attribute format: a"),
-    (["--userland-proxy-path", "/p"],
-     "failed to start daemon: the setting userland-proxy-path is not supported yet"),
+    (["--userland-proxy-path", "p"],
+     "failed to start daemon: invalid userland-proxy-path: must be an absolute path: p"),
+    (["--network-diagnostic-port", "80"],
+     "failed to start daemon: the setting network-diagnostic-port is not supported yet"),
     (["--nri-opts", "enable=true"], "failed to start daemon: the setting nri-opts is not supported yet"),
     (["--config-file", "/nowhere/d.json"],
      "failed to start daemon: unable to configure the Docker daemon with file /nowhere/d.json: "

@@ -10,7 +10,7 @@ import pytest
 
 from moby.cli.daemon_json import load, merge
 from moby.core.errors import InvalidParameter, MobyError, NotImplemented
-from moby.engine.config import EngineConfig, encoded_name, keys
+from moby.engine.config import EngineConfig, encoded_name, idle, keys
 
 # Every key that dockerd's documentation shows, with a value as it shows it.
 DOCKERD: dict[str, Any] = {
@@ -137,11 +137,17 @@ REFUSED: dict[str, Any] = {
     "default_address_pools": [{"base": "10.0.0.0/8", "size": 24}], "default_gateway_v6": "fd00::1",
     "default_init": "/sbin/init", "default_network_opts": {"bridge": {"a": "b"}}, "fixed_cidr_v6": "fd00::/64",
     "ip6tables": False, "ip_forward_no_drop": True, "ipv6": True, "metrics_addr": "127.0.0.1:9",
-    "min_api_version": "1.40", "network_control_plane_mtu": 1, "network_diagnostic_port": 1,
+    "min_api_version": "1.40", "network_diagnostic_port": 1,
     "node_generic_resources": ["a=1"], "nri_opts": {"enable": True}, "resolv_conf": "/r", "rootless": True,
     "selinux_enabled": True, "storage_opts": ["size=1g"], "swarm_default_advertise_addr": "a",
-    "swarm_raft_election_tick": 1, "swarm_raft_heartbeat_tick": 1, "userland_proxy_path": "/p", "userns_remap": "a",
+    "swarm_raft_election_tick": 1, "swarm_raft_heartbeat_tick": 1, "userns_remap": "a",
 }  # fmt: skip
+
+
+def test_what_nothing_depends_on_is_accepted_and_named(tmp_path: Path) -> None:
+    values = {"userland-proxy-path": "/p", "network-control-plane-mtu": 1400}
+    assert idle(configured(tmp_path, values)) == list(values)
+    assert idle(configured(tmp_path, {"mtu": 1400})) == []
 
 
 @pytest.mark.parametrize("attribute", [name for name, key in keys().items() if not key.works])

@@ -28,7 +28,9 @@ def test_nothing(text: str) -> None:
     assert len(Filters.parse(text)) == 0
 
 
-@pytest.mark.parametrize("text", ["x", "[]", '{"a":5}', '{"a":[5]}', '{"a":{"b":5}}'])
+@pytest.mark.parametrize(
+    "text", ["x", "[]", '{"a":5}', '{"a":[5]}', '{"a":{"b":5}}', '{"a":["b"],"c":{"d":true}}']
+)
 def test_nonsense(text: str) -> None:
     with pytest.raises(InvalidParameter) as raised:
         Filters.parse(text)
@@ -49,6 +51,13 @@ def test_flags() -> None:
         with pytest.raises(InvalidParameter) as raised:
             Filters({"dangling": values}).flag("dangling", default=True)
         assert raised.value.message == f"invalid filter 'dangling{shown}'"
+
+
+def test_texts() -> None:
+    """A value is the whole text, or a pattern of a part; what is no pattern is found in nothing else."""
+    filters = Filters({"name": ["^b", "[x"]})
+    assert [text for text in ("abc", "bc", "[x", "y[x") if filters.text_matches("name", text)] == ["bc", "[x"]
+    assert Filters({"name": []}).text_matches("name", "x")
 
 
 def test_labels() -> None:

@@ -41,6 +41,7 @@ def test_lists() -> None:
     assert listed(type=["custom", "builtin"]) == ["bridge", "web", "db", "template"]
     assert listed(dangling=["true"]) == ["db", "template"]
     assert listed(dangling=["false"]) == ["bridge", "web"]
+    assert len(listed(dangling=[], driver=[], scope=[], type=[], name=[])) == len(NETWORKS)
     assert listed(scope=["local"], driver=["bridge"]) == ["bridge", "web"]
 
 
@@ -53,7 +54,7 @@ def test_prunes() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"type": ["x"]}, {"dangling": ["x"]}, {"dangling": ["0", "1"]}, {"until": ["1h"]}, {"dangling": []}],
+    [{"type": ["x"]}, {"dangling": ["x"]}, {"dangling": ["0", "1"]}, {"until": ["1h"]}],
 )
 def test_bad_filters_of_lists(fields: dict[str, list[str]]) -> None:
     with pytest.raises(InvalidParameter):

@@ -36,6 +36,13 @@ def test_lengths_are_of_bytes() -> None:
         assert frames([LogEntry(text, "stdout", "")]) == frame("stdout", text.encode())
 
 
+@given(st.lists(st.tuples(STREAMS, st.text(st.characters(codec="utf-8"), max_size=300))))
+def test_any_entries_are_framed_one_by_one(said: list[tuple[Stream, str]]) -> None:
+    """Whatever they say, and in whichever streams."""
+    entries = [LogEntry(text, stream, "") for stream, text in said]
+    assert frames(entries) == b"".join(frame(stream, text.encode()) for stream, text in said)
+
+
 @given(st.lists(st.tuples(STREAMS, st.binary(max_size=50))), st.lists(st.integers(0, 200)))
 def test_frames_survive_any_cut(sent: list[tuple[Stream, bytes]], cuts: list[int]) -> None:
     """However the bytes come in, the same frames come out."""

@@ -6,14 +6,14 @@ import asyncio
 import errno
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from moby.cli.moby import run
-from moby.machine import job
 from moby.machine.building import Order, Settings, build
+from moby.machine.initrd import compressed
 from tests.unit.machine.made import archive, layer, member
 
 KERNEL = "kernel: {image: ./kernel.tar, tar: none}\n"
@@ -135,13 +135,11 @@ async def test_an_interrupted_build_leaves_what_was_there(
     loop = asyncio.get_running_loop()
 
     def interrupted(path: Path, chunks: Iterator[bytes]) -> int:
-        if "-initrd.img" in path.name:
-            path.write_bytes(next(iter(chunks)))
-            loop.call_soon_threadsafe(task[0].cancel)
-            return 0
-        return job.write_chunks(path, chunks)
+        path.write_bytes(next(iter(chunks)))
+        loop.call_soon_threadsafe(task[0].cancel)
+        return 0
 
-    monkeypatch.setattr("moby.machine.outputs.kernel_initrd.write_chunks", interrupted)
+    monkeypatch.setattr("moby.machine.initrd.write_chunks", interrupted)
     order = Order(folder / "a.yml", "a", folder / "out", papers=False)
     async with asyncio.TaskGroup() as group:
         task.append(group.create_task(build(order, Settings(folder / "cache"))))
@@ -149,6 +147,34 @@ async def test_an_interrupted_build_leaves_what_was_there(
             await task[0]
     assert (folder / "out" / "a-initrd.img").read_text() == "as before"
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["a-initrd.img", "a-kernel"]
+
+
+async def test_outputs_of_one_build_have_their_ram_disk_in_common(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = "outputs: [{format: kernel+initrd}, {format: tar-kernel-initrd}, {format: kernel+initrd, compression: gzip}]\n"
+    (folder / "a.yml").write_text(KERNEL + outputs + "services: [{name: app, image: ./app.tar}]\n")
+    made = []
+
+    def counted(chunks: Iterable[bytes], kind: str) -> Iterator[bytes]:
+        made.append(kind)
+        return compressed(chunks, kind)
+
+    monkeypatch.setattr("moby.machine.initrd.compressed", counted)
+    [_kernel, disk, _cmdline, archive] = await build(
+        Order(folder / "a.yml", "a", folder / "out", papers=False), Settings(folder / "cache")
+    )
+    assert made == ["zstd", "gzip"]
+    assert disk.read_bytes().startswith(b"\x1f\x8b")
+    assert disk.stat().st_nlink == 1
+    await build(
+        Order(folder / "a.yml", "b", folder / "out", ["kernel+initrd"], papers=False),
+        Settings(folder / "cache"),
+    )
+    with tarfile.open(archive) as both:
+        inside = both.extractfile("initrd.img")
+        assert inside is not None
+        assert inside.read() == (folder / "out" / "b-initrd.img").read_bytes()
 
 
 async def test_what_has_not_changed_is_not_written_again(folder: Path) -> None:

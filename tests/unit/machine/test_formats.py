@@ -207,6 +207,9 @@ async def test_a_root_on_a_cd_keeps_owners_links_and_devices(tmp_path: Path) -> 
     assert re.search(r"^drwxrwxrwt.* 7 +8 .*'/srv'$", listed, re.MULTILINE)
     assert re.search(r"^-rwxr-xr-x.* 5 +6 .*'/bin/ping'$", listed, re.MULTILINE)
     assert "'/etc/link' -> '../bin/ping'" in listed
+    # Only with an entry of that name Linux reads the file uncompressed.
+    entries = re.findall(rb"ZF\x10\x01pz\x04\x0f(.{4})", disk.read_bytes(), re.DOTALL)
+    assert entries == [(20000 * len("word ")).to_bytes(4, "little")]
 
 
 def later(tool: str, folder: Path) -> None:

@@ -26,7 +26,7 @@ def test_the_administrator_s_chain_is_never_flushed_and_comes_first() -> None:
     assert "add chain moby user" in made(rules())
     assert "flush chain moby user" not in made(rules())
     assert said(rules())[0] == "to-docker7 jump user"
-    assert common_rows("ip")[-1][1][-1].said == "jump user"
+    assert said(rules())[-2:] == ["from-docker7 jump user", "from-docker7 accept"]
 
 
 def test_what_is_permitted_stays_when_rules_are_made_again() -> None:
@@ -63,11 +63,20 @@ def test_an_internal_network_has_no_way_out_nor_in() -> None:
         "to-docker7 ct state established,related accept",
         'to-docker7 iifname "docker7" accept',
         "to-docker7 drop",
-        'from-docker7 oifname != "docker7" jump user',
-        'from-docker7 oifname != "docker7" drop',
+        "from-docker7 jump user",
+        "from-docker7 drop",
     ]
-    assert "elements of moby leaving" in made(rules(internal=True))
-    assert "elements of moby leaving" not in made(rules())
+    assert "elements of moby closed" in made(rules(internal=True))
+    assert "elements of moby closed" not in made(rules())
+
+
+def test_nothing_comes_from_an_internal_network_into_another_by_any_door() -> None:
+    for one in (rules(), rules(mode="nat-unprotected"), rules(trusted=("eth1",)), rules(accepted_mark="1")):
+        lines = said(one)
+        closed = lines.index("to-docker7 iifname @closed drop")
+        opened = [at for at, line in enumerate(lines) if line.startswith("to-") and line.endswith("accept")]
+        answers, neighbours, *doors = opened
+        assert answers < neighbours < closed < min(doors)
 
 
 def test_marked_packets_may_come() -> None:
@@ -81,7 +90,7 @@ def test_interfaces_that_are_trusted() -> None:
 
 def test_strangers_pass_no_more() -> None:
     assert close_to_strangers("ip")[-1].what == (
-        'add rule moby strangers meta iifkind != "bridge" meta oifkind != "bridge" drop'
+        'add rule moby foreign meta iifkind != "bridge" meta oifkind != "bridge" drop'
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from moby.core.errors import Conflict, Forbidden, InvalidParameter, MobyError, NotFound
+from moby.core.errors import Conflict, Forbidden, InvalidParameter, MobyError, NotFound, System
 from moby.core.networks import Network, NetworkDriver, NetworkRequest, Subnet
 from moby.networks.ipam import AnyNetwork, Ipam
 from moby.networks.ipam.addressing import Addressing
@@ -56,6 +56,8 @@ async def test_a_family_that_is_off_has_no_subnet() -> None:
         (Subnet("10.0.0.0/24", "10.0.0.254"), "10.0.0.254"),
         (Subnet("10.0.0.0/24", "", "10.0.0.64/26"), "10.0.0.64"),
         (Subnet("10.0.0.0/31"), "10.0.0.0"),
+        (Subnet("10.0.0.0/32"), "10.0.0.0"),
+        (Subnet("10.0.0.0/24", "", "10.0.0.0/30"), "10.0.0.1"),
     ],
 )
 async def test_gateways(asked: Subnet, gateway: str) -> None:
@@ -90,6 +92,17 @@ async def test_a_configuration_is_anothers() -> None:
         ({"config_from": "odd", "options": {"a": "b"}}, Forbidden, "driver options"),
         ({"config_only": True, "config_from": "odd"}, Forbidden, "cannot depend on another"),
         ({"subnets": [Subnet("10.0.0.1/24")]}, InvalidParameter, "it should be 10.0.0.0/24"),
+        ({"subnets": [Subnet("10.0.0.0")]}, InvalidParameter, "invalid subnet 10.0.0.0: invalid CIDR"),
+        ({"subnets": [Subnet("10.0.0.0/24", "", "10.0.0.8")]}, InvalidParameter, "invalid ip-range 10.0.0.8"),
+        ({"subnets": [Subnet("10.0.0.0/24", "10.0.0.0")]}, System, "gateway .10.0.0.0.: Address already"),
+        ({"subnets": [Subnet("10.0.0.0/24", "10.0.0.255")]}, System, "Address already in use"),
+        ({"subnets": [Subnet("10.0.0.0/24", "", "10.0.0.255/32")]}, System, "no available addresses"),
+        (
+            {"subnets": [Subnet("10.0.0.0/24", aux_addresses={"a": "10.0.0.1"})]},
+            System,
+            "secondary ip address",
+        ),
+        ({"subnets": [Subnet("fd00::/128")], "enable_ipv6": True}, System, "no available addresses"),
         ({"subnets": [Subnet("10.0.0.0/24"), Subnet("10.0.0.0/25")]}, Forbidden, "Pool overlaps"),
     ],
 )

@@ -66,6 +66,20 @@ def test_delete_leaves_the_socket_of_a_monitor_that_waits_already(
         assert call(own, bundle, "start").returncode == 0
 
 
+def test_only_the_socket_of_one_that_is_dead_is_removed(
+    own: OwnShim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(own.socket(ID).relative_to(tmp_path)))
+        listener.listen()
+        own.forget(ID)
+        assert own.socket(ID).exists()
+    own.forget(ID)
+    assert not own.socket(ID).exists()
+    own.forget(ID)
+
+
 def test_delete_has_nothing_to_do_after_the_monitor_has_done_it(own: OwnShim, tmp_path: Path) -> None:
     done = call(own, tmp_path / "bundle", "delete")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
@@ -93,7 +107,14 @@ def test_delete_ends_what_a_killed_monitor_has_left(
     answer = Fields(done.stdout)
     assert (answer.number(1), answer.number(2)) == expected
     assert Fields(answer.data(3)).number(1) >= 1764300000
+    last = own.last_end(ID)
+    assert last is not None
+    assert (last.pid, last.exit_status) == expected
+    assert last.exited_at is not None
+    assert last.exited_at.timestamp() == Fields(answer.data(3)).number(1)
     assert call(own, bundle, "delete").stdout == b""
+    own.forget(ID)
+    assert own.last_end(ID) is None
 
 
 def test_a_path_too_long_for_sockets_is_told_before() -> None:

@@ -19,6 +19,7 @@ from moby.api.responses import (
     closing,
     empty_response,
     json_response,
+    make_room,
 )
 from moby.api.routing import Route
 from moby.api.serving import StreamResponse
@@ -122,6 +123,7 @@ class ContainerStreamRoutes:
         async with closing(chunks):
             # Nothing may come for long: the client is told at once that it has its log.
             response = await begin(request, kind)
+            make_room(request)
             async for chunk in chunks:
                 if chunk:
                     await response.write(chunk)

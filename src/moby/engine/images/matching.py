@@ -64,7 +64,9 @@ def search_matcher(filters: Filters) -> Callable[[ImageSearchResult], bool]:
     stars = 0
     for text in filters.values("stars"):
         if not re.fullmatch(r"[+-]?\d{1,18}", text):
-            raise InvalidParameter(f"invalid filter 'stars={text}'")
+            raise InvalidParameter(
+                f"invalid filter 'stars={text}': strconv.Atoi: parsing \"{text}\": invalid syntax"
+            )
         stars = max(stars, int(text))
 
     def passes(result: ImageSearchResult) -> bool:

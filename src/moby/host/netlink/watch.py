@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import socket
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +25,11 @@ _LINK_BODY, _ADDRESS_BODY, _FILTER_BODY = 16, struct.Struct("=BBBBi"), 4
 _TABLE_NAME = 1
 _LARGEST = 1 << 18
 _RCVBUFFORCE, _ROOM = 33, 16 << 20
+_ATTACH_FILTER = 26
+# bpf(4): an instruction; those that are used here; where a message has its kind.
+_INSTRUCTION = struct.Struct("=HBBI")
+_LOAD_HALF, _JUMP_IF_EQUAL, _RETURN = 0x28, 0x15, 0x06
+_KIND_AT = 4
 
 
 class Losses(NamedTuple):
@@ -51,6 +58,7 @@ class Watch:
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
         )
         filters = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _NETFILTER)
+        _hear_only(routes, (_DELLINK, _DELADDR))
         routes.bind((0, _LINKS | _ADDRESSES4 | _ADDRESSES6))
         filters.bind((0, 0))
         with suppress(OSError):  # Without nftables there is nothing to hear.
@@ -88,6 +96,21 @@ class Watch:
         """Hear no more."""
         for source in self.sockets:
             source.close()
+
+
+def _hear_only(routes: socket.socket, kinds: Sequence[int]) -> None:
+    """Have the kernel drop all other messages, of which one comes in each datagram (socket(7), bpf(4)).
+
+    For every container that comes and goes there are a dozen, and each would wake us.
+    """
+    accept, drop = (_RETURN, 0, 0, 0xFFFFFFFF), (_RETURN, 0, 0, 0)
+    # What is loaded is taken for the network's order of bytes.
+    tests = [(_JUMP_IF_EQUAL, len(kinds) - at, 0, socket.htons(kind)) for at, kind in enumerate(kinds)]
+    program = [(_LOAD_HALF, 0, 0, _KIND_AT), *tests, drop, accept]
+    code = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*each) for each in program))
+    routes.setsockopt(
+        socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code))
+    )
 
 
 def _received(source: socket.socket) -> bytes | None:

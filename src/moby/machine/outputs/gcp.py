@@ -19,7 +19,9 @@ async def write(job: Job) -> list[Path]:
     """Write it. Raises MobyError."""
     wanted = -(-size_of(job.options.size or "1G") // _GIB)
     disk = job.scratch / "disk.raw"
-    await bios_disk(replace(job, options=Output(job.options.format, size=f"{wanted}G")), disk)
+    await bios_disk(
+        replace(job, options=Output(job.options.format, job.options.compression, f"{wanted}G")), disk
+    )
     target = job.folder / f"{job.name}.img.tar.gz"
     with written(target) as path:
         await finishing(write_chunks, path, compressed(sparse_archive(disk, "disk.raw", job.moment), "gzip"))

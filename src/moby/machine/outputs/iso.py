@@ -7,6 +7,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+from moby.host.threads import blocking
 from moby.machine.disks import boot_files, fat_image
 from moby.machine.grub import bios_cd_image, efi_program
 from moby.machine.job import Job, written
@@ -45,7 +46,7 @@ async def _root(job: Job) -> Path:
     root = job.scratch / "cd"
     root.mkdir()
     for name, path in (await boot_files(job)).items():
-        path.rename(root / name)
+        await blocking(shutil.copyfile, path, root / name)
     return root
 
 

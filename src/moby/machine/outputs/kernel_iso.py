@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from moby.host.threads import finishing
 from moby.machine.job import Job, written
 from moby.machine.native import program
 from moby.machine.read_only import pack, write_beside
-
-# Linux's own extension of the CD's file system; with a higher level it takes longer than all else.
-_COMPRESSION = "level=3:block_size=32k"
+from moby.machine.zisofs import compressed_tree
 
 
 async def write(job: Job) -> list[Path]:
@@ -18,12 +17,12 @@ async def write(job: Job) -> list[Path]:
     job.kernel()
     root = job.scratch / "root"
     date = datetime.fromtimestamp(job.moment, UTC).strftime("%Y%m%d%H%M%S00")
+    tree = await finishing(compressed_tree, job.root(), job.scratch / "compressed")
     disk = job.folder / f"{job.name}-iso.img"
     with written(disk) as path:
         await pack(
             job, root,
             program("xorriso"),
-            "-zisofs", _COMPRESSION,
             "-as", "mkisofs",
             "-quiet",
             "-R",
@@ -31,13 +30,14 @@ async def write(job: Job) -> list[Path]:
             "-volid", "MOBY",
             f"--modification-date={date}",
             "-o", path,
+            # What is compressed shows that it is.
             "-z",
             root,
             "--",
-            "-set_filter_r", "--zisofs", "/", "--",
-            # That changes files now, and ends what -as mkisofs says of dates.
+            # Of some files the tool takes the time at which they were unpacked.
             "-alter_date_r", "b", f"={job.moment}", "/", "--",
             "-alter_date_r", "c", f"={job.moment}", "/", "--",
             "-compliance", "rec_mtime",
+            tree=tree,
         )  # fmt: skip
     return [disk, *await write_beside(job, "iso")]

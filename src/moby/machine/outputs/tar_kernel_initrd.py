@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from moby.host.threads import finishing
-from moby.machine.initrd import initrd
+from moby.machine.initrd import ram_disk
 from moby.machine.job import Job, write_chunks, written
 from moby.machine.streams import tar_entry
 
 
 async def write(job: Job) -> list[Path]:
     """Write it. Raises MobyError."""
-    disk = job.scratch / "initrd.img"
     kernel = job.kernel()
-    size = await finishing(write_chunks, disk, initrd(job))
+    disk = await ram_disk(job)
+    size = disk.stat().st_size
 
     def entries() -> Iterator[bytes]:
         yield from tar_entry("kernel", kernel.chunks(), kernel.size, job.moment)

@@ -12,6 +12,7 @@ import msgspec
 
 from moby.core.errors import System
 from moby.monitor.loop import Children
+from moby.monitor.shim import crun_state
 
 # Read once, by the fork server: to go through `os.environ` changes memory that is shared until then.
 _ENVIRONMENT = dict(os.environ)
@@ -36,6 +37,7 @@ class OciRuntime:
         self._bundle = bundle
         self._container = container
         self.binary = binary
+        self._is_crun = os.path.basename(binary) == "crun"
 
     @property
     def state(self) -> str:
@@ -108,11 +110,14 @@ class OciRuntime:
 
     async def start(self) -> None:
         """Run the program."""
-        await self._call("start", [self._container])
+        if not (self._is_crun and crun_state.begin(self.state)):
+            await self._call("start", [self._container])
 
     async def delete(self, *, force: bool = False) -> None:
         """Free what is left; with `force`, also of one that runs. No error if there is nothing."""
         if not os.path.exists(self.state):
+            return
+        if not force and self._is_crun and crun_state.remove(self.state):
             return
         try:
             await self._call("delete", ["--force", self._container] if force else [self._container])

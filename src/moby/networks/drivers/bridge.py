@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from moby.core.errors import MobyError, NotImplemented
+from moby.core.errors import Forbidden, MobyError, NotImplemented
 from moby.core.networks import Endpoint, Network, NetworkDriver, Subnet
 from moby.core.undo import Undo
 from moby.host import netlink, sysctl
@@ -132,6 +132,7 @@ class Bridge(NetworkDriver):
 
     def _mended(self, network: Network) -> _State:
         options = bridge_options(network)
+        self._check_alone(network, options.name)
         wanted = self._wanted(network, options)
         index = device.mend(wanted)
         versions = [4] * network.enable_ipv4 + [6] * network.enable_ipv6
@@ -162,6 +163,15 @@ class Bridge(NetworkDriver):
             network, wanted, options, index, port, firewall, endpoints
         )
         return state
+
+    def _check_alone(self, network: Network, bridge: str) -> None:
+        """Raises Forbidden if the bridge is another network's."""
+        for other in self._networks.values():
+            if other.options.name == bridge and other.network.id != network.id:
+                raise Forbidden(
+                    f"cannot create network {network.id} ({bridge}): conflicts with network "
+                    f"{other.network.id} ({bridge}): networks have same bridge name"
+                )
 
     def _wanted(self, network: Network, options: BridgeOptions) -> device.Bridge:
         addresses = []

@@ -19,6 +19,19 @@ from moby.core.networks import SubnetUse
 _COUNTABLE = 2**64 - 1
 
 
+def reserved(subnet: IPv4Network | IPv6Network) -> frozenset[int]:
+    """The addresses of a subnet that no host can have: its own, and of IPv4 the one for all.
+
+    A link between two (RFC 3021) has neither in IPv4; the first of IPv6 is any router's (RFC 4291).
+    """
+    own = int(subnet.network_address)
+    if subnet.version == 6:
+        return frozenset({own})
+    if subnet.prefixlen < subnet.max_prefixlen - 1:
+        return frozenset({own, int(subnet.broadcast_address)})
+    return frozenset()
+
+
 class Addresses:
     """Grants the next free address after the one granted last, and begins again at the end of the range.
 
@@ -35,11 +48,7 @@ class Addresses:
         self.subnet = subnet
         area = within or subnet
         self._first, self._last = int(area.network_address), int(area.broadcast_address)
-        self._taken: set[int] = {int(address) for address in kept}
-        if subnet.prefixlen < subnet.max_prefixlen - 1:
-            self._taken.add(int(subnet.network_address))
-            if subnet.version == 4:
-                self._taken.add(int(subnet.broadcast_address))
+        self._taken: set[int] = {*(int(address) for address in kept), *reserved(subnet)}
         self._kept = frozenset(self._taken)
         self._latest = self._first - 1
 

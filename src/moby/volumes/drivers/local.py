@@ -61,7 +61,9 @@ class Local(VolumeDriver):
             try:
                 await finishing(self._make, name, parsed if options else None)
             except OSError as error:
-                raise translated(error, "error while creating volume path") from error
+                raise translated(
+                    error, f"error while creating volume root path '{self._root / name}'"
+                ) from error
         return await self.get(name)
 
     def _make(self, name: str, options: LocalOptions | None) -> None:
@@ -127,7 +129,10 @@ class Local(VolumeDriver):
         # It may be mounted still from before we were started.
         if not options.mounts or is_mount_point(target):
             return
-        wanted = options.mount()
+        try:
+            wanted = options.mount()
+        except System as error:
+            raise System(f"error while mounting volume '{target}': {error.message}") from error
         try:
             mount(wanted, target)
         except OSError as error:
@@ -238,7 +243,7 @@ class Local(VolumeDriver):
 
 def _check_name(name: str) -> None:
     """Raises InvalidParameter for one that could lead elsewhere."""
-    if len(name) == 1:
+    if len(name.encode()) == 1:  # dockerd counts bytes.
         raise InvalidParameter(
             "volume name is too short, names should be at least two alphanumeric characters"
         )
