@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from moby.core.errors import InvalidParameter, System
-from moby.host.process import process_lives
+from moby.host.watched import process_lives
 from moby.images.extractors import Extractor, Extractors
 from moby.images.layer_stream import LayerStream, Unpacked, Unpacking
 
