@@ -107,6 +107,33 @@ def test_other_hosts_reach_what_is_published_alone(hosts: tuple[Engine, Network,
     assert not any(reached(one, address, 8080) for address in HERE)
 
 
+def test_a_trusted_wire_leads_to_published_ports_alone(hosts: tuple[Engine, Network, Network]) -> None:
+    engine, one, _ = hosts
+    option = "com.docker.network.bridge.trusted_host_interfaces=lan0"
+    engine.ok("network", "create", "--ipv6", "-o", option, "known")
+    published = serve(engine, "web", "--network", "known", "-p", "8080:80")
+    hidden = serve(engine, "hidden", "--network", "known")
+    assert [reached(one, address, 80, 10) for address in published] == [True, True]
+    assert not any(reached(one, address, 80) for address in hidden)
+
+
+def test_a_network_shows_itself_with_an_address_of_its_own(hosts: tuple[Engine, Network, Network]) -> None:
+    engine, one, _ = hosts
+    ip(engine.network, "address add 192.0.2.99/24 dev lan0")
+    engine.ok("network", "create", "-o", "com.docker.network.host_ipv4=192.0.2.99", "masked")
+    script = (
+        "import socket\ns = socket.create_server(('', 99))\ns.settimeout(30)\nprint('ready', flush=True)\n"
+        "print(s.accept()[1][0], flush=True)"
+    )
+    with subprocess.Popen([*one.enter, "python3", "-c", script], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        engine.ok(
+            "run", "--rm", "--network", "masked", "busybox", "nc", "-w", "1", "192.0.2.2", "99", input=""
+        )
+        assert server.stdout.readline() == "192.0.2.99\n"
+
+
 def test_containers_reach_other_hosts_with_the_hosts_address(hosts: tuple[Engine, Network, Network]) -> None:
     engine, one, _ = hosts
     for name, options in (("open", []), ("inner", ["--internal"])):

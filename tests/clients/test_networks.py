@@ -231,6 +231,29 @@ def test_networks_and_names_survive_a_crash(make_engine: Callable[..., Engine]) 
     engine.ok("network", "rm", "lasting")
 
 
+def test_options_of_a_bridge_have_an_effect(engine: Engine) -> None:
+    options = {
+        "container_iface_prefix": "lan", "bridge.host_binding_ipv4": "127.0.0.7", "bridge.name": "mobyopt0",
+        "bridge.inhibit_ipv4": "true", "driver.mtu": "1400",
+    }  # fmt: skip
+    words = [word for name, value in options.items() for word in ("-o", f"com.docker.network.{name}={value}")]
+    engine.ok("network", "create", "--subnet", "10.87.0.0/24", *words, "odd")
+    try:
+        engine.ok(
+            "run", "-d", "--name", "box", "--network", "odd", "-p", "8087:80", "busybox", "sleep", "600"
+        )
+        assert engine.ok("exec", "box", "ls", "/sys/class/net").split() == ["lan0", "lo"]
+        assert engine.ok("exec", "box", "cat", "/sys/class/net/lan0/mtu") == "1400"
+        assert engine.ok("port", "box") == "80/tcp -> 127.0.0.7:8087"
+        device = ["ip", "-n", engine.network.name, "-4", "address", "show", "mobyopt0"]
+        shown = subprocess.run(device, capture_output=True, text=True, check=True).stdout
+        assert "mtu 1400" in shown or shown == ""
+        assert "inet " not in shown
+    finally:
+        engine.docker("rm", "--force", "box")
+        engine.ok("network", "rm", "odd")
+
+
 def test_a_bridge_that_was_there_before_stays(engine: Engine) -> None:
     ip = ["ip", "-n", engine.network.name, "link"]
     subprocess.run([*ip, "add", "mobymine0", "type", "bridge"], check=True)

@@ -125,9 +125,10 @@ def rows(rules: Rules) -> list[Row]:
 
 
 def _arriving(rules: Rules) -> list[Rule]:
-    published: Rule = (reached(rules.version, place_of(rules, ALLOWED)[2]), accept())
+    at_port: Rule = (reached(rules.version, place_of(rules, ALLOWED)[2]), accept())
+    published = at_port
     if not rules.direct and rules.mode != "routed":
-        published = (translated(), *published)
+        published = (translated(), *at_port)
     neighbours = named("iifname", rules.bridge)
     found: list[Rule] = [
         (jump("user"),),
@@ -136,7 +137,7 @@ def _arriving(rules: Rules) -> list[Rule]:
     ]
     if not rules.internal:
         found.append((listed("iifname", _CLOSED), drop()))
-        found += [(named("iifname", name), accept()) for name in rules.trusted]
+        found += [(named("iifname", name), *at_port) for name in rules.trusted]
         if rules.accepted_mark:
             value, _, mask = rules.accepted_mark.partition("/")
             found.append((mark(int(value, 0), int(mask, 0) if mask else None), accept()))

@@ -27,8 +27,9 @@ class Rules(msgspec.Struct, frozen=True):
     """What the rules for a bridge depend on, in one family; `subnet` as text.
 
     `direct` lets published ports be reached at the container's own address. `host_address` is what is
-    masqueraded with, instead of that of the way out. From the interfaces in `trusted` everything may come,
-    and so may packets with the mark `accepted_mark`, `VALUE` or `VALUE/MASK`.
+    masqueraded with, instead of that of the way out. For the interfaces in `trusted` published ports are open
+    at a container's own address, too. Packets with the mark `accepted_mark`, `VALUE` or `VALUE/MASK`, may
+    come, whatever they are for.
     """
 
     bridge: str

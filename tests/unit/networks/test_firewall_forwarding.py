@@ -85,7 +85,8 @@ def test_marked_packets_may_come() -> None:
 
 
 def test_interfaces_that_are_trusted() -> None:
-    assert 'to-docker7 iifname "eth1" accept' in said(rules(trusted=("eth1",)))
+    line = 'to-docker7 iifname "eth1" ip daddr . meta l4proto . th dport @allowed-docker7 accept'
+    assert line in said(rules(trusted=("eth1",)))
 
 
 def test_strangers_pass_no_more() -> None:
