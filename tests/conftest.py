@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import functools
 import os
 import re
@@ -10,7 +11,21 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+
+
+def pytest_configure() -> None:
+    """Compiles the sources: where `PYTHONDONTWRITEBYTECODE` is set every daemon would, for half of its start.
+
+    No test of hypothesis has a limit of time.
+    """
+    compileall.compile_dir(SOURCE, quiet=2)
+    # A machine on which others work as well is no mistake of ours.
+    hypothesis.settings.register_profile("moby", deadline=None)
+    hypothesis.settings.load_profile("moby")
 
 
 def _root() -> str:

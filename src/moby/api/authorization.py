@@ -10,10 +10,9 @@ import logging
 import ssl
 from collections.abc import Mapping
 
-from aiohttp.web import BaseRequest, Response
-
 from moby.api.bodies import body_parts
 from moby.api.connection import Connection
+from moby.api.serving import BaseRequest, Response
 from moby.core.authorization import Answered, Asked, Authorizer
 from moby.core.errors import MobyError, System
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from aiohttp import HttpVersion11
-from aiohttp.web import BaseRequest, RequestKey
+from moby.api.serving import BaseRequest, HttpVersion11, RequestKey
 
 _TOLD = RequestKey("_TOLD", bool)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -10,10 +10,8 @@ from __future__ import annotations
 import logging
 import re
 
-from aiohttp.web import BaseRequest, Response, Server, StreamResponse
-from aiohttp.web_protocol import RequestHandler
-
 from moby.api.pings import Pings
+from moby.api.serving import BaseRequest, RequestHandler, Response, Server, StreamResponse
 from moby.api.tls import TlsFront
 
 _UPGRADE = re.compile(rb"\r\nupgrade:(?![ \t]*websocket)", re.IGNORECASE)

@@ -16,9 +16,8 @@ import termios
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from aiohttp.web import BaseRequest
-
 from moby.api.responses import MULTIPLEXED_STREAM, RAW_STREAM
+from moby.api.serving import BaseRequest
 from moby.core.errors import System
 
 _CHUNK = 64 * 1024

@@ -8,10 +8,10 @@ from typing import TypeVar
 from urllib.parse import unquote_plus
 
 import msgspec
-from aiohttp.web import BaseRequest, Response, StreamResponse
 
 from moby.api.authorization import Gate
 from moby.api.bodies import body_parts
+from moby.api.serving import BaseRequest, Response, StreamResponse
 from moby.api.versions import Version
 from moby.core.codec import decode
 from moby.core.errors import InvalidParameter

@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from aiohttp import hdrs
-from aiohttp.web import Response, StreamResponse
 from multidict import CIMultiDict
 
 from moby.api.request import Request
+from moby.api.serving import Response, StreamResponse, hdrs
 from moby.api.status import status_of
 from moby.core.codec import encode
 from moby.core.errors import MobyError

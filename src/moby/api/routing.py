@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import unquote
 
 import msgspec
-from aiohttp.web import StreamResponse
 
 from moby.api.operations import SERVED, Operation
 from moby.api.request import Request
+from moby.api.serving import StreamResponse
 from moby.api.versions import show
 from moby.core import errors
 

@@ -13,17 +13,17 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from aiohttp import web
-
 from moby.api import versions
 from moby.api.authorization import Gate
 from moby.api.bodies import unknown_expectation, waits
 from moby.api.connection import Connection, Connections
 from moby.api.hijack import take_over
 from moby.api.pings import Pings
+from moby.api.refusals import refusal
 from moby.api.request import Request
 from moby.api.responses import empty_response, error_response
 from moby.api.routing import Route, Table, check_version, clean, split_target
+from moby.api.serving import BaseRequest, RequestPayloadError, Response, StreamResponse
 from moby.api.status import status_of
 from moby.api.tls import TlsFront
 from moby.core.authorization import Authorizer
@@ -138,12 +138,15 @@ class Server:
                 self._fronts.add(front)
                 front.add_done_callback(self._fronts.discard)
 
-    async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, http: BaseRequest) -> StreamResponse:
         """One request, from aiohttp and back; raises nothing but cancellation."""
         if self._table is None:
             await self._ready.wait()
+        refused = refusal(http)
         version, path, query = split_target(http.raw_path)
-        if "//" in path or "/." in path:
+        if refused is not None:
+            response: StreamResponse = refused
+        elif "//" in path or "/." in path:
             response = self._redirect(version, path, query)
         elif unknown_expectation(http):
             response = empty_response(417)
@@ -161,13 +164,13 @@ class Server:
             response.headers.update(self._common)
         return response
 
-    def _redirect(self, version: str, path: str, query: str) -> web.StreamResponse:
+    def _redirect(self, version: str, path: str, query: str) -> StreamResponse:
         target = clean(f"/v{version}{path}" if version else path) + (f"?{query}" if query else "")
         response = empty_response(301)
         response.headers["Location"] = target.replace("\r", "%0D").replace("\n", "%0A")
         return response
 
-    async def _answer(self, http: web.BaseRequest, version: str, path: str, query: str) -> web.StreamResponse:
+    async def _answer(self, http: BaseRequest, version: str, path: str, query: str) -> StreamResponse:
         assert self._table is not None
         found = self._table.find(http.method, path)
         if found is None:
@@ -181,14 +184,14 @@ class Server:
             except MobyError as error:
                 log.info("request not allowed", extra={"uri": http.raw_path, "error": error.message})
                 return error_response(error.message, status_of(error))
-            except (ConnectionError, web.RequestPayloadError):
+            except (ConnectionError, RequestPayloadError):
                 return error_response("the client has gone", 400)
         try:
             spoken = versions.negotiate(version) if version else versions.MAXIMUM
         except MobyError as error:
             if versions.parse(version) < versions.MINIMUM:
                 # So old a client shows JSON as it is; dockerd sends it text.
-                return web.Response(status=400, text=f"{error.message}\n")
+                return Response(status=400, text=f"{error.message}\n")
             return error_response(error.message, 400)
         request = Request(http, path, query, spoken)
         request.name = name
@@ -211,7 +214,7 @@ class Server:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _run(self, route: Route, request: Request) -> web.StreamResponse:
+    async def _run(self, route: Route, request: Request) -> StreamResponse:
         """The handler's answer, or the error as one."""
         try:
             check_version(route, request)
@@ -226,7 +229,7 @@ class Server:
                     extra={"operation": route.operation, "error": error.message, "hint": error.hint},
                 )
             answer = error_response(error.message, status)
-        except (ConnectionError, web.RequestPayloadError) as error:
+        except (ConnectionError, RequestPayloadError) as error:
             log.debug("client went away", extra={"operation": route.operation, "error": str(error)})
             answer = error_response("the client has gone", 400)
         except Exception as error:

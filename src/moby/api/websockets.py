@@ -8,10 +8,8 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from aiohttp import WSMsgType
-from aiohttp.web import WebSocketResponse
-
 from moby.api.request import Request
+from moby.api.serving import WebSocketResponse, WSMsgType
 from moby.core.errors import InvalidParameter
 
 _CHUNK = 64 * 1024

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import resource
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,6 @@ from moby.engine.build import build
 from moby.engine.config import EngineConfig, idle, keys
 from moby.host.memory import few_arenas
 from moby.host.scheduling import come_first
-from moby.host.threads import each_first
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +53,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _serve(config: EngineConfig, line: flags.CommandLine) -> int:
-    import uvloop
-
     from moby.cli.pidfile import pidfile
+    from moby.engine.containerd_child import containerd_ahead
     from moby.engine.userns import remapped
     from moby.framework.assembly import named
 
@@ -66,16 +64,24 @@ def _serve(config: EngineConfig, line: flags.CommandLine) -> int:
     _prepare_process(config)
     assembly = named(line.assembly)
     source = ConfigSource(remapped(config))
-    with pidfile(config.pidfile):
+    # Until there is a loop to hear of it: what has been begun is undone.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with pidfile(config.pidfile), containerd_ahead(source.current, assembly):
+        import uvloop
+
         uvloop.run(_run(source, assembly, line))
     log.info("daemon has stopped")
     return 0
 
 
 async def _run(source: ConfigSource[EngineConfig], assembly: Any, line: flags.CommandLine) -> None:
+    import asyncio
+
     from moby.cli.serve import serve
     from moby.cli.signals import install
+    from moby.host.threads import each_first
 
+    each_first(come_first)
     stop = asyncio.Event()
     install(stop, lambda: reload(source, line))
     if source.current.debug:
@@ -114,7 +120,6 @@ def _prepare_process(config: EngineConfig) -> None:
     few_arenas()
     # Containers and their monitors may want every processor; whoever asks us does not wait for them.
     come_first()
-    each_first(come_first)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if config.oom_score_adjust:

@@ -7,10 +7,9 @@ import contextlib
 import gc
 import importlib
 import logging
-import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from moby import __version__
 from moby.cli.listeners import open_listener, remove
@@ -18,7 +17,7 @@ from moby.cli.tls import server_context
 from moby.core.config import ConfigSource
 from moby.engine.addresses import addresses
 from moby.engine.config import EngineConfig
-from moby.engine.early import containerd_ahead, monitors
+from moby.engine.early import monitors
 from moby.framework.assembly import Assembly
 from moby.host.memory import trim
 from moby.host.threads import blocking
@@ -37,7 +36,6 @@ async def serve(config: ConfigSource[EngineConfig], assembly: Assembly, stop: as
     """
     current = config.current
     async with (
-        containerd_ahead(current, assembly),
         _importing() as imported,
         monitors(current, assembly) as made,
     ):
@@ -89,25 +87,9 @@ async def _importing() -> AsyncIterator[asyncio.Task[None]]:
 
 
 def _import_the_rest() -> None:
-    with _no_certificates():
-        importlib.import_module("moby.api.server")
+    importlib.import_module("moby.api.server")
     importlib.import_module("moby.cli.backends")
     importlib.import_module("moby.engine.assembled")
-
-
-@contextmanager
-def _no_certificates() -> Iterator[None]:
-    """aiohttp reads every certificate of the host when it is imported, for clients that we do not have."""
-    name = "SSL_CERT_FILE"
-    before = os.environ.get(name)
-    os.environ[name] = os.devnull
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 async def _listen(config: EngineConfig, monitors: Monitors) -> Mapping[str, socket.socket]:

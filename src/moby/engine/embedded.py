@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, contextmanager
 from moby.core.config import ConfigSource
 from moby.engine.assembled import assembled
 from moby.engine.config import EngineConfig
-from moby.engine.early import containerd_ahead, monitors
+from moby.engine.containerd_child import containerd_ahead
+from moby.engine.early import monitors
 from moby.engine.userns import remapped
 from moby.engine.wiring import Engine
 from moby.framework.assembly import named
@@ -24,8 +25,8 @@ async def embedded(config: EngineConfig, *, assembly: str = "") -> AsyncIterator
     """
     chosen = named(assembly)
     source = ConfigSource(remapped(config))
-    with _bare():
-        async with containerd_ahead(source.current, chosen), monitors(source.current, chosen) as made:
+    with _bare(), containerd_ahead(source.current, chosen):
+        async with monitors(source.current, chosen) as made:
             try:
                 async with assembled(source, chosen, made) as engine:
                     yield engine

@@ -11,10 +11,11 @@ from moby.core.networks import NetworkDriver
 from moby.core.plugins import Plugins
 from moby.core.store import Store
 from moby.engine.config import EngineConfig
-from moby.engine.containerd_child import managed_containerd
+from moby.engine.containerd_child import own_containerd
 from moby.engine.runtimes import check_runtimes, default_runtime, oci_runtimes, own_shim
 from moby.engine.userns import id_map
 from moby.host.containerd.client import Containerd
+from moby.host.containerd.managed import ManagedContainerd
 from moby.host.nftables import Nftables
 from moby.host.store import SqliteStore
 from moby.host.threads import Threads
@@ -40,7 +41,8 @@ class ContainerdChild:
     """Our own containerd, or none if the settings name another's address."""
 
     def __init__(self, config: EngineConfig) -> None:
-        self.managed = managed_containerd(config)
+        own = own_containerd(config)
+        self.managed = ManagedContainerd(own) if own is not None else None
         self._address = config.containerd
 
     @property

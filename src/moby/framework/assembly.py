@@ -109,7 +109,10 @@ def _text(path: Path) -> str:
     try:
         return sys.stdin.read() if str(path) == "-" else path.read_text()
     except OSError as error:
-        raise InvalidParameter(f"cannot read assembly {path}: {(error.strerror or '').lower()}") from error
+        shipped = Path(__file__).parent / "assemblies" / f"{path.stem}.yml"
+        hint = f"the one that ships is {shipped}" if shipped.exists() else None
+        why = (error.strerror or "").lower()
+        raise InvalidParameter(f"cannot read assembly {path}: {why}", hint=hint) from error
     except UnicodeDecodeError as error:
         raise InvalidParameter(f"cannot read assembly {path}: it is no text") from error
 
@@ -180,7 +183,7 @@ def _settle_sources(plain: dict[str, Any], folder: Path) -> None:
 
 def _place(name: str, places: Mapping[str, str], path: str) -> str:
     """File and line of a key, or of the nearest one above it."""
-    while path and path not in places:
+    while places and path and path not in places:
         path = re.sub(r"(\.[^.\[\]]*|\[\d+\]|^[^.\[\]]+)$", "", path)
     return places.get(path, f"{name}:1")
 

@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import Self
 
 from moby.core.errors import Conflict, Forbidden, InvalidParameter, MobyError, NotFound, System, Unavailable
-from moby.host.threads import blocking
 
 _TREE_TRIES = 100
 
@@ -118,6 +117,9 @@ def boot_id() -> str:
 
 async def remove_tree(path: Path) -> None:
     """Remove a directory with all in it; no error if it is not there. Raises System."""
+    # Files are used before there is an event loop, and asyncio takes a third of the time until then.
+    from moby.host.threads import blocking
+
     try:
         await blocking(_remove_tree, path)
     except OSError as error:

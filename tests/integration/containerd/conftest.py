@@ -17,6 +17,7 @@ import pytest
 from moby.core.digest import digest_of
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.managed import ManagedContainerd
+from moby.host.containerd.own_process import ContainerdProcess
 from moby.images.stores.containerd import ContainerdImages
 from tests.integration.containerd.machine import Machine
 from tests.leftovers import mounts, processes
@@ -39,7 +40,7 @@ def directory() -> Iterator[Path]:
 @pytest.fixture
 async def managed(directory: Path) -> AsyncIterator[ManagedContainerd]:
     """It runs."""
-    async with ManagedContainerd(directory / "root", directory / "run") as daemon:
+    async with ManagedContainerd(ContainerdProcess(directory / "root", directory / "run")) as daemon:
         yield daemon
 
 

@@ -18,10 +18,19 @@ from moby.core.errors import InvalidParameter, NotFound, Unavailable
 from moby.core.runtime import Exited, Resync, Status, TaskEvent
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.managed import ManagedContainerd
+from moby.host.containerd.own_process import ContainerdProcess
+from moby.host.watched import process_lives
 from moby.images.stores.containerd import ContainerdImages
 from tests.integration.containerd.machine import Machine, chunked
 
 pytestmark = pytest.mark.containerd
+
+
+async def stopped(pid: int) -> None:
+    """Returns when none of its threads runs any more, which takes a while after the signal."""
+    threads = list(Path(f"/proc/{pid}/task").iterdir())
+    while any(path.joinpath("stat").read_text().rpartition(")")[2].split()[0] != "T" for path in threads):
+        await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -47,7 +56,7 @@ def alive(pid: int) -> bool:
 
 async def test_it_starts_at_once_and_ends_with_us(directory: Path) -> None:
     began = time.monotonic()
-    async with ManagedContainerd(directory / "root", directory / "run") as managed:
+    async with ManagedContainerd(ContainerdProcess(directory / "root", directory / "run")) as managed:
         assert time.monotonic() - began < 5
         pid = managed.pid
         assert os.getsid(pid) == pid
@@ -110,13 +119,13 @@ async def test_one_that_keeps_ending_is_started_more_slowly(managed: ManagedCont
 
 
 async def test_it_is_found_again_by_the_next_daemon(directory: Path) -> None:
-    async with ManagedContainerd(directory / "root", directory / "run") as first:
+    async with ManagedContainerd(ContainerdProcess(directory / "root", directory / "run")) as first:
         first.leave_running = True
         pid = first.pid
         async with Containerd(first.address, "moby-test") as client:
             await client.ensure_namespace()
     assert alive(pid)
-    async with ManagedContainerd(directory / "root", directory / "run") as second:
+    async with ManagedContainerd(ContainerdProcess(directory / "root", directory / "run")) as second:
         assert second.pid == pid
         async with kept(second):
             os.kill(pid, signal.SIGKILL)
@@ -126,14 +135,14 @@ async def test_it_is_found_again_by_the_next_daemon(directory: Path) -> None:
 
 
 async def test_tasks_outlive_it(directory: Path, layer: bytes) -> None:
-    managed = ManagedContainerd(directory / "root", directory / "run")
+    managed = ManagedContainerd(ContainerdProcess(directory / "root", directory / "run"))
     async with managed, Containerd(managed.address, "moby-test") as client:
         await client.ensure_namespace()
         machine = Machine(client, ContainerdImages(client), directory / "runtime")
         await machine.unpack(layer, digest_of(layer))
         pid = await machine.run("stays", "sleep", "100")
     assert managed.pid == 0
-    managed = ManagedContainerd(directory / "root", directory / "run")
+    managed = ManagedContainerd(ContainerdProcess(directory / "root", directory / "run"))
     async with managed, Containerd(managed.address, "moby-test") as client:
         machine = Machine(client, ContainerdImages(client), directory / "runtime")
         [task] = await machine.runtime.list()
@@ -142,39 +151,41 @@ async def test_tasks_outlive_it(directory: Path, layer: bytes) -> None:
 
 
 async def test_a_changed_configuration_is_taken_on(directory: Path) -> None:
-    async with ManagedContainerd(directory / "root", directory / "run") as first:
+    async with ManagedContainerd(ContainerdProcess(directory / "root", directory / "run")) as first:
         first.leave_running = True
         pid = first.pid
-    async with ManagedContainerd(directory / "root", directory / "run", level="error") as second:
+    async with ManagedContainerd(
+        ContainerdProcess(directory / "root", directory / "run", level="error")
+    ) as second:
         assert second.pid != pid
         assert not alive(pid)
 
 
 async def test_one_that_does_not_answer_is_replaced(directory: Path) -> None:
-    async with ManagedContainerd(directory / "root", directory / "run") as first:
+    async with ManagedContainerd(ContainerdProcess(directory / "root", directory / "run")) as first:
         first.leave_running = True
         pid = first.pid
     os.kill(pid, signal.SIGSTOP)
-    async with ManagedContainerd(directory / "root", directory / "run") as second:
+    async with ManagedContainerd(ContainerdProcess(directory / "root", directory / "run")) as second:
         assert second.pid != pid
         assert not alive(pid)
 
 
 async def test_a_wiped_run_directory_does_not_hide_the_one_that_runs(directory: Path) -> None:
-    async with ManagedContainerd(directory / "root", directory / "run") as first:
+    async with ManagedContainerd(ContainerdProcess(directory / "root", directory / "run")) as first:
         first.leave_running = True
         pid = first.pid
     shutil.rmtree(directory / "run")
-    async with ManagedContainerd(directory / "root", directory / "run") as second:
+    async with ManagedContainerd(ContainerdProcess(directory / "root", directory / "run")) as second:
         assert second.pid != pid
         assert not alive(pid)
 
 
 async def test_a_pid_that_is_somebody_else_is_left_alone(directory: Path) -> None:
-    async with ManagedContainerd(directory / "root", directory / "run"):
+    async with ManagedContainerd(ContainerdProcess(directory / "root", directory / "run")):
         pass
     (directory / "run" / "containerd.pid").write_text(f"{os.getpid()}\n")
-    async with ManagedContainerd(directory / "root", directory / "run") as managed:
+    async with ManagedContainerd(ContainerdProcess(directory / "root", directory / "run")) as managed:
         assert managed.pid != os.getpid()
 
 
@@ -184,15 +195,17 @@ async def test_one_that_cannot_start_is_told_of_at_once(directory: Path) -> None
     (socket / "in-the-way").touch()
     began = time.monotonic()
     with pytest.raises(Unavailable, match="ended at once"):
-        async with ManagedContainerd(directory / "root", directory / "run"):
+        async with ManagedContainerd(ContainerdProcess(directory / "root", directory / "run")):
             pass
     assert time.monotonic() - began < 5
     shutil.rmtree(socket)
     with pytest.raises(NotFound, match="no such program"):
-        async with ManagedContainerd(directory / "root", directory / "run", program="no-such-containerd"):
+        async with ManagedContainerd(
+            ContainerdProcess(directory / "root", directory / "run", program="no-such-containerd")
+        ):
             pass
     with pytest.raises(InvalidParameter, match="too long"):
-        async with ManagedContainerd(directory / "root", directory / ("x" * 100)):
+        async with ManagedContainerd(ContainerdProcess(directory / "root", directory / ("x" * 100))):
             pass
 
 
@@ -200,7 +213,7 @@ async def test_one_that_lost_its_database_does_not_count_as_started(directory: P
     (directory / "root").mkdir()
     (directory / "root" / "io.containerd.metadata.v1.bolt").write_text("a file where a directory should be")
     with pytest.raises(Unavailable, match=r"containerd cannot work: .*not a directory"):
-        async with ManagedContainerd(directory / "root", directory / "run"):
+        async with ManagedContainerd(ContainerdProcess(directory / "root", directory / "run")):
             pass
 
 
@@ -209,6 +222,7 @@ async def test_one_that_does_not_answer_is_unavailable(
 ) -> None:
     os.kill(managed.pid, signal.SIGSTOP)
     try:
+        await stopped(managed.pid)
         with pytest.raises(Unavailable, match="did not answer in time"):
             await client.version(limit_s=0.2)
     finally:
@@ -264,3 +278,22 @@ async def test_many_at_once(machine: Machine) -> None:
         for name in names:
             group.create_task(machine.runtime.delete(name))
     assert await machine.runtime.list() == []
+
+
+async def test_one_that_was_begun_is_taken_back_or_abandoned(directory: Path) -> None:
+    own = ContainerdProcess(directory / "root", directory / "run")
+    own.begin()
+    async with ManagedContainerd(ContainerdProcess(directory / "root", directory / "run")) as managed:
+        begun = own.survivor()
+        assert begun is not None
+        assert own.begun(begun)
+        assert managed.pid == begun.pid
+    assert not begun.alive
+    begun.close()
+    own.begin()
+    pid = int(own.pidfile.read_text())
+    own.abandon()
+    async with asyncio.timeout(20):
+        while process_lives(pid):
+            await asyncio.sleep(0.005)
+    assert own.survivor() is None

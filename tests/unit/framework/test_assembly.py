@@ -49,6 +49,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read(tmp_path / "none.yml")
 
 
+def test_a_missing_file_named_as_one_that_ships_is_told_of_it() -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        read(Path("origin"))
+    assert caught.value.hint is not None
+    assert caught.value.hint.endswith("assemblies/origin.yml")
+
+
 def test_a_near_name_is_suggested() -> None:
     with pytest.raises(InvalidParameter, match="did you mean 'containerd'"):
         parse("engine:\n  runtime: containred\n", "a.yml")

@@ -98,7 +98,7 @@ async def test_layers_may_be_links_and_come_twice() -> None:
 WHOLE = tar({**GOOD, "manifest.json": listed(IMAGE)})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, len(WHOLE)), st.binary(max_size=20), st.integers(300, 20_000))
 async def test_any_change_is_loaded_or_refused(place: int, noise: bytes, step: int) -> None:
     try:

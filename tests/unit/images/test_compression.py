@@ -102,7 +102,7 @@ SHORT = {
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(sorted(SHORT)), st.integers(0, 3000), st.binary(max_size=8), st.integers(1, 4000))
 def test_any_change_comes_out_or_is_refused(kind: str, place: int, noise: bytes, step: int) -> None:
     packed = SHORT[kind]

@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from aiohttp.web import StreamResponse
-
 from moby.api.request import Request
 from moby.api.responses import TAR, begin, closing, empty_response, json_response
 from moby.api.routing import Route
+from moby.api.serving import StreamResponse
 from moby.core.codec import encode
 from moby.core.errors import InvalidParameter, MobyError
 from moby.core.types.archives import PathStat

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from aiohttp.web import StreamResponse
-
 from moby.api.request import Request
 from moby.api.responses import json_response
 from moby.api.routing import Route
+from moby.api.serving import StreamResponse
 from moby.core.errors import InvalidParameter
 from moby.core.filters import Filters
 from moby.core.types.builds import BuildPruneResponse

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from aiohttp.web import StreamResponse
-
 from moby.api.request import Request
 from moby.api.responses import empty_response, json_response
 from moby.api.routing import Route
+from moby.api.serving import StreamResponse
 from moby.core.types.checkpoints import CheckpointCreateRequest, CheckpointSummary
 
 
@@ -51,7 +50,7 @@ class CheckpointRoutes:
         return json_response(await self._backend.list(request.name, request.text("dir")))
 
     async def _create(self, request: Request) -> StreamResponse:
-        wanted = await request.body(CheckpointCreateRequest, required=True)
+        wanted = await request.body(CheckpointCreateRequest)
         await self._backend.create(request.name, wanted)
         return empty_response(201)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from aiohttp.web import StreamResponse
-
 from moby.api.request import Request
 from moby.api.responses import json_response
 from moby.api.routes.container_versions import adapt_update
 from moby.api.routing import Route
+from moby.api.serving import StreamResponse
 from moby.core.types.containers import (
     ContainerTopResponse,
     ContainerUpdateRequest,

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from aiohttp.web import StreamResponse
-
 from moby.api.request import Request
 from moby.api.responses import (
     JSON,
@@ -24,6 +22,7 @@ from moby.api.responses import (
     make_room,
 )
 from moby.api.routing import Route
+from moby.api.serving import StreamResponse
 from moby.api.websockets import WebSocketStream
 from moby.core import errors
 from moby.core.codec import encode

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
-from aiohttp.web import StreamResponse
 
 from moby.api import versions
 from moby.api.request import Request
 from moby.api.responses import empty_response, json_response
 from moby.api.routes.container_versions import adapt_create
 from moby.api.routing import Route
+from moby.api.serving import StreamResponse
 from moby.core import errors
 from moby.core.filters import Filters
 from moby.core.platform import parse_platform
@@ -131,6 +131,7 @@ class ContainerRoutes:
         if platform:
             parse_platform(platform)
         wanted = await request.body(ContainerCreateRequest, required=True)
+        _check_configured(wanted)
         warnings = adapt_create(wanted, request.version)
         answer = await self._backend.create(request.text("name"), wanted, platform or None)
         answer.warnings = [*(answer.warnings or ()), *warnings]
@@ -187,3 +188,10 @@ class ContainerRoutes:
 
     async def _prune(self, request: Request) -> StreamResponse:
         return json_response(await self._backend.prune(request.filters()))
+
+
+def _check_configured(wanted: ContainerCreateRequest) -> None:
+    """Raises InvalidParameter if nothing is said about the container itself."""
+    bare = msgspec.structs.replace(wanted, host_config=None, networking_config=None)
+    if bare == ContainerCreateRequest(host_config=None, networking_config=None):
+        raise errors.InvalidParameter("config cannot be empty in order to create a container")

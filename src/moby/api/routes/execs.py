@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
-from aiohttp.web import StreamResponse
 
 from moby.api.request import Request
 from moby.api.responses import empty_response, json_response
 from moby.api.routing import Route
+from moby.api.serving import StreamResponse
 from moby.core.types.execs import (
     ExecCreateRequest,
     ExecCreateResponse,
@@ -56,7 +56,7 @@ class ExecRoutes:
         ]
 
     async def _create(self, request: Request) -> StreamResponse:
-        wanted = await request.body(ExecCreateRequest, required=True)
+        wanted = await request.body(ExecCreateRequest)
         if request.version < (1, 42):
             wanted = msgspec.structs.replace(wanted, console_size=None)
         return json_response(ExecCreateResponse(await self._backend.create(request.name, wanted)), 201)

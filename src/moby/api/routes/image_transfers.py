@@ -7,11 +7,10 @@ import binascii
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
-from aiohttp.web import StreamResponse
-
 from moby.api.request import Request
 from moby.api.responses import TAR, json_response, stream_bytes, stream_progress
 from moby.api.routing import Route
+from moby.api.serving import StreamResponse
 from moby.core import errors
 from moby.core.codec import decode
 from moby.core.filters import Filters

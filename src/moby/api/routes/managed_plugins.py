@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aiohttp.web import StreamResponse
-
 from moby.api.request import Request
 from moby.api.responses import json_response
 from moby.api.routing import Route
+from moby.api.serving import StreamResponse
 from moby.core.errors import NotFound
 
 _ONE = (

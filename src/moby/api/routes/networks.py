@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from aiohttp.web import StreamResponse
-
 from moby.api.request import Request
 from moby.api.responses import empty_response, json_response
 from moby.api.routing import Route
+from moby.api.serving import StreamResponse
 from moby.core import errors
 from moby.core.filters import Filters
 from moby.core.types.networks import (
@@ -80,7 +79,7 @@ class NetworkRoutes:
         ]
 
     async def _create(self, request: Request) -> StreamResponse:
-        wanted = await request.body(NetworkCreateRequest, required=True)
+        wanted = await request.body(NetworkCreateRequest)
         if request.version < (1, 48):
             wanted.enable_ipv4 = None
         return json_response(await self._backend.create(wanted), 201)
@@ -93,12 +92,12 @@ class NetworkRoutes:
         return json_response(await self._backend.prune(request.filters()))
 
     async def _connect(self, request: Request) -> StreamResponse:
-        wanted = await request.body(NetworkConnectRequest, required=True)
+        wanted = await request.body(NetworkConnectRequest)
         await self._backend.connect(request.name, wanted)
         return empty_response(200)
 
     async def _disconnect(self, request: Request) -> StreamResponse:
-        wanted = await request.body(NetworkDisconnectRequest, required=True)
+        wanted = await request.body(NetworkDisconnectRequest)
         await self._backend.disconnect(request.name, wanted)
         return empty_response(200)
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any, Protocol
 
 import msgspec
-from aiohttp.web import Response, StreamResponse
 from multidict import CIMultiDict
 
 from moby.api import versions
@@ -14,6 +13,7 @@ from moby.api.pings import HEADERS
 from moby.api.request import Request
 from moby.api.responses import JSON, JSON_LINES, JSON_SEQUENCE, accepted_stream, begin, closing, json_response
 from moby.api.routing import Route
+from moby.api.serving import Response, StreamResponse
 from moby.core import errors
 from moby.core.codec import encode
 from moby.core.events import Event

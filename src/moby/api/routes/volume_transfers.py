@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from aiohttp.web import StreamResponse
-
 from moby.api.request import Request
 from moby.api.responses import TAR, json_response, stream_bytes
 from moby.api.routing import Route
+from moby.api.serving import StreamResponse
 from moby.core.types.volumes import Volume, VolumeCopyRequest
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from aiohttp.web import StreamResponse
-
 from moby.api.request import Request
 from moby.api.responses import empty_response, json_response
 from moby.api.routing import Route
+from moby.api.serving import StreamResponse
 from moby.core import errors
 from moby.core.filters import Filters
 from moby.core.types.volumes import Volume, VolumeCreateRequest, VolumeListResponse, VolumePruneResponse

@@ -51,7 +51,7 @@ class Index:
     def find(self, text: str) -> Container:
         """By full ID, name, or unique beginning of an ID, in this order. Raises NotFound."""
         if not text:
-            raise InvalidParameter("invalid name or ID supplied: ''")
+            raise InvalidParameter('invalid name or ID supplied: ""')
         if (container := self._containers.get(text)) is not None:
             return container
         if (by_name := self._containers.get(self._names.get(text.removeprefix("/"), ""))) is not None:

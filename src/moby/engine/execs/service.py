@@ -32,7 +32,7 @@ from moby.engine.execs.record import (
     check_running,
     connect,
 )
-from moby.host.process import process_lives
+from moby.host.watched import process_lives
 from moby.logs.framing import frame
 from moby.monitor.client import AttachEnd, Monitor, Monitors
 from moby.monitor.protocol import AttachOptions, MonitorRequest

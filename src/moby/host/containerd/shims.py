@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from moby.core.errors import NotFound
-from moby.host.process import Watched
+from moby.host.watched import Watched
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ import msgspec
 
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, System, Unavailable
 from moby.host.files import translation, write_atomic
-from moby.host.process import Watched, start_detached
+from moby.host.watched import Watched, start_detached
 from moby.machine.runners.qmp import SOCKET, owner, talking
 
 CONSOLE = "console.log"

@@ -339,7 +339,7 @@ MEMBERS = st.lists(st.tuples(NAMES, KINDS, TARGETS, st.sampled_from([0o755, 0o47
 
 
 @root_only
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(MEMBERS, st.booleans())
 def test_no_archive_touches_what_is_outside(
     root: Path, members: list[tuple[str, bytes, str, int]], lowest: bool
