@@ -131,8 +131,9 @@ class Reconciler:
             paused = task.status is Status.PAUSED
             if not state.running or state.pid != task.pid or state.paused != paused:
                 log.info("container runs, taking it back", extra={"container": container.id})
-                state.started_at = state.started_at if state.running else timestamp()
-                state.running, state.paused, state.pid = True, paused, task.pid
+                ran = state.running and not state.restarting
+                state.started_at = state.started_at if ran else timestamp()
+                state.running, state.paused, state.pid, state.restarting = True, paused, task.pid, False
                 await self._shelf.save(container)
             if await agree(container.record, self._networks):
                 log.info("container stands elsewhere on its networks", extra={"container": container.id})
@@ -141,9 +142,7 @@ class Reconciler:
                 if mount.point.type == "volume":
                     await self._volumes.restore(mount.volume, container.id)
             return False
-        if state.restarting:
-            return False
-        if state.running:
+        if state.running and not state.restarting:
             status, exited_at = (
                 (task.exit_status, task.exited_at) if task is not None else (_UNKNOWN_EXIT, None)
             )

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from datetime import datetime
 
-from moby.core.errors import MobyError
+from moby.core.errors import MobyError, NotModified
 from moby.engine.containers.container import Container
 from moby.engine.containers.record import NEVER
 from moby.engine.containers.remove import Remover
@@ -50,19 +50,25 @@ class Restarts:
 
     async def again(self, container: Container) -> None:
         """Start one that waits for it, unless somebody has stopped it meanwhile."""
+        if container.record.manually_stopped or container.removing or self.stopping:
+            await self._given_up(container)
+            return
+        try:
+            await self._starter.start(container.id, again=True)
+        except NotModified:
+            log.debug("somebody else has decided", extra={"container": container.id})
+        except MobyError:
+            log.exception("cannot start container again", extra={"container": container.id})
+            container.tell_stopped()
+
+    async def _given_up(self, container: Container) -> None:
         async with container.lock:
             state = container.record.state
             if not state.restarting:
                 return
             state.running = state.restarting = False
             await self._shelf.save(container)
-        if container.record.manually_stopped or container.removing or self.stopping:
-            container.tell_stopped()
-            return
-        try:
-            await self._starter.start(container.id)
-        except MobyError:
-            log.exception("cannot start container again", extra={"container": container.id})
+        container.tell_stopped()
 
     def _pause(self, container: Container) -> float:
         state = container.record.state

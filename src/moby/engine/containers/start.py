@@ -54,26 +54,29 @@ class Starter:
         self._logs = logs
         self._abandoned = abandoned
 
-    async def start(self, name: str, checkpoint_of: Callable[[Container], str] = lambda _: "") -> Container:
+    async def start(
+        self, name: str, checkpoint_of: Callable[[Container], str] = lambda _: "", *, again: bool = False
+    ) -> Container:
         """Run its program, or go on from the checkpoint that is in the directory `checkpoint_of` tells.
 
-        That may block. Raises NotModified if it runs; on any other error nothing of the try is left.
+        That may block. With `again` it is one that is about to be started again, and is so until it runs.
+        Raises NotModified if it runs, or is not about to; on any other error nothing of the try is left.
         """
         container = self.shelf.find(name)
-        self._check(container)
+        self._check(container, again=again)
         async with container.lock:
-            self._check(container)
+            self._check(container, again=again)
             failure = await self._start(container, checkpoint_of)
         if failure is not None:
             await self._abandoned(container)
             raise failure
         return container
 
-    def _check(self, container: Container) -> None:
+    def _check(self, container: Container, *, again: bool) -> None:
         state = container.record.state
         if state.paused:
             raise Conflict("cannot start a paused container, try unpause instead")
-        if state.running:
+        if again != state.restarting or (state.running and not again):
             raise NotModified("container is already running")
         if container.removing or state.dead:
             raise Conflict("container is marked for removal and cannot be started")
@@ -113,7 +116,7 @@ class Starter:
         """That it runs. What cannot be written down must not run: on an error all is as it was before."""
         record, state = container.record, container.record.state
         before = copy.copy(state), record.manually_stopped, record.started_before
-        state.running, state.paused, state.oom_killed = True, False, False
+        state.running, state.restarting, state.paused, state.oom_killed = True, False, False, False
         state.started_at, state.exit_code, state.error = started_at, 0, ""
         record.manually_stopped, record.started_before = False, True
         try:
@@ -244,6 +247,7 @@ class Starter:
         elif "executable file not found" in text or "no such file or directory" in text:
             code = _NOT_FOUND
         state.error, state.exit_code, state.pid = message, code, 0
+        state.running = state.restarting = False
         container.freed = True
         try:
             await self.shelf.save(container)
