@@ -176,7 +176,7 @@ def test_export_has_everything_but_what_is_mounted(engine: Engine, box: str) -> 
 
 
 def test_diff_tells_what_has_changed(engine: Engine, box: str) -> None:
-    assert engine.ok("diff", box) == ""
+    assert sorted(engine.ok("diff", box).splitlines()) == ["A /scratch", "A /vol"]
     engine.ok(
         "exec",
         box,
@@ -185,8 +185,19 @@ def test_diff_tells_what_has_changed(engine: Engine, box: str) -> None:
         "echo x > /etc/new; rm /bin/ls; echo x >> /etc/passwd; mkdir /dir; touch /dir/f",
     )
     assert engine.ok("diff", box).splitlines() == [
-        "C /bin", "D /bin/ls", "A /dir", "A /dir/f", "C /etc", "A /etc/new", "C /etc/passwd",
+        "C /bin", "D /bin/ls", "A /dir", "A /dir/f", "C /etc", "A /etc/new", "C /etc/passwd", "A /scratch", "A /vol",
     ]  # fmt: skip
+
+
+def test_diff_shows_mount_points_as_anything_else(engine: Engine, tmp_path: Path) -> None:
+    """But for those of what every container has."""
+    mounts = ["-v", f"{tmp_path}:/mnt/deep", "--tmpfs", "/scratch", "-v", f"{tmp_path}:/home"]
+    box = engine.ok("create", *mounts, "busybox", "true")
+    assert engine.ok("diff", box) == ""
+    engine.ok("start", box)
+    engine.ok("wait", box)
+    assert sorted(engine.ok("diff", box).splitlines()) == ["A /mnt", "A /mnt/deep", "A /scratch"]
+    engine.ok("rm", box)
 
 
 def test_commit_makes_an_image_of_it(engine: Engine, box: str) -> None:

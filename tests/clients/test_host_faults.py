@@ -80,6 +80,26 @@ def test_no_space(small: Engine) -> None:
     assert small.ok("run", "--rm", "busybox", "echo", "after") == "after"
 
 
+def test_what_cannot_be_written_down_does_not_run(make_engine: Callable[..., Engine]) -> None:
+    """The state cannot be written from the moment that a container is made."""
+    engine = make_engine()
+    for name, options in (("box", ()), ("once", ("--rm",))):
+        engine.ok("create", "--network", "none", "--name", name, *options, "busybox", "sleep", "600")
+        with contextlib.closing(sqlite3.connect(engine.root / "data/moby.db")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert "cannot write state" in engine.fails("start", name)
+            other.rollback()
+        assert not any("sleep" in line for line in engine.leftovers().processes)
+    assert engine.ok("inspect", "-f", "{{.State.Running}} {{.State.Pid}} {{.State.StartedAt}}", "box") == (
+        "false 0 0001-01-01T00:00:00Z"
+    )
+    engine.kill()
+    engine.start()
+    engine.ok("start", "box")
+    assert engine.ok("exec", "box", "echo", "here") == "here"
+    engine.ok("rm", "-f", "box")
+
+
 def test_no_space_while_a_container_writes(small: Engine) -> None:
     command = "dd if=/dev/zero of=/big bs=64k; rm /big; echo done"
     shown = small.ok("run", "--name", "fills", "busybox", "sh", "-c", command)

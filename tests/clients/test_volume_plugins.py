@@ -157,6 +157,23 @@ def test_of_a_dead_plugin_the_volumes_are_still_known(engine: Engine, plugin: Pr
     assert inspected(engine, "data")["Driver"] == "sample"
 
 
+def test_a_plugin_that_starts_again_meanwhile(engine: Engine, plugin: Process) -> None:
+    engine.ok("volume", "create", "-d", "sample", "data")
+    engine.ok("run", "-d", "--name", "runs", "-v", "data:/data", "busybox", "sleep", "600")
+    engine.ok("run", "-d", "--name", "stays", "-v", "data:/data", "busybox", "sleep", "600")
+    plugin.stop()
+    engine.ok("exec", "runs", "touch", "/data/file")
+    # Nobody is kept because the plugin is away, and nobody new comes in.
+    engine.ok("rm", "-f", "runs")
+    assert "dial unix" in engine.fails("run", "--rm", "-v", "data:/data", "busybox", "true", code=125)
+    plugin.start()
+    engine.ok("run", "--rm", "-v", "data:/data", "busybox", "ls", "/data/file")
+    assert "volume is in use" in engine.fails("volume", "rm", "data")
+    engine.ok("rm", "-f", "stays")
+    engine.ok("volume", "rm", "data")
+    assert not (plugin.state / "data/data").exists()
+
+
 def test_who_has_mounted_what_outlives_the_daemon(make_engine: Callable[..., Engine], tmp_path: Path) -> None:
     engine = make_engine()
     with Process("volumes", engine.plugins / "sample.sock", tmp_path / "state") as plugin:

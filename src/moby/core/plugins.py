@@ -6,11 +6,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol, TypeVar
 
+from moby.core.errors import System
+
 T = TypeVar("T")
 
 Subsystem = Literal["VolumeDriver", "NetworkDriver", "IpamDriver", "LogDriver", "authz"]
 
 LIMIT_S = 60.0
+
+
+class Unreached(System):
+    """A plugin was away all the while: it knows nothing of the call, which may be made again."""
 
 
 class Plugin(Protocol):
@@ -32,9 +38,9 @@ class Plugin(Protocol):
     ) -> T:
         """What the plugin answers to `VolumeDriver.Get` and the like; it is not looked into for errors.
 
-        Raises NotFound if it has no such method, and System if it cannot be reached, does not answer within
-        `limit_s`, dies over it or talks nonsense. Who is not `patient` tries once, and not at all while it is
-        known not to answer.
+        Raises NotFound if it has no such method, Unreached if the call could not be begun, and System if it
+        does not answer within `limit_s`, dies over it or talks nonsense. Who is not `patient` tries once, and
+        not at all while it is known not to answer.
         """
         ...
 

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import os
 import shutil
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -14,6 +16,8 @@ from moby.engine.config import EngineConfig
 from moby.host.process import run
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _ANSWER_LIMIT_S = 5.0
 _INITS = ("docker-init", "tini-static")
@@ -31,11 +35,28 @@ class Programs:
     """Asks programs for their version, each once until another file takes its place."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[tuple[int, int, int], Edition | None]] = {}
-        self._asking = asyncio.Lock()
+        self._editions: _Answers[Edition] = _Answers(_ask)
+        self._features: _Answers[str] = _Answers(_ask_features)
 
     async def edition(self, program: str) -> Edition | None:
         """What `PROGRAM --version` says; None if it is not there or says nothing of the kind."""
+        return await self._editions.of(program)
+
+    async def features(self, program: str) -> str | None:
+        """The document that `PROGRAM features` prints (OCI runtime spec, features.md); None without one."""
+        return await self._features.of(program)
+
+
+class _Answers(Generic[T]):
+    """What programs have answered, as long as each is the same file."""
+
+    def __init__(self, ask: Callable[[str], Awaitable[T | None]]) -> None:
+        self._ask = ask
+        self._known: dict[str, tuple[tuple[int, int, int], T | None]] = {}
+        self._asking = asyncio.Lock()
+
+    async def of(self, program: str) -> T | None:
+        """The answer; None if there is none, or no program."""
         path = shutil.which(program)
         if path is None:
             return None
@@ -44,8 +65,17 @@ class Programs:
         async with self._asking:
             known = self._known.get(path)
             if known is None or known[0] != file:
-                known = self._known[path] = (file, await _ask(path))
+                known = self._known[path] = (file, await self._ask(path))
         return known[1]
+
+
+async def _ask_features(path: str) -> str | None:
+    """Without a line in the log if there are none: older runtimes do not know the word."""
+    try:
+        said = (await run([path, "features"], limit_s=_ANSWER_LIMIT_S)).out
+        return msgspec.json.format(said, indent=-1).decode() if said.lstrip().startswith(b"{") else None
+    except (MobyError, msgspec.MsgspecError):
+        return None
 
 
 async def _ask(path: str) -> Edition | None:

@@ -48,6 +48,8 @@ from moby.host.cgroups import CgroupFacts
 from moby.host.threads import blocking
 from moby.runtime.cdi import CDI_DIRECTORIES, device_names
 
+_FEATURES = "org.opencontainers.runtime-spec.features"
+
 
 class Inventory(msgspec.Struct, frozen=True):
     """What this engine was assembled from."""
@@ -126,7 +128,7 @@ class SystemService:
             labels=list(config.labels),
             experimental_build=config.experimental,
             server_version=__version__,
-            runtimes={name: RuntimeInfo(path=path) for name, path in parts.runtimes.items()},
+            runtimes={name: await self._runtime(name, path) for name, path in parts.runtimes.items()},
             default_runtime=config.default_runtime or USUAL,
             live_restore_enabled=config.live_restore,
             containerd_commit=_commit(parts.containerd_edition),
@@ -157,6 +159,16 @@ class SystemService:
         if found and init:
             init = msgspec.structs.replace(init, name=os.path.basename(found))
         return runtime, init
+
+    async def _runtime(self, name: str, path: str) -> RuntimeInfo:
+        """A runtime, and what it says that it can."""
+        entry = self._config.current.runtimes.get(name)
+        features = await self._programs.features(path) if path else None
+        return RuntimeInfo(
+            path=entry.path if entry else path,
+            args=list(entry.runtime_args) if entry else [],
+            status={_FEATURES: features} if features else {},
+        )
 
     def _drivers(self, config: EngineConfig) -> PluginsInfo:
         """The drivers that are there, and the plugins that have been used."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
@@ -82,8 +83,10 @@ class Ahead:
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._ready: dict[str, asyncio.Future[Staged | None]] = {}
         self._over = asyncio.Event()
+        self._held = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        await self._held.enter_async_context(self._stager.extractors.held())
         await self._group.__aenter__()
         return self
 
@@ -91,7 +94,8 @@ class Ahead:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        await self._group.__aexit__(None, None, None)
+        async with self._held:
+            await self._group.__aexit__(None, None, None)
 
     def begin(self, layer: Descriptor) -> None:
         """Unpack a layer; nothing if that was begun."""
@@ -99,12 +103,12 @@ class Ahead:
             self._ready[layer.digest] = asyncio.get_running_loop().create_future()
             self._group.create_task(self._unpack(layer))
 
-    def coming(self) -> Coming | None:
-        """A layer begins to come; None if it cannot be unpacked here."""
+    def coming(self, size: int) -> Coming | None:
+        """A layer of so many bytes begins to come; None if it cannot be unpacked here."""
         if not self._stager.able:
             return None
         coming = Coming(self._ready)
-        self._group.create_task(self._follow(coming))
+        self._group.create_task(self._follow(coming, size))
         return coming
 
     async def take(self, digest: str) -> Staged | None:
@@ -112,9 +116,9 @@ class Ahead:
         ready = self._ready.pop(digest, None)
         return await ready if ready is not None else None
 
-    async def _follow(self, coming: Coming) -> None:
+    async def _follow(self, coming: Coming, size: int) -> None:
         try:
-            async with self._stager.stage(Descriptor("", "", 0), "ahead", None) as staged:
+            async with self._stager.stage(Descriptor("", "", size), "ahead", None) as staged:
                 coming.staged.set_result(staged)
                 layer = await coming.layer
                 if staged is None or layer is None or coming.failed:

@@ -146,7 +146,9 @@ class Loader:
         ref = f"load-{os.urandom(8).hex()}"
         start, chunks = await peek(pipe.chunks(), LOOK)
         wanted = ahead is not None and looks_like_layer(start) and not await self._is_unpacked(expected)
-        coming = ahead.coming() if ahead is not None and wanted else None
+        # What is not compressed is little work.
+        work = entry.size if detect(start) else 0
+        coming = ahead.coming(work) if ahead is not None and wanted else None
         blob = None
         try:
             given = chunks if coming is None else _tapped(chunks, coming)

@@ -7,56 +7,51 @@ ones below have theirs. Whoever gives up, or crashes, leaves a snapshot that not
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from moby.core.descriptor import Descriptor
-from moby.core.errors import Conflict, DataLoss, InvalidParameter, MobyError, System
+from moby.core.errors import Conflict, DataLoss, System
 from moby.core.images import ImageStore
 from moby.core.undo import Undo
-from moby.host.archives import LayerTree, MemberReader
 from moby.host.mounts import Overlay, describe_as_below, in_first_user_namespace, overlay_of
 from moby.host.pieces import Pieces
 from moby.host.threads import Threads
-from moby.images.compression import MAGIC, Decoder, decoder, detect
+from moby.images.extractors import Extractor, Extractors
 from moby.images.lasting import Lasting
-from moby.images.relay import Relay
+from moby.images.layer_stream import LayerStream, Unpacked, Unpacking
 
 SNAPSHOT_REF = "containerd.io/snapshot.ref"
 _THREADS = Threads("layers", 16)
-# So much stays in a processor's cache while it is decompressed, hashed and written.
-_SLICE = 1 << 16
-
-
-class _Stopped(Exception):
-    """Nobody wants the rest."""
+# A smaller layer is unpacked sooner than told of to a process.
+_LARGE = 4 << 20
 
 
 class Extraction:
     """One layer's stream on its way into a directory; whoever feeds it verifies that it is that layer's.
 
-    Life: `feed` every piece, then `finish`; `close` in any case, after which no thread works on it. While a
-    piece is being unpacked the next one can be fetched: `feed` waits for the one before.
+    Life: `feed` every piece, then `finish`; `close` in any case, after which nothing works on it. While a
+    piece is being unpacked the next one can be fetched: `feed` waits for the one before. `extractors` are
+    there if a process of its own is to unpack it.
     """
 
-    def __init__(self, layer: Descriptor, directory: Path, *, lowest: bool) -> None:
+    def __init__(
+        self, layer: Descriptor, directory: Path, *, lowest: bool, extractors: Extractors | None = None
+    ) -> None:
         root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self._tree = LayerTree(root, lowest=lowest)
+            self._unpacking: Unpacking = (
+                LayerStream(layer.digest, root, lowest=lowest)
+                if extractors is None
+                else Extractor(extractors, layer.digest, root, lowest=lowest)
+            )
         finally:
             os.close(root)
         self._layer = layer
-        self._members = MemberReader(self._tree)
-        self._hash = hashlib.sha256()
-        self._is_plain = False
-        self._start = bytearray()
-        self._decoder: Decoder | None = None
-        self._pieces = Pieces(_THREADS, self._take)
-        self._relay = Relay(self._unpack)
-        self._stopped = False
+        self._pieces = Pieces(_THREADS, self._unpacking.take)
+        self._unpacked = Unpacked("", {}, hides=False)
 
     async def feed(self, data: bytes) -> None:
         """The next piece. Raises InvalidParameter, System for what went wrong with those before."""
@@ -68,90 +63,28 @@ class Extraction:
         Raises InvalidParameter, System.
         """
         await self._pieces.run(self._end)
-        if self._is_plain:
-            return digest or self._layer.digest
-        return f"sha256:{self._hash.hexdigest()}"
+        return self._unpacked.diff_id or digest or self._layer.digest
 
     async def close(self) -> None:
-        """Returns when no thread works on it any more."""
-        self._stopped = True
+        """Returns when nothing works on it any more."""
+        self._unpacking.stop()
         try:
             await self._pieces.close()
         finally:
-            try:
-                await _THREADS.finish(self._relay.close)
-            finally:
-                self._tree.close()
+            await _THREADS.finish(self._unpacking.close)
 
     @property
     def implied(self) -> dict[int, str]:
         """Directories that the layer needs and does not describe."""
-        return self._tree.implied
+        return self._unpacked.implied
 
     @property
     def hides(self) -> bool:
         """Is there anything that hides what lies below?"""
-        return self._tree.hides
-
-    def _take(self, pieces: Sequence[bytes]) -> None:
-        try:
-            with self._relay.turn(), suppress(_Stopped):
-                for data in pieces:
-                    if self._decoder is not None:
-                        self._decode(data)
-                        continue
-                    self._start += data
-                    if len(self._start) >= MAGIC:
-                        self._decode(self._begun())
-        except OSError as error:
-            raise self._failed(error) from error
-
-    def _begun(self) -> bytes:
-        """The stream's kind is known by how it begins."""
-        kind = detect(bytes(self._start[:MAGIC]))
-        if kind in ("xz", "bzip2"):
-            raise InvalidParameter(f"layers compressed with {kind} are not supported")
-        # What is not compressed is its own content, and verified as such.
-        self._is_plain = not kind and self._layer.digest.partition(":")[0] in ("sha256", "")
-        self._decoder = decoder(kind)
-        data = bytes(self._start)
-        self._start.clear()
-        return data
-
-    def _decode(self, data: bytes) -> None:
-        assert self._decoder is not None
-        if self._is_plain:
-            self._unpack(data)
-            return
-        for begin in range(0, len(data), _SLICE):
-            self._decoder.push(data[begin : begin + _SLICE], self._plain)
-
-    def _plain(self, piece: bytes) -> None:
-        if self._stopped:
-            raise _Stopped
-        self._hash.update(piece)
-        self._relay.put(piece)
-
-    def _unpack(self, piece: bytes) -> None:
-        if not self._stopped:
-            self._members.feed(piece)
+        return self._unpacked.hides
 
     def _end(self) -> None:
-        try:
-            with suppress(_Stopped):
-                if self._decoder is None:
-                    self._decode(self._begun())
-                assert self._decoder is not None
-                self._decoder.finish()
-                self._relay.join()
-                self._members.finish()
-                self._tree.finish()
-        except OSError as error:
-            raise self._failed(error) from error
-
-    def _failed(self, error: OSError) -> MobyError:
-        words = (error.strerror or str(error)).lower()
-        return System(f"failed to extract layer {self._layer.digest}: /{error.filename or ''}: {words}")
+        self._unpacked = self._unpacking.end()
 
 
 class Staged:
@@ -166,7 +99,12 @@ class Staged:
         self._parent = parent
         self._found = ""
         self.committed = False
-        self.extraction = Extraction(layer, overlay.upper, lowest=parent == "")
+        self.extraction = Extraction(
+            layer,
+            overlay.upper,
+            lowest=parent == "",
+            extractors=stager.extractors if layer.size >= _LARGE else None,
+        )
 
     async def complete(self, digest: str = "") -> None:
         """All of it is unpacked; see `Extraction.finish`. Raises InvalidParameter, System."""
@@ -207,10 +145,14 @@ class Staged:
 
 
 class Stager:
-    """Begins snapshots for layers, where they are directories that can be unpacked to."""
+    """Begins snapshots for layers, where they are directories that can be unpacked to.
+
+    Large ones are unpacked by `extractors`, which somebody has to hold meanwhile.
+    """
 
     def __init__(self, store: ImageStore, lasting: Lasting | None = None) -> None:
         self.store = store
+        self.extractors = Extractors()
         self._lasting = lasting
         self.able = store.snapshotter.name == "overlayfs" and os.geteuid() == 0 and in_first_user_namespace()
 

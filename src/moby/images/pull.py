@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
 
 import msgspec
 
@@ -54,6 +56,8 @@ from moby.images.unpack import Chains, Layers, Locks, Tap
 log = logging.getLogger(__name__)
 
 STEP_S = 0.1
+# So many blobs of a pull may be on their way, or waiting for their turn, or being written to disk.
+_OPEN = 8
 _NO_PROGRESS = INDEX_TYPES | MANIFEST_TYPES | {OCI_CONFIG, DOCKER_CONFIG}
 
 
@@ -237,6 +241,7 @@ class _Fetch:
         self.report = report
         self._locks = locks
         self._places = places
+        self._open = asyncio.Semaphore(_OPEN)
         self._chains = chains
         self.silent = False
         self._labels = source_label(repository.reference)
@@ -300,11 +305,11 @@ class _Fetch:
         """Fetch a blob if it is not here; True if that was so, and `tap` has been given every piece."""
         tell = descriptor.media_type not in _NO_PROGRESS and not self.silent
         part = short(descriptor.digest)
-        stream = _Stream(self._repository, descriptor, tap, self._tell if tell else None)
+        stream = _Stream(self._repository, descriptor, self._places, tap, self._tell if tell else None)
         async with self._locks.hold(descriptor.digest):
             fetched = not await self._take(descriptor)
             if fetched:
-                async with self._places:
+                async with self._open, stream:
                     if descriptor.media_type in LAYER_TYPES:
                         await self._resume(descriptor, stream)
                     else:
@@ -358,37 +363,55 @@ class _Fetch:
 
 
 class _Stream:
-    """A blob on its way: told of, and given to whoever wants all of it from its first byte."""
+    """A blob on its way: told of, and given to whoever wants all of it from its first byte.
+
+    It has one of the `places` only while it comes: what follows, as having it on disk, holds up no other.
+    An async context manager, at whose end it does not come any more.
+    """
 
     def __init__(
         self,
         repository: Repository,
         descriptor: Descriptor,
+        places: asyncio.Semaphore,
         tap: Tap | None,
         tell: Callable[[Descriptor, int], None] | None,
     ) -> None:
         self._repository = repository
         self._descriptor = descriptor
+        self._places = places
         self._tap = tap
         self._tell = tell
+        self._begun = AsyncExitStack()
         self.whole = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._begun.aclose()
 
     def begin(self, offset: int) -> AsyncIterator[bytes]:
         """The chunks from `offset`."""
         if offset:
             self.whole = False
-        return self._chunks(offset)
+        chunks = self._chunks(offset)
+        self._begun.push_async_callback(chunks.aclose)
+        return chunks
 
-    async def _chunks(self, offset: int) -> AsyncIterator[bytes]:
+    async def _chunks(self, offset: int) -> AsyncGenerator[bytes, None]:
         said = 0.0
-        async for chunk in self._repository.blob(self._descriptor, offset):
-            if self._tap is not None and self.whole:
-                await self._tap.feed(chunk)
-            yield chunk
-            offset += len(chunk)
-            if self._tell is not None and (now := time.monotonic()) - said >= STEP_S:
-                said = now
-                self._tell(self._descriptor, offset)
+        async with self._places:
+            async for chunk in self._repository.blob(self._descriptor, offset):
+                if self._tap is not None and self.whole:
+                    await self._tap.feed(chunk)
+                yield chunk
+                offset += len(chunk)
+                if self._tell is not None and (now := time.monotonic()) - said >= STEP_S:
+                    said = now
+                    self._tell(self._descriptor, offset)
 
 
 class _Watch:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 # What comes together before another thread is told: large enough to be worth it, small enough for a cache.
 _ENOUGH = 1 << 19
@@ -36,16 +36,24 @@ class _Turns:
 
 _TURNS = _Turns()
 
+Spare = Callable[[], AbstractContextManager[bool]]
+
+
+def turn_of_many() -> AbstractContextManager[bool]:
+    """For threads of one process: a block of one that is in the first step. Is a processor left?"""
+    return _TURNS.one()
+
 
 class Relay:
     """Has `use` take pieces in order: in the thread that puts them, or in another if a processor has no work.
 
     Life: any number of `turn`s with `put` in them, then `join`; `close` in any case. It serves one thread at
-    a time. At most two times half a megabyte, and a piece, is kept.
+    a time. At most two times half a megabyte, and a piece, is kept. `spare` knows of processors.
     """
 
-    def __init__(self, use: Callable[[bytes], None]) -> None:
+    def __init__(self, use: Callable[[bytes], None], spare: Spare = turn_of_many) -> None:
         self._use = use
+        self._spare = spare
         self._aside = False
         self._pieces: list[bytes] = []
         self._size = 0
@@ -54,7 +62,7 @@ class Relay:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Pieces are put in this block. Raises what `use` has raised."""
-        with _TURNS.one() as left:
+        with self._spare() as left:
             if not left:
                 self.join()
             self._aside = left

@@ -214,7 +214,7 @@ class Chains(Layers):
         parent, below = "", asyncio.Event()
         below.set()
         try:
-            async with asyncio.TaskGroup() as group:
+            async with self._stager.extractors.held(), asyncio.TaskGroup() as group:
                 for layer, diff_id in zip(layers, diff_ids, strict=True):
                     chain = chain_id([parent, diff_id]) if parent else diff_id
                     place = _Place(layer, diff_id, chain, parent, below, asyncio.Event())

@@ -138,7 +138,9 @@ async def build(order: Order, settings: Settings, tell: Tell = lambda _step: Non
     tell("images")
     cache, images = await find_images(path, assembly, settings, tell)
     notes = Notes(cache.root, order.folder, order.name)
-    key = await finishing(_key, order, assembly, images, outputs, (platform, when))
+    key = await finishing(
+        _key, order, assembly, images, outputs, (platform, when, sorted(settings.image_map.items()))
+    )
     if not order.again and (made := notes.find(key)) is not None:
         tell("nothing has changed")
         return [order.folder / each.name for each in made]

@@ -48,7 +48,6 @@ class Library:
         self._cache = cache
         self._platform = platform
         self._folders = library() if folders is None else folders
-        self._apt = Apt(cache.root, platform)
         self._tell = tell
 
     def names(self) -> list[str]:
@@ -61,7 +60,9 @@ class Library:
 
     async def update(self) -> None:
         """Fetch the lists of packages anew. Raises System."""
-        await self._apt.update(force=True)
+        areas = {tuple(read_component(folder).recipe.areas) for folder in self._folders.values()}
+        for each in sorted(areas):
+            await Apt(self._cache.root, self._platform, each).update(force=True)
 
     def has(self, reference: Reference) -> bool:
         """See `Components.has`."""
@@ -88,14 +89,15 @@ class Library:
         """
         self._tell(f"component {component.name}")
         recipe = component.recipe
+        apt = Apt(self._cache.root, self._platform, recipe.areas)
         packages: list[Package] = []
         if locked is not None and locked.packages:
             packages = [Package(*each.split("=", 1)) for each in locked.packages]
         elif recipe.packages:
             own = debian_architecture(self._platform)
-            every = await self._apt.closure([name.replace("{arch}", own) for name in recipe.packages])
+            every = await apt.closure([name.replace("{arch}", own) for name in recipe.packages])
             packages = select(every, recipe.only, recipe.without)
-        files = await self._apt.fetch(packages) if packages else {}
+        files = await apt.fetch(packages) if packages else {}
         try:
             with scratch_folder(self._cache.root / "scratch") as scratch:
                 tree = await self._tree(component, files, scratch)

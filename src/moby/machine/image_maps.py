@@ -21,10 +21,11 @@ FOLDER = Path(__file__).parent / "maps"
 
 
 class Other(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The image that is taken, and what its containers do if nobody says."""
+    """The image that is taken; what its containers do and have in their environment, if nobody says."""
 
     image: str
     command: list[str] | None = None
+    env: list[str] = []
 
 
 ImageMap = Mapping[str, Other]
@@ -71,9 +72,11 @@ def other_image(found: ImageMap, name: str) -> Other | None:
     return found.get(full_name(reference)) or found.get(f"{reference.domain}/{reference.path}")
 
 
-def commanded(image: Image, command: list[str] | None) -> Image:
-    """The image with another command of its own."""
-    if command is None:
-        return image
-    config = msgspec.structs.replace(image.config.config, entrypoint=[], cmd=command)
+def as_mapped(image: Image, other: Other) -> Image:
+    """The image with what the map says of it."""
+    config = image.config.config
+    if other.command is not None:
+        config = msgspec.structs.replace(config, entrypoint=[], cmd=other.command)
+    if other.env:
+        config = msgspec.structs.replace(config, env=[*config.env, *other.env])
     return replace(image, config=msgspec.structs.replace(image.config, config=config))

@@ -17,11 +17,12 @@ from urllib.parse import unquote
 
 from moby.core.errors import MobyError, NotFound, System
 from moby.core.platform import Platform
-from moby.host.files import translation
+from moby.host.files import translation, write_atomic
 from moby.host.threads import blocking
 from moby.machine.native import native, program
 
 LISTS_AGE_S = 24 * 3600
+_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _ARCHITECTURES = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el"}
 _URI = re.compile(r"^'[^']+' (?P<file>(?P<name>[a-z0-9][a-z0-9+.-]+)_(?P<version>[^_ ]+)_[a-z0-9]+\.deb) ")
 
@@ -43,11 +44,17 @@ def debian_architecture(platform: Platform) -> str:
 
 
 class Apt:
-    """apt with a state of its own."""
+    """apt with a state of its own.
 
-    def __init__(self, root: Path, platform: Platform) -> None:
-        self._root = root / "apt" / platform.architecture
+    `areas` are parts of Debian's archive that are asked beside `main`, also where the host's sources do not
+    name them.
+    """
+
+    def __init__(self, root: Path, platform: Platform, areas: Sequence[str] = ()) -> None:
+        self._root = root / "apt" / "+".join([platform.architecture, *areas])
         self._architecture = debian_architecture(platform)
+        self._areas = areas
+        self._plain = Apt(root, platform) if areas else None
 
     def _options(self) -> list[str]:
         root = self._root
@@ -65,7 +72,18 @@ class Apt:
             "-o", "Acquire::Languages=none",
             "-o", "Acquire::Retries=3",
             "-o", "Binary::apt::APT::Keep-Downloaded-Packages=1",
+            *self._own_sources(),
         ]  # fmt: skip
+
+    def _own_sources(self) -> list[str]:
+        if self._plain is None:
+            return []
+        return [
+            "-o",
+            f"Dir::Etc::SourceList={self._root}/sources.list",
+            "-o",
+            "Dir::Etc::SourceParts=/dev/null",
+        ]
 
     async def update(self, *, force: bool = False) -> None:
         """Fetch the lists of packages if they are older than a day. Raises System, NotFound."""
@@ -79,11 +97,23 @@ class Apt:
                 fresh = stamp.exists() and time.time() - stamp.stat().st_mtime < LISTS_AGE_S
                 if fresh and not force:
                     return
+                if self._plain is not None:
+                    await self._plain.update(force=force)
+                    sources = _sources(await self._plain.targets(), self._areas)
+                    write_atomic(self._root / "sources.list", sources.encode(), 0o644)
                 try:
                     await native("apt-get", *self._options(), "update")
                 except System as error:
                     raise System(f"the lists of packages cannot be fetched: {error.message}") from error
                 stamp.touch()
+
+    async def targets(self) -> str:
+        """The lists that there are, a line each: who made it, part of the archive, where that is, release."""
+        fields = "$(ORIGIN) $(COMPONENT) $(REPO_URI) $(RELEASE)"
+        out = await native(
+            "apt-get", *self._options(), "indextargets", "--format", fields, "Created-By: Packages"
+        )
+        return out.decode()
 
     async def closure(self, names: Sequence[str]) -> list[Package]:
         """These packages and all that they depend on, sorted. Raises NotFound, System."""
@@ -117,6 +147,20 @@ class Apt:
     def _file(self, package: Package) -> Path | None:
         version = package.version.replace(":", "%3a")
         return next((self._root / "debs").glob(f"{package.name}_{version}_*.deb"), None)
+
+
+def _sources(targets: str, areas: Sequence[str]) -> str:
+    """Debian's archives as the host has them, with more of their parts. Raises NotFound if it has none."""
+    found = []
+    for line in targets.splitlines():
+        origin, component, *place = line.split()
+        if origin == "Debian" and component == "main" and place not in found:
+            found.append(place)
+    if not found:
+        wanted = " and ".join(areas)
+        raise NotFound(f"the host's sources of packages have no Debian, whose {wanted} is needed")
+    signed = f"[signed-by={_KEYS}] " if _KEYS.exists() else ""
+    return "".join(f"deb {signed}{' '.join(place)} main {' '.join(areas)}\n" for place in found)
 
 
 async def content(package: Path, target: Path) -> None:

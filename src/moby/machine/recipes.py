@@ -65,6 +65,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     about: str
     packages: list[str] = []
     """Debian packages, with all that they depend on; `{arch}` is Debian's word for the platform."""
+    areas: list[str] = []
+    """Parts of Debian's archive that they are in, beside `main`: `non-free-firmware`."""
     only: list[str] = []
     """Of these packages only those whose names match."""
     without: list[str] = []

@@ -20,7 +20,7 @@ from moby.framework.assembly import Assembly
 from moby.host.threads import finishing
 from moby.machine.archives import take_in
 from moby.machine.cache import Image, ImageCache, full_name
-from moby.machine.image_maps import ImageMap, commanded, other_image
+from moby.machine.image_maps import ImageMap, as_mapped, other_image
 from moby.machine.lock import Locked
 from moby.machine.pulling import Fetcher
 from moby.machine.rules import is_archive
@@ -77,16 +77,16 @@ async def resolve(assembly: Assembly, sources: Sources) -> dict[str, Image]:
 async def _image(name: str, sources: Sources, guard: Guard) -> Image:
     if is_archive(name):
         target = await finishing(_from_file, name, sources)
-        command = None
+        other = None
     else:
         other = other_image(sources.image_map, name)
-        command = other.command if other else None
         reference = parse_reference(other.image if other else name)
         target = await _from_name(reference, name, sources)
         # What is made here needs nobody's word.
         if sources.components is None or not sources.components.has(reference):
             await guard.check(reference, target, None if sources.offline else sources.fetcher)
-    image = commanded(await finishing(sources.cache.image, target, sources.platform, name), command)
+    image = await finishing(sources.cache.image, target, sources.platform, name)
+    image = as_mapped(image, other) if other else image
     if image.config.os and not image.config.platform.fits(sources.platform):
         raise NotFound(f"the image is for {image.config.platform}, not for {sources.platform}")
     return image

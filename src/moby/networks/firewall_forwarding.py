@@ -24,6 +24,7 @@ final, also one in a table of somebody else's; an accept ends the chain `forward
 
 from __future__ import annotations
 
+from functools import cache
 from ipaddress import IPv4Network
 
 from moby.host.netlink import Request
@@ -63,13 +64,22 @@ def install(rules: Rules) -> list[Request]:
     key = interface(rules.bridge)
     return [
         *_objects(rules.family, rules.bridge),
-        *(nft.flush_chain(*place, chain) for chain in (*_CHAINS, *own)),
-        *(nft.add_rule(*place, chain, row) for chain, row in (*common_rows(rules.family), *rows(rules))),
+        *_common(rules.family),
+        *(nft.flush_chain(*place, chain) for chain in own),
+        *(nft.add_rule(*place, chain, row) for chain, row in rows(rules)),
         *add_elements(*place, BRIDGES, [Element(key)]),
         *add_elements(*place, _ARRIVING, [Element(key, chain=own[0])]),
         *add_elements(*place, _LEAVING, [Element(key, chain=own[1])]),
         *(add_elements(*place, _CLOSED, [Element(key)]) if rules.internal else ()),
     ]
+
+
+@cache
+def _common(family: str) -> tuple[Request, ...]:
+    """The rules that no bridge has alone, made anew."""
+    place = family, COMMON
+    flushed = [nft.flush_chain(*place, chain) for chain in _CHAINS]
+    return *flushed, *(nft.add_rule(*place, chain, row) for chain, row in common_rows(family))
 
 
 def _objects(family: str, bridge: str) -> list[Request]:

@@ -15,7 +15,7 @@ import msgspec
 
 from moby.core.codec import decode, encode
 from moby.core.errors import InvalidParameter, MobyError, NotFound, System
-from moby.core.plugins import LIMIT_S
+from moby.core.plugins import LIMIT_S, Unreached
 from moby.plugins.discovery import Found, TlsOptions
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class PluginClient:
             elif not _unsent(failure):
                 raise System(f"{self._post(method)}: {words}") from failure
             if loop.time() + pause > deadline:
-                raise System(f"{self._post(method)}: {words}") from failure
+                raise Unreached(f"{self._post(method)}: {words}") from failure
             log.warning("cannot reach a plugin yet", extra={"plugin": self.name, "error": words})
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)

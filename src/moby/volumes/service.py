@@ -16,7 +16,7 @@ import msgspec
 
 from moby.core.errors import Conflict, MobyError, NotFound
 from moby.core.events import Bus
-from moby.core.plugins import Plugins
+from moby.core.plugins import Plugins, Unreached
 from moby.core.store import Store, Table
 from moby.core.undo import Undo
 from moby.core.volumes import DriverVolume, VolumeDriver
@@ -247,17 +247,20 @@ class Volumes:
 
     async def _mount(self, name: str, user: str) -> Path:
         users = self._mounted.setdefault(name, set())
-        before = user in users
+        before, noted = user in users, False
         users.add(user)
         try:
             record, driver, _ = await self._find(name)
-            own = record.driver in self._drivers.own
-            if not own and not await self._note_mounted(name, user, mounted=True):
-                await driver.restore(name, user)
+            if record.driver not in self._drivers.own:
+                noted = await self._note_mounted(name, user, mounted=True)
+                if not noted:
+                    await driver.restore(name, user)
             return await driver.mount(name, user)
-        except BaseException:
+        except BaseException as error:
             if not before:
                 users.discard(user)
+            if noted and isinstance(error, MobyError) and not isinstance(error, Unreached):
+                await self._note_mounted(name, user, mounted=False)
             raise
 
     async def unmount(self, name: str, user: str) -> None:
@@ -270,11 +273,30 @@ class Volumes:
             await self._drivers.own[record.driver].unmount(name, user)
         elif user in record.mounted:
             try:
-                driver = await self._drivers.find(record.driver)
-                await driver.restore(name, user)
-                await driver.unmount(name, user)
-            finally:
+                await self._unplug(record, user)
+            except MobyError as error:
+                # Its plugin counts it still, and is told when the volume is to go.
+                log.warning("not unmounted yet", extra={"volume": name, "error": error.message})
+            else:
                 await self._note_mounted(name, user, mounted=False)
+
+    async def _unplug(self, record: VolumeRecord, user: str) -> None:
+        """Tell a plugin that somebody uses its volume no more."""
+        driver = await self._drivers.find(record.driver)
+        await driver.restore(record.name, user)
+        await driver.unmount(record.name, user)
+
+    async def _settled(self, record: VolumeRecord) -> VolumeRecord:
+        """The record of a volume that nobody uses, when its plugin knows that. Raises as `Plugin.call`."""
+        gone = [one for one in record.mounted if one not in self._mounted.get(record.name, ())]
+        for user in gone:
+            await self._unplug(record, user)
+        if gone:
+            record = msgspec.structs.replace(
+                record, mounted=[one for one in record.mounted if one not in gone]
+            )
+            await self._save(record)
+        return record
 
     @asynccontextmanager
     async def still(self, name: str) -> AsyncIterator[tuple[frozenset[str], Path]]:
@@ -327,6 +349,7 @@ class Volumes:
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(record.users)}]")
         driver, _ = await self._kept(record)
         try:
+            record = await self._settled(record)
             await driver.remove(name)
         except NotFound as error:
             await self._forget(name)

@@ -52,6 +52,26 @@ async def test_a_program_is_asked_once_until_it_is_another(tmp_path: Path) -> No
     assert await programs.edition(path) == Edition("fake", "12")
 
 
+@pytest.mark.parametrize(
+    ("said", "features"),
+    [
+        (
+            '{\n  "ociVersionMin": "1.0.0",\n  "hooks": ["prestart"]\n}',
+            '{"ociVersionMin":"1.0.0","hooks":["prestart"]}',
+        ),
+        ("unknown command", None),
+        ("{torn", None),
+    ],
+)
+async def test_features_are_those_that_a_runtime_prints(
+    tmp_path: Path, said: str, features: str | None
+) -> None:
+    path = tmp_path / "runtime"
+    path.write_text(f"#!/bin/sh\n[ $1 = features ] && echo '{said}'\n")
+    path.chmod(0o755)
+    assert await Programs().features(str(path)) == features
+
+
 async def test_a_program_that_is_not_there_has_no_version(tmp_path: Path) -> None:
     assert await Programs().edition(str(tmp_path / "absent")) is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from moby.core.errors import InvalidParameter, NotFound
 from moby.core.reference import parse_reference
 from moby.machine.archives import take_in
-from moby.machine.building import Settings, read_machine
+from moby.machine.building import Order, Settings, build, read_machine
 from moby.machine.cache import ImageCache
 from moby.machine.image_maps import Other, other_image, read_map, shipped
 from moby.machine.opening import open_all
@@ -19,11 +20,11 @@ from tests.unit.machine.made import archive, layer, member
 
 def test_a_name_without_a_version_stands_for_all(tmp_path: Path) -> None:
     path = tmp_path / "map.yml"
-    path.write_text("one: two:3\none:1: {image: three, command: [run]}\nquay.io/x/y: z\n")
+    path.write_text("one: two:3\none:1: {image: three, command: [run], env: [A=b]}\nquay.io/x/y: z\n")
     found = read_map(str(path))
     assert other_image(found, "one:2") == Other("two:3")
     assert other_image(found, "docker.io/library/one") == Other("two:3")
-    assert other_image(found, "one:1") == Other("three", ["run"])
+    assert other_image(found, "one:1") == Other("three", ["run"], ["A=b"])
     assert other_image(found, "quay.io/x/y:5") == Other("z")
     assert other_image(found, "x/y:5") is None
     assert other_image({}, "not A name") is None
@@ -140,13 +141,27 @@ async def test_the_other_image_is_taken_and_the_assembly_stays(tmp_path: Path) -
         "services: [{name: a, image: 'theirs/app:9'}]\nfiles: [{path: all, metadata: json}]\n"
     )
     settings = Settings(
-        cache.root, offline=True, image_map={"docker.io/theirs/app": Other("app:1", ["/other"])}
+        cache.root, offline=True, image_map={"docker.io/theirs/app": Other("app:1", ["/other"], ["A=b"])}
     )
     opened = await open_all(str(tmp_path / "m.yml"), settings)
     assert opened.images["theirs/app:9"].config.config.cmd == ["/other"]
+    assert opened.images["theirs/app:9"].config.config.env[-1:] == ["A=b"]
     config = opened.tree.get("containers/services/a/config.json")
     assert config is not None
     assert b'"/other"' in config.read()
+    # Another map is another machine.
+    order = Order(tmp_path / "m.yml", "m", tmp_path, ["tar"], papers=False)
+    steps: list[str] = []
+    for command in ("/other", "/other", "/third"):
+        again = replace(settings, image_map={"docker.io/theirs/app": Other("app:1", [command])})
+        await build(order, again, steps.append)
+    assert [step == "nothing has changed" for step in steps if step != "images"] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
     told = opened.tree.get("all")
     assert told is not None
     assert b"theirs/app:9@sha256:" in told.read()

@@ -17,7 +17,7 @@ from moby.machine.cache import ImageCache
 from moby.machine.components import Library
 from moby.machine.image_roots import image_tree
 from moby.machine.lock import Locked
-from moby.machine.packages import Apt, Package, select
+from moby.machine.packages import Apt, Package, debian_architecture, select
 from moby.machine.recipes import read_component
 from moby.machine.resolving import packages as packages_of
 from tests.unit.machine.made import shown
@@ -83,6 +83,33 @@ async def test_a_package_with_all_that_it_depends_on(mirror: Path, tmp_path: Pat
         await apt.closure(["gone"])
     with pytest.raises(NotFound, match="the mirror has not all of app=7"):
         await apt.fetch([Package("app", "7")])
+
+
+@needs_apt
+async def test_a_part_of_the_archive_that_the_host_does_not_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "archive"
+    release = "Origin: Debian\nSuite: test\nCodename: test\nComponents: main firm\nArchitectures: all amd64 arm64\nSHA256:\n"
+    for area, name in (("main", "app"), ("firm", "blob")):
+        lists = root / "dists/test" / area / f"binary-{debian_architecture(host_platform())}"
+        lists.mkdir(parents=True)
+        (lists / "Packages").write_text(debian(root, name, "1"))
+        data = (lists / "Packages").read_bytes()
+        release += f" {hashlib.sha256(data).hexdigest()} {len(data)} {lists.relative_to(root / 'dists/test')}/Packages\n"
+    (root / "dists/test/Release").write_text(release)
+    (tmp_path / "sources.list").write_text(f"deb file:{root} test main\n")
+    (tmp_path / "apt.conf").write_text(
+        f'Dir::Etc::SourceList "{tmp_path}/sources.list";\nDir::Etc::SourceParts "/dev/null";\nDir::Etc::Parts "/dev/null";\n'
+        'Acquire::AllowInsecureRepositories "true";\nAPT::Get::AllowUnauthenticated "true";\n'
+    )
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    with pytest.raises(NotFound, match="the packages blob cannot be had"):
+        await Apt(tmp_path / "cache", host_platform()).closure(["blob"])
+    thing = read_component(component(tmp_path, "packages: [blob]\nareas: [firm]\n"))
+    cache = ImageCache(tmp_path / "cache")
+    image = cache.image(await Library(cache, host_platform(), {}).build(thing), host_platform())
+    assert packages_of(image) == ("blob=1",)
 
 
 @needs_apt

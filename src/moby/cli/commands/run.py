@@ -59,7 +59,7 @@ def add(verbs: Any) -> None:
         "-p", "--publish", action="append", default=[], metavar="[ADDR:]HOST:GUEST[/udp]", help="a port of it"
     )
     parser.add_argument(
-        "--disk", action="append", default=[], metavar="[FILE][,size=1G][,format=qcow2]",
+        "--disk", action="append", default=[], metavar="[FILE][,size=1G][,format=qcow2][,bus=scsi]",
         help="a disk for it, made if it is not there; without FILE one that is kept with the machine",
     )  # fmt: skip
     parser.add_argument(

@@ -18,8 +18,9 @@ def add_source_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="ask no registry")
     parser.add_argument("--components", type=Path, metavar="DIR", help="more components than those that ship")
     parser.add_argument(
-        "--map", metavar="FILE|linuxkit", help="other images than are named, by a map: linuxkit has ours"
-    )
+        "--map", action="append", default=[], metavar="FILE|linuxkit",
+        help="other images than are named, by a map: linuxkit has ours; of several a later one counts",
+    )  # fmt: skip
     parser.add_argument("--platform", metavar="OS/ARCH", help="what the machine runs on (as here)")
     parser.add_argument(
         "--insecure-registry", action="append", default=[], metavar="HOST", help="a registry without TLS"
@@ -44,5 +45,5 @@ def settings(chosen: argparse.Namespace) -> Settings:
         platform=parse_platform(chosen.platform) if chosen.platform else None,
         components=chosen.components,
         insecure_registries=tuple(chosen.insecure_registry),
-        image_map=read_map(chosen.map) if chosen.map else {},
+        image_map={key: other for name in chosen.map for key, other in read_map(name).items()},
     )

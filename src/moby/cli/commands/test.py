@@ -21,7 +21,9 @@ def add(verbs: Any) -> None:
     parser = verbs.add_parser("test", help="run a machine in qemu and wait for its checks")
     parser.add_argument("file", type=Path, metavar="FILE", help="the assembly")
     parser.add_argument("more", type=Path, nargs="*", metavar="FILE", help="what is merged into it")
-    parser.add_argument("--disk", action="append", default=[], metavar="FILE[,size=1G]", help="a disk for it")
+    parser.add_argument(
+        "--disk", action="append", default=[], metavar="FILE[,size=1G][,bus=scsi]", help="a disk for it"
+    )
     parser.add_argument("--console", type=Path, metavar="FILE", help="keep what the console shows")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write a report as JUnit's XML")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a report as text")

@@ -12,7 +12,6 @@ import msgspec
 
 from moby.core.errors import Conflict
 from moby.core.types.containers import FilesystemChange
-from moby.engine.containers.record import Record
 from moby.engine.containers.shelf import Shelf
 from moby.engine.containers.tree import Trees
 from moby.host.files import translation
@@ -20,10 +19,10 @@ from moby.host.mounts import open_without_links
 from moby.host.threads import blocking
 
 MODIFIED, ADDED, DELETED = 0, 1, 2
-# What a container gets from us at every start, and whose mount points are made for that.
+# What dockerd puts into a layer of its own, below the container's, for what is mounted there at every start.
 _OURS = frozenset({
     "dev", "dev/console", "dev/mqueue", "dev/pts", "dev/shm", "etc/hostname", "etc/hosts", "etc/mtab",
-    "etc/resolv.conf", "proc", "sys", ".dockerenv", "sbin/docker-init",
+    "etc/resolv.conf", "proc", "sys", ".dockerenv",
 })  # fmt: skip
 
 
@@ -41,14 +40,12 @@ class Changes:
             raise Conflict(f"container is marked for removal: {container.id}")
         async with self._trees.upper(container) as upper, self._trees.image(container) as image:
             with translation("cannot compare the container with its image"):
-                return await blocking(compare, upper, image, not_its_own(container.record))
+                return await blocking(compare, upper, image, not_its_own)
 
 
-def not_its_own(record: Record) -> Callable[[str], bool]:
-    """Tells of paths that are there because something is mounted on them."""
-    points = {mount.point.destination.strip("/") for mount in record.mounts} | _OURS
-    points |= {path.strip("/") for path in record.host_config.tmpfs}
-    return points.__contains__
+def not_its_own(path: str) -> bool:
+    """Is it there for what every container gets? Mount points of its own count, as anything else."""
+    return path in _OURS
 
 
 class _Directory(msgspec.Struct):

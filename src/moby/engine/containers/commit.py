@@ -67,7 +67,7 @@ class CommitService:
         )
         pause = options.pause and record.state.running
         async with self._paused(container.id, wanted=pause), self._trees.upper(container) as upper:
-            pack = _packing(upper, not_its_own(record), self._roots.ids(record.host_config))
+            pack = _packing(upper, not_its_own, self._roots.ids(record.host_config))
             made = await self._images.commit(piped(pack), request, reference)
         shown = reference.familiar if reference is not None else ""
         told = {"comment": options.comment, "imageID": made, "imageRef": shown}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -80,7 +82,7 @@ class Starter:
         self, container: Container, checkpoint_of: Callable[[Container], str]
     ) -> MobyError | None:
         """Why it could not be started, when everything has been undone and the reason is on disk."""
-        record, state = container.record, container.record.state
+        state = container.record.state
         try:
             async with Undo() as undo:
                 started_at = timestamp()
@@ -91,19 +93,34 @@ class Starter:
                 if checkpoint:
                     # Only now has the shim opened what the monitor reads.
                     monitor.running()
+                try:
+                    await self._write_down(container, started_at)
+                except asyncio.CancelledError:
+                    # It runs, and whoever compares it with what is on disk takes it back.
+                    undo.keep()
+                    raise
                 undo.keep()
         except MobyError as error:
             return await self._failed(container, error)
         except OSError as error:
             # Of the host, where nobody expects any: whoever waits for the container has to hear of it too.
             return await self._failed(container, translated(error))
-        state.running, state.paused, state.oom_killed = True, False, False
-        state.started_at, state.exit_code, state.error = started_at, 0, ""
-        record.manually_stopped, record.started_before = False, True
-        await self.shelf.save(container)
         # Before anybody else has the lock, who may have to tell that it ended.
         self.shelf.publish(container, "start")
         return None
+
+    async def _write_down(self, container: Container, started_at: str) -> None:
+        """That it runs. What cannot be written down must not run: on an error all is as it was before."""
+        record, state = container.record, container.record.state
+        before = copy.copy(state), record.manually_stopped, record.started_before
+        state.running, state.paused, state.oom_killed = True, False, False
+        state.started_at, state.exit_code, state.error = started_at, 0, ""
+        record.manually_stopped, record.started_before = False, True
+        try:
+            await self.shelf.save(container)
+        except MobyError:
+            record.state, record.manually_stopped, record.started_before = before
+            raise
 
     async def _prepare(self, container: Container, undo: Undo, checkpoint: str) -> Monitor:
         """Everything up to the program's first instruction; its monitor."""
@@ -228,7 +245,13 @@ class Starter:
             code = _NOT_FOUND
         state.error, state.exit_code, state.pid = message, code, 0
         container.freed = True
-        await self.shelf.save(container)
+        try:
+            await self.shelf.save(container)
+        except MobyError:
+            # What is on disk says that it does not run, which is so.
+            log.exception(
+                "cannot write down why a container did not start", extra={"container": container.id}
+            )
         told = error
         if isinstance(error, InvalidParameter) or code != _UNKNOWN:
             told = InvalidParameter(message)

@@ -27,6 +27,7 @@ _OPEN_LIMIT = 128
 _LINKS = 40
 _LONGEST = 4000
 _IMPLIED_MODE = 0o755
+_SPECIAL, _ALL = 0o7000, 0o7777
 # A disk that is full to its last byte keeps containerd from cleaning up.
 _SPARE_BYTES, _SPARE_INODES = 32 << 20, 2000
 _LOOK_BYTES, _LOOK_MEMBERS = 16 << 20, 1000
@@ -35,14 +36,17 @@ _LOOK_BYTES, _LOOK_MEMBERS = 16 << 20, 1000
 class LayerTree:
     """Makes the files of one layer in an empty directory; takes members as a `MemberReader` reads them.
 
-    `lowest`: there is no layer below, and so nothing for whiteouts to hide. Life: begin, content and end of
-    each member, then `finish`; `close` at any time, and what was made stays. Raises InvalidParameter for what
-    leads out or cannot be, OSError (with the member's name) for what the file system does not take.
+    `lowest`: there is no layer below, and so nothing for whiteouts to hide. `umask` is this process's, where
+    that cannot change. Life: begin, content and end of each member, then `finish`; `close` at any time, and
+    what was made stays. Raises InvalidParameter for what leads out or cannot be, OSError (with the member's
+    name) for what the file system does not take.
     """
 
-    def __init__(self, root: int, *, lowest: bool = False) -> None:
+    def __init__(self, root: int, *, lowest: bool = False, umask: int = 0o777) -> None:
         self._root = os.dup(root)
         self._lowest = lowest
+        # A file that is to have any of these bits may not get them by being made.
+        self._withheld = _SPECIAL | umask
         self._open: dict[str, int] = {}
         self._times: dict[str, tuple[int, int]] = {}
         self._implied: dict[int, str] = {}
@@ -107,7 +111,8 @@ class LayerTree:
             # The owner first: a change of it clears set-uid bits and capabilities.
             if self._owner(file) != (member.uid, member.gid):
                 os.fchown(file, member.uid, member.gid)
-            os.fchmod(file, member.mode)
+            if member.mode & self._withheld:
+                os.fchmod(file, member.mode)
             if member.attributes:
                 _set_attributes(file, member)
             os.utime(file, ns=_times(member))
@@ -140,12 +145,13 @@ class LayerTree:
         match member.kind:
             case "0":
                 self._member = member
+                mode = 0o600 if member.mode & self._withheld else member.mode
                 try:
-                    self._file = os.open(last, _NEW, 0o600, dir_fd=parent)
+                    self._file = os.open(last, _NEW, mode, dir_fd=parent)
                 except FileExistsError:
                     self._remove(name, parent, last)
                     parent = self._parent(head)
-                    self._file = os.open(last, _NEW, 0o600, dir_fd=parent)
+                    self._file = os.open(last, _NEW, mode, dir_fd=parent)
                 self._directory_of_file = parent
                 return
             case "5":
@@ -249,6 +255,7 @@ class LayerTree:
             os.chmod(last, member.mode, dir_fd=parent)
         if member.attributes:
             if member.kind == "5":
+                self._withheld = _ALL  # it may say what modes files in it get (acl(5))
                 opened = os.open(last, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
                 try:
                     _set_attributes(opened, member)

@@ -90,10 +90,18 @@ class MemberReader:
         self._after = 0
         self._members = 0
 
-    def feed(self, data: bytes) -> None:
-        """The next bytes."""
-        view = memoryview(self._rest + data if self._rest else data)
-        position, end = 0, len(view)
+    def feed(self, data: bytes | memoryview) -> None:
+        """The next bytes; none of them is kept but what is copied."""
+        view = memoryview(data)
+        position, end = 0, len(data)
+        if self._rest:
+            # A block that came in two pieces; what follows it is not copied.
+            position = BLOCK - len(self._rest)
+            block, self._rest = self._rest + bytes(view[:position]), b""
+            if len(block) < BLOCK:
+                self._rest = block
+                return
+            self._block(block)
         while position < end:
             if self._left:
                 size = min(self._left, end - position)

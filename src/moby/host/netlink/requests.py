@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 REQUEST, MULTI, ACK, ROOT, MATCH = 0x1, 0x2, 0x4, 0x100, 0x200
@@ -16,6 +17,7 @@ HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _U32 = struct.Struct("=I")
 _U16 = struct.Struct("=H")
+_PADDING = tuple(bytes(-size % 4) for size in range(4))
 
 
 class Request(NamedTuple):
@@ -36,9 +38,11 @@ class Request(NamedTuple):
 def attribute(kind: int, value: bytes) -> bytes:
     """One attribute, padded."""
     size = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(size, kind) + value + bytes(-size % 4)
+    return _ATTRIBUTE.pack(size, kind) + value + _PADDING[size & 3]
 
 
+# The rules of a bridge are made of hundreds of these, and nearly all of them are those of any other bridge.
+@lru_cache(1024)
 def text(kind: int, value: str) -> bytes:
     """A string attribute."""
     return attribute(kind, value.encode() + b"\0")
@@ -49,6 +53,7 @@ def number(kind: int, value: int) -> bytes:
     return attribute(kind, _U32.pack(value))
 
 
+@lru_cache(1024)
 def ordered(kind: int, value: int) -> bytes:
     """A 32-bit attribute with its first byte first; a negative number as its complement."""
     return attribute(kind, (value & 0xFFFFFFFF).to_bytes(4, "big"))

@@ -7,6 +7,7 @@ as it needs. The numbers are those of linux/netfilter/nf_tables.h.
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal, NamedTuple
 
@@ -38,6 +39,10 @@ _WORD = {4: "ip", 6: "ip6"}
 _LOCAL = 2
 
 
+# The same few are asked for by every bridge's rules.
+_known = lru_cache(512)
+
+
 class Expression(NamedTuple):
     """What nft writes, and the bytes."""
 
@@ -45,16 +50,19 @@ class Expression(NamedTuple):
     packed: bytes
 
 
+@_known
 def accept() -> Expression:
     """Let the packet through, as far as this chain goes."""
     return Expression("accept", _decide(_ACCEPT))
 
 
+@_known
 def drop() -> Expression:
     """Let nobody see the packet again."""
     return Expression("drop", _decide(_DROP))
 
 
+@_known
 def jump(chain: str) -> Expression:
     """Go on in another chain, and come back from its end."""
     return Expression(f"jump {chain}", _decide(JUMP, text(CHAIN, chain)))
@@ -67,12 +75,14 @@ def named(what: Name, name: str, *, other: bool = False) -> Expression:
     return Expression(said, _meta(_META[what]) + _compare(wanted, other=other))
 
 
+@_known
 def listed(what: Name, name: str) -> Expression:
     """The interface's name is an element of a set."""
     found = _expression("lookup", text(1, name), ordered(2, _FIRST))
     return Expression(f"{what} @{name}", _meta(_META[what]) + found)
 
 
+@_known
 def by_name(what: Name, name: str) -> Expression:
     """What becomes of the packet is what a map has for the interface's name, if it has it."""
     found = _expression("lookup", text(1, name), ordered(2, _FIRST), ordered(3, _VERDICT_REGISTER))
@@ -86,17 +96,20 @@ def mark(value: int, mask: int | None = None) -> Expression:
     return Expression(said, _meta(_MARK) + masked + _compare(_native(value)))
 
 
+@_known
 def answers() -> Expression:
     """The packet belongs to a connection that was let through before."""
     wanted = _native(_ESTABLISHED | _RELATED)
     return Expression("ct state established,related", _connection(_CT_STATE) + _any_of(wanted))
 
 
+@_known
 def translated() -> Expression:
     """The packet belongs to a connection whose destination was translated."""
     return Expression("ct status dnat", _connection(_CT_STATUS) + _any_of(_native(_DNAT)))
 
 
+@_known
 def within(side: Side, subnet: Area) -> Expression:
     """The source or destination lies in a subnet."""
     version, bits = subnet.version, subnet.prefixlen
@@ -124,6 +137,7 @@ def port(protocol: Transport, number: int) -> Expression:
     return Expression(f"{protocol} dport {number}", found)
 
 
+@_known
 def ping(version: int) -> Expression:
     """Somebody asks whether the destination is there."""
     protocol, kind = ("icmpv6", 128) if version == 6 else ("icmp", 8)
@@ -131,6 +145,7 @@ def ping(version: int) -> Expression:
     return Expression(f"{protocol} type echo-request", found)
 
 
+@_known
 def local() -> Expression:
     """The packet is for an address of the host's."""
     loaded = _expression("fib", ordered(1, _FIRST), ordered(2, 3), ordered(3, 2))
@@ -143,6 +158,7 @@ def reached(version: int, name: str) -> Expression:
     return Expression(said, _target(version) + _expression("lookup", text(1, name), ordered(2, _FIRST)))
 
 
+@_known
 def translate(version: int, name: str, *, to_address: bool) -> Expression:
     """Send the packet to the address and port that a map has for its protocol and port.
 
@@ -167,6 +183,7 @@ def send_to(address: Address, number: int) -> Expression:
     return Expression(f"dnat to {shown}:{number}", loaded + nat)
 
 
+@_known
 def masquerade() -> Expression:
     """Give the packet the address of the interface that it leaves by."""
     return Expression("masquerade", _expression("masq"))

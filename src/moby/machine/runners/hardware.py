@@ -15,6 +15,7 @@ FORMATS = {".img": "raw", ".raw": "raw", ".qcow2": "qcow2", ".vmdk": "vmdk", ".v
 _PUBLISH = re.compile(
     r"(?:(?P<address>\d+\.\d+\.\d+\.\d+):)?(?P<host>\d{1,5}):(?P<guest>\d{1,5})(?:/(?P<protocol>tcp|udp))?"
 )
+_BUSES = ("virtio", "scsi")
 _SIZE = re.compile(r"[1-9][0-9]*[KMGT]?")
 _TAG = re.compile(r"[A-Za-z0-9_.-]{1,30}")
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
@@ -44,6 +45,8 @@ class Disk:
     size: str = ""
     form: str = ""
     read_only: bool = False
+    bus: str = "virtio"
+    """`virtio`, a disk /dev/vdX, or `scsi`, a disk /dev/sdX."""
 
     @property
     def format(self) -> str:
@@ -95,19 +98,20 @@ def parse_port(text: str) -> Port:
 
 
 def parse_disk(text: str, unnamed: Path | None = None) -> Disk:
-    """`[file=]FILE[,size=1G][,format=qcow2]`; without a file it is `unnamed`. Raises InvalidParameter."""
-    hint = "[file=]FILE[,size=1G][,format=raw|qcow2]"
-    known = ("file", "size", "format")
+    """`[file=]FILE[,size=1G][,format=qcow2][,bus=scsi]`; no file: `unnamed`. Raises InvalidParameter."""
+    hint = "[file=]FILE[,size=1G][,format=raw|qcow2][,bus=virtio|scsi]"
+    known = ("file", "size", "format", "bus")
     first, *words = text.split(",")
     named = first.partition("=")[0] in known
     given = _pairs(text, [first if named else f"file={first}", *words], known, hint)
     path = Path(given["file"]) if given.get("file") else unnamed
     form = given.get("format", "")
-    if path is None or form not in ("", *FORMATS.values()):
+    bus = given.get("bus", _BUSES[0])
+    if path is None or form not in ("", *FORMATS.values()) or bus not in _BUSES:
         raise InvalidParameter(f"{text!r} is no disk", hint=hint)
     if "size" in given and not _SIZE.fullmatch(given["size"]):
         raise InvalidParameter(f"{text!r} is no disk: {given['size']!r} is no size", hint=hint)
-    return Disk(path, given.get("size", ""), form)
+    return Disk(path, given.get("size", ""), form, bus=bus)
 
 
 def parse_network(text: str) -> Network:

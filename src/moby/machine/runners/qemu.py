@@ -12,6 +12,8 @@ from moby.machine.runners.boot import Boot
 from moby.machine.runners.hardware import Disk, Hardware, Network, Share
 
 _SYSTEMS = {"amd64": ("qemu-system-x86_64", "q35"), "arm64": ("qemu-system-aarch64", "virt")}
+# The signatures of pointers as the processor has them are a third of what an emulation does.
+_EMULATED = {"arm64": "max,pauth-impdef=on"}
 # Debian's older releases keep it with qemu.
 _VIRTIOFSD = (Path("/usr/libexec/virtiofsd"), Path("/usr/lib/qemu/virtiofsd"))
 
@@ -30,7 +32,7 @@ def command(
     argv = [
         program(system[0]),
         "-machine", f"{system[1]},accel={hardware.accel}",
-        "-cpu", "host" if hardware.accel == "kvm" else "max",
+        "-cpu", "host" if hardware.accel == "kvm" else _EMULATED.get(hardware.platform.architecture, "max"),
         "-m", str(hardware.memory),
         "-smp", str(hardware.cpus),
         "-nodefaults",
@@ -43,14 +45,16 @@ def command(
     if state is not None:
         argv += ["-qmp", f"unix:{_escaped(state / 'qmp')},server=on,wait=off"]
     if boot.kernel is not None:
-        argv += ["-kernel", str(boot.kernel), "-append", boot.cmdline]
+        argv += ["-kernel", str(boot.kernel), "-append", _cmdline(boot, hardware)]
     if boot.initrd is not None:
         argv += ["-initrd", str(boot.initrd)]
     argv += _firmware(boot)
     for number, cd in enumerate(boot.cds):
         argv += _cd(cd, number, hardware)
-    for disk in boot.disks:
-        argv += _disk(disk)
+    if any(disk.bus == "scsi" for disk in boot.disks):
+        argv += ["-device", "virtio-scsi-pci,id=scsi"]
+    for number, disk in enumerate(boot.disks):
+        argv += _disk(disk, number)
     for number, share in enumerate(hardware.shares):
         argv += _share(share, number, state)
     if any(share.kind == "virtiofs" for share in hardware.shares):
@@ -63,6 +67,12 @@ def command(
             "node,memdev=memory",
         ]
     return argv + _vsock(hardware.vsock)
+
+
+def _cmdline(boot: Boot, hardware: Hardware) -> str:
+    # Linux panics when its timer does not tick at once, as happens to what is emulated on a busy host.
+    slow = hardware.accel == "tcg" and hardware.platform.architecture == "amd64"
+    return f"{boot.cmdline} no_timer_check".strip() if slow else boot.cmdline
 
 
 def _firmware(boot: Boot) -> list[str]:
@@ -116,9 +126,15 @@ def _cd(path: Path, number: int, hardware: Hardware) -> list[str]:
     ]  # fmt: skip
 
 
-def _disk(disk: Disk) -> list[str]:
+def _disk(disk: Disk, number: int) -> list[str]:
+    drive = f"file={_escaped(disk.path)},format={disk.format}"
     last = ",readonly=on" if disk.read_only else ""
-    return ["-drive", f"file={_escaped(disk.path)},format={disk.format},if=virtio{last}"]
+    if disk.bus == "virtio":
+        return ["-drive", f"{drive},if=virtio{last}"]
+    return [
+        "-drive", f"{drive},if=none,id=disk{number}{last}",
+        "-device", f"scsi-hd,bus=scsi.0,drive=disk{number}",
+    ]  # fmt: skip
 
 
 def _share(share: Share, number: int, state: Path | None) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeVar
 import msgspec
 
 from moby.core.errors import MobyError, NotFound, System
-from moby.core.plugins import Plugin
+from moby.core.plugins import Plugin, Unreached
 from moby.core.volumes import DriverVolume, VolumeDriver
 from moby.host.threads import blocking
 
@@ -133,8 +133,14 @@ class PluginVolumes(VolumeDriver):
         return found
 
     async def mount(self, name: str, user: str) -> Path:
-        """See `VolumeDriver.mount`. Raises System if the plugin does not do it, or says it did."""
-        before = await self.get(name)
+        """See `VolumeDriver.mount`. Raises System if the plugin does not do it, or says it did.
+
+        Raises Unreached if it may have done it, and was away when it was to be told of the end.
+        """
+        try:
+            before = await self.get(name)
+        except Unreached as error:
+            raise System(error.message) from error
         if (name, user) in self._users and await _is_place(before.mountpoint):
             return before.mountpoint
         what = f"error while mounting volume '{'' if before.mountpoint == Path() else before.mountpoint}'"
@@ -145,17 +151,30 @@ class PluginVolumes(VolumeDriver):
             if not await _is_place(place):
                 raise System(f"'{place}', where driver {self.name} has mounted it, is no path on this host")
         except MobyError as error:
-            await self.unmount(name, user)
-            raise System(f"{what}: {error.message}") from error
+            failure = System(f"{what}: {error.message}")
+            if isinstance(error, Unreached):
+                # It never heard of this user.
+                self._users.discard((name, user))
+                raise failure from error
+            try:
+                await self.unmount(name, user)
+            except Unreached:
+                failure = Unreached(failure.message)
+            raise failure from error
         return place
 
     async def unmount(self, name: str, user: str) -> None:
-        """See `VolumeDriver.unmount`. What the plugin says to it is logged: nobody could do anything."""
+        """See `VolumeDriver.unmount`. What the plugin says to it is logged: nobody could do anything.
+
+        Raises Unreached if the plugin was away: it counts the user still.
+        """
         if (name, user) not in self._users:
             return
         self._users.discard((name, user))
         try:
             await self._ask("Unmount", _Answer, Name=name, ID=user)
+        except Unreached:
+            raise
         except MobyError as error:
             log.warning("not unmounted", extra={"driver": self.name, "volume": name, "error": error.message})
 

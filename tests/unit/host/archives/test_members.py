@@ -243,7 +243,7 @@ def outcome(data: bytes, step: int) -> object:
         return error.message
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.binary(min_size=1, max_size=12)), max_size=4),
     st.integers(0, len(WHOLE)),
@@ -267,6 +267,7 @@ def test_any_change_is_read_or_refused_in_any_pieces(
     assert outcome(whole, step) == slowly  # what is read quickly is read as everything else
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000))
 def test_noise_is_read_or_refused(data: bytes) -> None:
     outcome(data, 512)

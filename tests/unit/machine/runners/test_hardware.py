@@ -37,6 +37,7 @@ def test_disks() -> None:
     assert parse_disk("a=b.img") == Disk(Path("a=b.img"))
     assert parse_disk("file=a,format=qcow2").format == "qcow2"
     assert parse_disk("size=1G", kept) == Disk(kept, "1G")
+    assert parse_disk("a,bus=scsi").bus == "scsi"
     assert [Disk(Path(name)).format for name in ("a.img", "a.qcow2", "a.vhd", "a")] == [
         "raw",
         "qcow2",
@@ -48,6 +49,7 @@ def test_disks() -> None:
         ",size=1G",
         "a,size=",
         "a,size=x",
+        "a,bus=floppy",
         "a,readonly=on",
         "a,size=1G,size=2G",
         "a,format=x",

@@ -42,6 +42,28 @@ def test_the_command() -> None:
         command(Boot(), Hardware(platform=Platform("s390x", "linux")))
 
 
+def test_an_emulated_kernel_does_not_wait_for_its_timer() -> None:
+    boot = Boot(Path("k"), cmdline="quiet")
+    assert ("-append", "quiet no_timer_check") in pairs(command(boot, Hardware(platform=AMD64)))
+    assert ("-append", "quiet") in pairs(command(boot, Hardware(platform=ARM64)))
+    assert ("-append", "quiet") in pairs(command(boot, Hardware(accel="kvm", platform=AMD64)))
+
+
+def test_disks_of_scsi_share_their_bus() -> None:
+    disks = (
+        Disk(Path("a.img"), bus="scsi"),
+        Disk(Path("b.img")),
+        Disk(Path("c.img"), bus="scsi", read_only=True),
+    )
+    argv = command(Boot(disks=disks), Hardware(platform=ARM64))
+    assert argv.count("virtio-scsi-pci,id=scsi") == 1
+    assert pairs(argv) >= {
+        ("-drive", "file=a.img,format=raw,if=none,id=disk0"), ("-device", "scsi-hd,bus=scsi.0,drive=disk0"),
+        ("-drive", "file=b.img,format=raw,if=virtio"),
+        ("-drive", "file=c.img,format=raw,if=none,id=disk2,readonly=on"), ("-device", "scsi-hd,bus=scsi.0,drive=disk2"),
+    }  # fmt: skip
+
+
 def test_cds_are_where_a_machine_looks_for_them() -> None:
     amd64 = command(Boot(cds=(Path("m.iso"),), firmware=Path("f")), Hardware(platform=AMD64))
     assert pairs(amd64) >= {("-drive", "file=m.iso,format=raw,media=cdrom,readonly=on"), ("-bios", "f")}
