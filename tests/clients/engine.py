@@ -75,6 +75,18 @@ class Network:
                 time.sleep(0.1)
 
 
+def fetch(network: Network, host: str, port: int = 80, limit: float = 10) -> str:
+    """What the server at an address says; it needs a moment after its start."""
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), network.connect(port, host, timeout=1) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            if text := connection.recv(1000):
+                return text.decode()
+        time.sleep(0.05)
+    return ""
+
+
 def within(namespace: Path, function: Callable[[], T]) -> T:
     """Runs a function in a network namespace, by a thread that enters it and ends."""
 
@@ -306,7 +318,9 @@ class Engine:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout)
             connection.connect(str(self.socket))
-            connection.sendall(request)
+            # Who is refused while it still sends reads why, as clients do.
+            with contextlib.suppress(BrokenPipeError):
+                connection.sendall(request)
             answer = bytearray()
             with contextlib.suppress(ConnectionResetError):
                 while chunk := connection.recv(65536):

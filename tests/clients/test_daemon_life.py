@@ -210,3 +210,22 @@ def test_proxies_are_shown_without_passwords(make_engine: Callable[..., Engine])
     )
     found = info(engine)
     assert (found["HttpProxy"], found["NoProxy"]) == ("http://xxxxx:xxxxx@proxy.test:3128", "*.test")
+
+
+@ours_alone
+def test_sigterm_while_it_starts_leaves_nothing(make_engine: Callable[..., Engine]) -> None:
+    """Also before there is an event loop to hear of it, when containerd has been begun already."""
+    engine = make_engine()
+    begun = engine.root / "exec/containerd/containerd.pid"
+    for moment in (0.0, 0.05, 0.2):
+        assert engine.stop() == 0
+        assert not begun.exists()
+        engine.start(wait=False)
+        await_(begun.exists, engine)
+        time.sleep(moment)
+    assert engine.stop() == 0
+    await_(lambda: not engine.leftovers().processes, engine)
+    assert not begun.exists()
+    assert not (engine.root / "daemon.pid").exists()
+    engine.start()
+    assert "busybox" in engine.ok("images")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.clients.conftest import KIND
-from tests.clients.engine import Engine, Network
+from tests.clients.engine import Engine, Network, fetch
 
 pytestmark = pytest.mark.skipif(KIND != "mobyd", reason="dockerd 20.10 uses iptables")
 
@@ -56,18 +55,6 @@ def serve(engine: Engine, name: str, *options: str) -> str:
     networks = json.loads(engine.ok("inspect", name))[0]["NetworkSettings"]["Networks"]
     address: str = next(iter(networks.values()))["IPAddress"]
     return address
-
-
-def fetch(network: Network, host: str, port: int = 80, limit: float = 10) -> str:
-    """What the server at an address says; it needs a moment after its start."""
-    deadline = time.monotonic() + limit
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), network.connect(port, host, timeout=1) as connection:
-            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            if text := connection.recv(1000):
-                return text.decode()
-        time.sleep(0.05)
-    return ""
 
 
 def reaches(engine: Engine, name: str, target: str) -> bool:

@@ -26,24 +26,30 @@ FULL = "no space left on device"
 UNANSWERED = "no answer"
 
 
-@pytest.fixture
-def small(place: Path, archive: Path) -> Iterator[Engine]:
-    """An engine whose data root is a file system of its own, of 96 MiB."""
-    name = uuid.uuid4().hex[:8]
-    root = place / name
-    (root / "data").mkdir(parents=True)
-    with (root / "disk").open("wb") as disk:
-        disk.truncate(96 << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-F", root / "disk"], check=True)
-    subprocess.run(["mount", "-o", "loop", root / "disk", root / "data"], check=True)
-    with Network(f"mobyt-{name}") as network:
-        engine = Engine(root, network, KIND)
+@contextlib.contextmanager
+def engine_on(root: Path, archive: Path, *arguments: str) -> Iterator[Engine]:
+    """An engine whose data root somebody has prepared, with busybox loaded."""
+    with Network(f"mobyt-{root.name}") as network:
+        engine = Engine(root, network, KIND, arguments)
         try:
             engine.start()
             engine.ok("load", "--input", archive)
             yield engine
         finally:
             engine.remove()
+
+
+@pytest.fixture
+def small(place: Path, archive: Path) -> Iterator[Engine]:
+    """An engine whose data root is a file system of its own, of 96 MiB."""
+    root = place / uuid.uuid4().hex[:8]
+    (root / "data").mkdir(parents=True)
+    with (root / "disk").open("wb") as disk:
+        disk.truncate(96 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-F", root / "disk"], check=True)
+    subprocess.run(["mount", "-o", "loop", root / "disk", root / "data"], check=True)
+    with engine_on(root, archive) as engine:
+        yield engine
 
 
 def fill(directory: Path) -> Path:
@@ -294,20 +300,13 @@ def test_no_memory_for_a_container(make_engine: Callable[..., Engine]) -> None:
 @pytest.fixture
 def few_inodes(place: Path, archive: Path) -> Iterator[Engine]:
     """An engine whose data root is a file system with room and few inodes."""
-    name = uuid.uuid4().hex[:8]
-    root = place / name
+    root = place / uuid.uuid4().hex[:8]
     (root / "data").mkdir(parents=True)
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "nr_inodes=900,size=256m", "tmpfs", root / "data"], check=True
     )
-    with Network(f"mobyt-{name}") as network:
-        engine = Engine(root, network, KIND, ("--storage-driver", "native"))
-        try:
-            engine.start()
-            engine.ok("load", "--input", archive)
-            yield engine
-        finally:
-            engine.remove()
+    with engine_on(root, archive, "--storage-driver", "native") as engine:
+        yield engine
 
 
 def test_no_inodes(few_inodes: Engine) -> None:

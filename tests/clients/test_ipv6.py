@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.clients.conftest import KIND
-from tests.clients.engine import Engine, Network
+from tests.clients.engine import Engine, Network, fetch
 
 SERVER = "while :; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello' | nc -l -p 80 > /dev/null; done"
 SUBNET = "fd00:88::/64"
@@ -59,18 +57,6 @@ def run(engine: Engine, name: str, *options: str) -> str:
 def settings(engine: Engine, name: str, network: str) -> Any:
     """Where it is on a network."""
     return json.loads(engine.ok("inspect", name))[0]["NetworkSettings"]["Networks"][network]
-
-
-def fetch(network: Network, host: str, port: int = 80, limit: float = 10) -> str:
-    """What the server at an address says; it needs a moment after its start."""
-    deadline = time.monotonic() + limit
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), network.connect(port, host, timeout=1) as connection:
-            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            if text := connection.recv(1000):
-                return text.decode()
-        time.sleep(0.05)
-    return ""
 
 
 def reaches(engine: Engine, name: str, target: str) -> bool:

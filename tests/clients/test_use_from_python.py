@@ -18,11 +18,16 @@ pytestmark = pytest.mark.skipif(KIND != "mobyd", reason="dockerd is no library")
 PAGE = ROOT / "docs" / "how-to" / "use-from-python.md"
 
 
+def examples(heading: str) -> list[str]:
+    """The pieces of Python below a heading of the page."""
+    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert section, heading
+    return re.findall(r"^```python\n(.*?)^```", section[1], re.MULTILINE | re.DOTALL)
+
+
 def example(heading: str) -> str:
-    """The Python below a heading of the page."""
-    found = re.search(rf"^## {heading}\n.*?^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert found, heading
-    return found.group(1)
+    """The first of them."""
+    return examples(heading)[0]
 
 
 RAISES = """
@@ -89,8 +94,10 @@ def test_a_log_without_an_engine(network: Network) -> None:
 
 
 def test_the_suite_for_a_part_of_ones_own(tmp_path: Path) -> None:
-    """The example is a test file that passes."""
-    (tmp_path / "test_mine.py").write_text(example("A part of your own"))
+    """The examples are a driver and a file of tests that it passes."""
+    driver, tests = examples("A part of your own")
+    (tmp_path / "mine.py").write_text(driver)
+    (tmp_path / "test_mine.py").write_text(tests)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", str(tmp_path)],
         cwd=tmp_path, capture_output=True, text=True, check=False,

@@ -9,9 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from moby.host import namespaces
 from moby.host.nftables import Nftables
 from moby.host.store import SqliteStore
 from tests.integration.kernel.networks.machine import Machine, Outside
+
+
+@pytest.fixture
+def nftables(tmp_path: Path) -> Iterator[Nftables]:
+    """A packet filter of its own: the library's socket belongs to the namespace in which it is opened."""
+    found = Nftables()
+    path = tmp_path / "namespace"
+    namespaces.make(path, lambda: found.run("list ruleset"))
+    yield found
+    found.close()
+    namespaces.remove(path)
 
 
 @pytest.fixture

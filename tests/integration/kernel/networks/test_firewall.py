@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from moby.core.errors import NotFound
 from moby.core.networks import Endpoint, PortMapping
-from moby.host import namespaces
 from moby.host.nftables import Nftables
 from moby.networks.firewall import Firewall
 from moby.networks.firewall_rules import Rules
@@ -20,17 +16,6 @@ RULES = Rules("docker7", "172.30.0.0/16")
 WEB = Endpoint(
     "e" * 64, "n", "bridge", "s", ipv4="172.30.0.2/16", ports=(PortMapping("tcp", 80, "0.0.0.0", 8080),)
 )
-
-
-@pytest.fixture
-def nftables(tmp_path: Path) -> Iterator[Nftables]:
-    """A packet filter of its own: the library's socket belongs to the namespace in which it is opened."""
-    found = Nftables()
-    path = tmp_path / "namespace"
-    namespaces.make(path, lambda: found.run("list ruleset"))
-    yield found
-    found.close()
-    namespaces.remove(path)
 
 
 def test_the_host_does_not_route_for_strangers_once_it_was_so(nftables: Nftables) -> None:

@@ -6,12 +6,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from moby.host import namespaces
 from moby.host.netlink import RoutingSocket
 from moby.host.nftables import Nftables
 from moby.host.nftables import objects as nft
@@ -24,17 +22,6 @@ from moby.networks.firewall_rules import Rules
 pytestmark = pytest.mark.kernel
 
 FOUR, SIX = "172.30.0.0/16", "fd00:7::/64"
-
-
-@pytest.fixture
-def nftables(tmp_path: Path) -> Iterator[Nftables]:
-    """A packet filter that is nobody else's."""
-    found = Nftables()
-    path = tmp_path / "namespace"
-    namespaces.make(path, lambda: found.run("list ruleset"))
-    yield found
-    found.close()
-    namespaces.remove(path)
 
 
 def listed(nftables: Nftables, table: str) -> dict[str, list[str]]:
