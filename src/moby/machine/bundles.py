@@ -144,16 +144,24 @@ def _go_runtime(runtime: Runtime) -> dict[str, Any]:
 
 
 def prepare_script(runtime: Runtime) -> bytes:
-    """What makes ready for a container's start, as a shell script."""
+    """What makes ready for a container's start, as a shell script that is run where its bundle is.
+
+    Directories are made last: they may be on what has been mounted.
+    """
     lines = ["#!/bin/sh", "set -e"]
-    lines += [_words("mkdir", "-p", path) for path in runtime.mkdir or []]
-    groups = [group.strip("/") for group in runtime.cgroups or []]
-    lines += [_words("mkdir", "-p", f"/sys/fs/cgroup/{group}") for group in groups]
     for mount in runtime.mounts or []:
         lines += _mount(mount)
+    lines += [_words("mkdir", "-p", _path(path)) for path in runtime.mkdir or []]
+    groups = [group.strip("/") for group in runtime.cgroups or []]
+    lines += [_words("mkdir", "-p", f"/sys/fs/cgroup/{group}") for group in groups]
     for interface in runtime.interfaces or []:
         lines += _before(interface)
     return ("\n".join(lines) + "\n").encode()
+
+
+def _path(path: str) -> str:
+    """One without a slash in front is inside the container's root, as it is for LinuxKit."""
+    return path if path.startswith("/") else f"rootfs/{path}"
 
 
 def _words(*words: str) -> str:
@@ -161,7 +169,7 @@ def _words(*words: str) -> str:
 
 
 def _mount(mount: Mount) -> list[str]:
-    place = mount.destination
+    place = _path(mount.destination)
     if mount.options == ["remount", "private"]:
         return [_words("mount", "--make-private", place)]
     lines = [f"[ -e {shlex.quote(place)} ] || {_words('mkdir', '-p', place)}"]

@@ -48,7 +48,7 @@ def test_assemblies_for_linuxkit_come_up(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         said = list(pool.map(comes_up, given))
     assert [each.split(": ")[1] for each in said] == [
-        "6 checks passed\n",
+        "8 checks passed\n",
         "3 checks passed\n",
         "5 checks passed\n",
     ]

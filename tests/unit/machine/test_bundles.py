@@ -97,6 +97,14 @@ def test_what_happens_around_a_start() -> None:
         assert f"{line}\n" in created
 
 
+def test_paths_without_a_slash_are_in_the_container_and_directories_may_be_on_what_is_mounted() -> None:
+    mount = {"type": "tmpfs", "source": "tmpfs", "destination": "scratch"}
+    prepare = text(bundle({"mkdir": ["scratch/own"], "mounts": [mount]}), "containers/services/a/prepare")
+    root = prepare.index("/containers/services/a/rootfs\n")
+    mounted = prepare.index("mount -t tmpfs tmpfs rootfs/scratch\n")
+    assert root < mounted < prepare.index("mkdir -p rootfs/scratch/own\n")
+
+
 def test_the_assembly_counts_before_the_label_key_by_key() -> None:
     label: dict[str, object] = {"mkdir": ["/l"], "cgroups": ["l"], "bindNS": {"net": "/l", "ipc": "/l"}}
     found = runtime({"mkdir": ["/s"], "bindNS": {"net": "/s"}}, label)
