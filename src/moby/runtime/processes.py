@@ -14,7 +14,8 @@ from moby.runtime.failures import reason, reworded
 
 _END_LIMIT_S = 10.0
 
-_KILLED = ("did not terminate successfully", "No such process")
+# The last is crun about a process that has gone before it was told what to do.
+_KILLED = ("did not terminate successfully", "No such process", "write to sync socket: Broken pipe")
 
 
 def was_killed(error: MobyError) -> bool:
