@@ -296,6 +296,12 @@ async def test_bodies_that_are_refused(
         assert (answer.status, await answer.json()) == (400, {"message": message})
 
 
+async def test_body_of_a_commit_is_json(client: ClientSession) -> None:
+    async with client.post("/commit", headers={"Content-Type": "text/plain"}, data=b"{}") as answer:
+        assert answer.status == 400
+        assert "unsupported Content-Type header (text/plain)" in (await answer.json())["message"]
+
+
 async def test_body_in_any_case_with_nulls(client: ClientSession, engine: FakeEngine) -> None:
     body = b'{"image":"busybox","hostconfig":{"memory":7,"Binds":null},"Env":null,"Image":"busybox:2"}'
     headers = {"Content-Type": "application/json; charset=utf-8"}

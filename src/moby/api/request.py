@@ -127,13 +127,17 @@ class Request:
 
     async def body(self, kind: type[T], *, required: bool = False) -> T:
         """The body as a `kind`; without one, an empty one unless it is required. Raises InvalidParameter."""
-        empty = self.http.headers.get("Content-Length", "").strip("0") == "" and not self.http.body_exists
-        content_type = self.http.headers.get("Content-Type", "")
-        if content_type or not empty:
-            check_json(content_type)
-        if empty and not required:
+        if not self.check_body() and not required:
             return decode(b"{}", kind)
         return decode(await self.read(), kind)
+
+    def check_body(self) -> bool:
+        """Whether there is a body. Raises InvalidParameter for one that is not said to be JSON."""
+        exists = self.http.headers.get("Content-Length", "").strip("0") != "" or self.http.body_exists
+        content_type = self.http.headers.get("Content-Type", "")
+        if content_type or exists:
+            check_json(content_type)
+        return exists
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The body in chunks, however long."""

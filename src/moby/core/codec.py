@@ -24,6 +24,19 @@ _KEYS = re.compile(rb'"([A-Za-z0-9]+)"\s*:')
 _RANGE = re.compile(r"Expected `int` [<>]=? .*? - at `\$\.?(?P<path>.*)`")
 _SYNTAX = re.compile(r"JSON is malformed: (?P<what>.*?) \(byte (?P<at>\d+)\)")
 _MISMATCH = re.compile(r"Expected `(?P<wanted>.+?)`, got `(?P<got>.+?)`(?: - at `\$\.?(?P<path>.*)`)?")
+# What the decoder says, and what Go's says of the same character.
+_GO_CONTEXTS = {
+    "object keys must be strings": "looking for beginning of object key string",
+    "trailing comma in object": "looking for beginning of object key string",
+    "expected ':'": "after object key",
+    "expected ',' or '}'": "after object key:value pair",
+    "expected ',' or ']'": "after array element",
+    "trailing comma in array": "looking for beginning of value",
+    "invalid escape character in string": "in string escape code",
+    "invalid character in unicode escape": "in \\u hexadecimal character escape",
+}
+_LITERALS = {b"t": "true", b"f": "false", b"n": "null"}
+_LITERAL = re.compile(rb"(?:^|[:,\[\s])(?P<begun>[tfn].*)", re.DOTALL)
 _GO_VALUES = {
     "int": "number",
     "float": "number",
@@ -178,11 +191,34 @@ def _syntax_error(error: Exception, body: bytes) -> InvalidParameter:
     match = _SYNTAX.search(text)
     if match is None:
         return InvalidParameter(f"invalid JSON: {text}")
-    if "trailing" in match["what"]:
+    if match["what"] == "trailing characters":
         return InvalidParameter("unexpected content after JSON")
-    at = int(match["at"])
+    at, context = _go_context(match["what"], body, int(match["at"]))
     found = body[at : at + 1].decode(errors="replace")
-    return InvalidParameter(f"invalid JSON: invalid character '{found}' ({match['what']} at byte {at})")
+    quoted = "\\'" if found == "'" else ascii(found)[1:-1] if found < " " else found
+    return InvalidParameter(f"invalid JSON: invalid character '{quoted}' {context}")
+
+
+def _go_context(what: str, body: bytes, at: int) -> tuple[int, str]:
+    """The byte that Go's decoder stumbles over, and how it calls the place (encoding/json, scanner.go)."""
+    if what in _GO_CONTEXTS:
+        return at - ("escape" in what), _GO_CONTEXTS[what]
+    if (match := _LITERAL.search(body, max(at - 6, 0), at)) is not None:  # noticed at its end
+        literal = _LITERALS[match["begun"][:1]]
+        begun = match["begun"].decode(errors="replace")
+        for right in range(1, len(literal)):
+            if begun[right : right + 1] != literal[right]:
+                return match.start("begun") + right, f"in literal {literal} (expecting '{literal[right]}')"
+    before = body[at - 1 : at] if at else b""
+    if before == b".":
+        return at, "after decimal point in numeric literal"
+    if what == "invalid number" and before in (b"e", b"E", b"+", b"-"):
+        return at, "in exponent of numeric literal"
+    if what == "invalid number" or before == b"-":
+        return at, "in numeric literal"
+    if body[at : at + 1] < b" " and body[:at].count(b'"') % 2:
+        return at, "in string literal"
+    return at, "looking for beginning of value"
 
 
 def _type_error(error: msgspec.ValidationError, kind: Any) -> InvalidParameter:

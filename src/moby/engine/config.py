@@ -94,7 +94,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     containerd: Annotated[str, _meta("the socket of a containerd to use", "containerd")] = ""
     containerd_namespace: Annotated[str, _meta("containerd's namespace", "containerd-namespace")] = "moby"
     containerd_plugins_namespace: Annotated[
-        str, _meta("containerd's namespace for plugins", "containerd-plugins-namespace", works=False)
+        str, _meta("containerd's namespace for plugins", "containerd-plugins-namespace", idle=True)
     ] = "plugins.moby"
     cri_containerd: Annotated[bool, _meta("start containerd with CRI", "cri-containerd", works=False)] = False
     default_runtime: Annotated[str, _meta("the OCI runtime", "default-runtime", reloads=True)] = ""

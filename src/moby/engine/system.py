@@ -279,7 +279,7 @@ def _devices(config: EngineConfig) -> list[DeviceInfo]:
 
 
 def _containerd(parts: Inventory, config: EngineConfig) -> ContainerdInfo:
-    namespaces = ContainerdNamespaces(config.containerd_namespace, "plugins.moby")
+    namespaces = ContainerdNamespaces(config.containerd_namespace, config.containerd_plugins_namespace)
     return ContainerdInfo(address=parts.containerd, namespaces=namespaces)
 
 

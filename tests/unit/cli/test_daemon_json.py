@@ -131,21 +131,20 @@ def test_all_of_them_together(tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, Any] = {
-    "allow_direct_routing": True, "allow_nondistributable_artifacts": ["a"], "authorization_plugins": ["a"],
-    "bip6": "fd00::1/64", "bridge_accept_fwmark": "0x1", "builder": {"gc": {"enabled": True}},
-    "containerd_plugins_namespace": "x", "cpu_rt_period": 1, "cpu_rt_runtime": 1, "cri_containerd": True,
-    "default_address_pools": [{"base": "10.0.0.0/8", "size": 24}], "default_gateway_v6": "fd00::1",
-    "default_init": "/sbin/init", "default_network_opts": {"bridge": {"a": "b"}}, "fixed_cidr_v6": "fd00::/64",
-    "ip6tables": False, "ip_forward_no_drop": True, "ipv6": True, "metrics_addr": "127.0.0.1:9",
-    "min_api_version": "1.40", "network_diagnostic_port": 1,
-    "node_generic_resources": ["a=1"], "nri_opts": {"enable": True}, "resolv_conf": "/r", "rootless": True,
-    "selinux_enabled": True, "storage_opts": ["size=1g"], "swarm_default_advertise_addr": "a",
-    "swarm_raft_election_tick": 1, "swarm_raft_heartbeat_tick": 1, "userns_remap": "a",
+    "allow_nondistributable_artifacts": ["a"], "builder": {"gc": {"enabled": True}}, "cpu_rt_period": 1,
+    "cpu_rt_runtime": 1, "cri_containerd": True, "default_init": "/sbin/init", "metrics_addr": "127.0.0.1:9",
+    "min_api_version": "1.40", "network_diagnostic_port": 1, "node_generic_resources": ["a=1"], "nri_opts": {"enable": True},
+    "resolv_conf": "/r", "rootless": True, "selinux_enabled": True, "storage_opts": ["size=1g"],
+    "swarm_default_advertise_addr": "a", "swarm_raft_election_tick": 1, "swarm_raft_heartbeat_tick": 1,
 }  # fmt: skip
 
 
 def test_what_nothing_depends_on_is_accepted_and_named(tmp_path: Path) -> None:
-    values = {"userland-proxy-path": "/p", "network-control-plane-mtu": 1400}
+    values = {
+        "containerd-plugins-namespace": "p",
+        "userland-proxy-path": "/p",
+        "network-control-plane-mtu": 1400,
+    }
     assert idle(configured(tmp_path, values)) == list(values)
     assert idle(configured(tmp_path, {"mtu": 1400})) == []
 

@@ -51,9 +51,33 @@ def test_refused(body: bytes, message: str) -> None:
     assert raised.value.message == message
 
 
-def test_character_that_is_no_json_is_named() -> None:
-    with pytest.raises(InvalidParameter, match="invalid JSON: invalid character 'x'"):
-        decode(b'{"Image": x}', ContainerCreateRequest)
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"Image": x}', "'x' looking for beginning of value"),
+        (b"{invalid json", "'i' looking for beginning of object key string"),
+        (b"{'Image': 1}", "'\\'' looking for beginning of object key string"),
+        (b'{"Image":"a",}', "'}' looking for beginning of object key string"),
+        (b'{"Image" 1}', "'1' after object key"),
+        (b'{"Image":"a" "Cmd"}', "'\"' after object key:value pair"),
+        (b'{"Cmd":["a" 1]}', "'1' after array element"),
+        (b'{"Cmd":["a",]}', "']' looking for beginning of value"),
+        (b'{"Tty":tru}', "'}' in literal true (expecting 'e')"),
+        (b'{"Tty":fals0}', "'0' in literal false (expecting 'e')"),
+        (b'{"Image":nope}', "'o' in literal null (expecting 'u')"),
+        (b'{"Image":"\\x"}', "'x' in string escape code"),
+        (b'{"Image":"\\u12x4"}', "'x' in \\u hexadecimal character escape"),
+        (b'{"Image":"\n"}', "'\\n' in string literal"),
+        (b'{"StopTimeout":1.}', "'}' after decimal point in numeric literal"),
+        (b'{"StopTimeout":-}', "'}' in numeric literal"),
+        (b'{"StopTimeout":1e+}', "'}' in exponent of numeric literal"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_character_that_is_no_json_is_named_as_go_does(body: bytes, words: str) -> None:
+    with pytest.raises(InvalidParameter) as raised:
+        decode(body, ContainerCreateRequest)
+    assert raised.value.message == f"invalid JSON: invalid character {words}"
 
 
 def test_keys_match_in_any_case() -> None:

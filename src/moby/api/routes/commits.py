@@ -33,6 +33,7 @@ class CommitRoutes:
         return [Route("ImageCommit", self._commit)]
 
     async def _commit(self, request: Request) -> StreamResponse:
+        request.check_body()
         body = await request.read()
         options = CommitOptions(
             repository=request.text("repo"),

@@ -29,7 +29,7 @@ def parse_detach_keys(text: str) -> bytes:
         return DEFAULT_DETACH_KEYS
     keys = bytearray()
     for word in text.split(","):
-        if (match := _CONTROL.fullmatch(word.lower())) is not None:
+        if (match := _CONTROL.fullmatch(word)) is not None:
             keys.append(ord(match[1].upper()) - 64)
         elif word == "DEL":
             keys.append(127)
