@@ -85,6 +85,7 @@ def test_what_is_not_there_or_must_not_be_written(engine: Engine, box: str, file
     assert f"Could not find the file /nothing in container {box}" in engine.fails(
         "cp", f"{box}:/nothing", "-"
     )
+    assert "not a directory" in engine.fails("cp", f"{box}:/etc/passwd/", "-")
     assert "No such container: nobody" in engine.fails("cp", "nobody:/etc", "-")
     read_only = engine.ok(
         "run", "-d", "--read-only", "-v", "still:/still:ro", "-v", "/free", "busybox", "sleep", "600"

@@ -57,8 +57,10 @@ class Archiver:
     async def _stat(self, root: int, path: str, name: str) -> PathStat:
         try:
             return await blocking(_describe, root, _absolute(path))
-        except (FileNotFoundError, NotADirectoryError) as error:
+        except FileNotFoundError as error:
             raise _not_there(path, name) from error
+        except NotADirectoryError as error:
+            raise System(f"lstat {path}: not a directory") from error
         except OSError as error:
             raise System(str(error)) from error
 
