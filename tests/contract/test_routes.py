@@ -71,7 +71,7 @@ CASES = [
     Case("PutContainerArchive", "/containers/none/archive?path=/there", 404, body=b"tar"),
     Case("ContainerExport", "/containers/box/export"),
     Case("ImageCommit", "/commit?container=box&repo=new", 201, {"Env": ["A=b"]}),
-    Case("ImageCommit", "/commit?container=none", 404),
+    Case("ImageCommit", "/commit?container=none", 404, {"Env": []}),
     Case("ContainerStats", "/containers/box/stats", lines=True),
     Case("ContainerStats", "/containers/none/stats", 404),
     Case("ContainerExec", "/containers/box/exec", 201, {"Cmd": ["sh"]}),

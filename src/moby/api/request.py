@@ -125,9 +125,9 @@ class Request:
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def body(self, kind: type[T], *, required: bool = False) -> T:
-        """The body as a `kind`; without one, an empty one unless it is required. Raises InvalidParameter."""
-        if not self.check_body() and not required:
+    async def body(self, kind: type[T]) -> T:
+        """The body as a `kind`; without one, an empty one. Raises InvalidParameter."""
+        if not self.check_body():
             return decode(b"{}", kind)
         return decode(await self.read(), kind)
 

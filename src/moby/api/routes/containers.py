@@ -130,7 +130,9 @@ class ContainerRoutes:
         platform = request.text("platform") if request.version >= (1, 41) else ""
         if platform:
             parse_platform(platform)
-        wanted = await request.body(ContainerCreateRequest, required=True)
+        if not request.check_body():
+            raise errors.InvalidParameter("invalid JSON: EOF")
+        wanted = await request.body(ContainerCreateRequest)
         _check_configured(wanted)
         warnings = adapt_create(wanted, request.version)
         answer = await self._backend.create(request.text("name"), wanted, platform or None)

@@ -13,7 +13,7 @@ from moby.engine.containers.signals import parse_signal
 from moby.engine.containers.unhealthy import most_restarts
 from moby.host.cgroups import CgroupFacts
 
-_PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?")
+_HOST_PORTS = re.compile(r"(\d+)(?:-(\d+))?")
 _MINIMUM_INTERVAL = 1_000_000
 
 
@@ -30,6 +30,8 @@ def check_config(config: ContainerConfig) -> None:
     for variable in config.env or ():
         if not variable or variable.startswith("="):
             raise InvalidParameter(f"invalid environment variable: {variable}")
+    for port in config.exposed_ports or {}:
+        _check_port(port)
     check_after_label(config.labels or {})
     most_restarts(config.labels or {})
     if len(config.hostname or "") > 64:
@@ -81,16 +83,29 @@ def _names_container(mode: str) -> bool:
 def check_ports(host: HostConfig) -> None:
     """Raises InvalidParameter for ports that are none."""
     for port, bindings in (host.port_bindings or {}).items():
-        match = _PORT.fullmatch(port)
-        if match is None or not 0 < int(match[1]) <= 65535:
-            raise InvalidParameter(f'invalid port specification: "{port}"')
+        _check_port(port)
         for binding in bindings or ():
             text = binding.host_port
-            match = _PORT.fullmatch(text) if text else None
+            match = _HOST_PORTS.fullmatch(text) if text else None
             if text and (
                 match is None
-                or match[3]
                 or not all(int(part) <= 65535 for part in (match[1], match[2] or "0"))
                 or (match[2] and int(match[2]) < int(match[1]))
             ):
                 raise InvalidParameter(f'invalid port specification: "{text}"')
+
+
+def _check_port(text: str) -> None:
+    """One port and its protocol, as keys of the API name them."""
+    number, _, protocol = text.partition("/")
+    problem = ""
+    if not number:
+        problem = "value is empty"
+    elif not (number.isascii() and number.isdigit()):
+        problem = "invalid syntax"
+    elif int(number) > 65535:
+        problem = "value out of range"
+    if problem:
+        raise InvalidParameter(f"invalid JSON: invalid port '{number}': {problem}")
+    if int(number) == 0 or protocol.lower() not in ("", "tcp", "udp", "sctp"):
+        raise InvalidParameter(f'invalid port specification: "{text}"')

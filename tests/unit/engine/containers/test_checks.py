@@ -33,6 +33,21 @@ def test_bad_configuration(config: ContainerConfig, message: str) -> None:
     assert caught.value.message == message
 
 
+@pytest.mark.parametrize(
+    ("port", "message"),
+    [
+        ("80-82/tcp", "invalid JSON: invalid port '80-82': invalid syntax"),
+        ("x", "invalid JSON: invalid port 'x': invalid syntax"),
+        ("80/icmp", 'invalid port specification: "80/icmp"'),
+        ("0", 'invalid port specification: "0"'),
+    ],
+)
+def test_exposed_ports_that_are_none(port: str, message: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        check_config(ContainerConfig(exposed_ports={port: {}}))
+    assert caught.value.message == message
+
+
 def test_working_directory_is_cleaned() -> None:
     config = ContainerConfig(working_dir="/a/../b/")
     check_config(config)
@@ -45,7 +60,9 @@ def test_working_directory_is_cleaned() -> None:
         (HostConfig(memory=1), "Minimum memory limit allowed is 6MB"),
         (HostConfig(port_bindings={"80/tcp": [PortBinding(host_port="70000")]}), 'invalid port specification: "70000"'),
         (HostConfig(port_bindings={"0/tcp": []}), 'invalid port specification: "0/tcp"'),
-        (HostConfig(port_bindings={"x": []}), 'invalid port specification: "x"'),
+        (HostConfig(port_bindings={"9;1": []}), "invalid JSON: invalid port '9;1': invalid syntax"),
+        (HostConfig(port_bindings={"70000/tcp": []}), "invalid JSON: invalid port '70000': value out of range"),
+        (HostConfig(port_bindings={"/tcp": []}), "invalid JSON: invalid port '': value is empty"),
         (HostConfig(port_bindings={"80/tcp": [PortBinding(host_port="9-8")]}), 'invalid port specification: "9-8"'),
         (HostConfig(pid_mode="odd"), "invalid PID mode: odd"),
         (HostConfig(ipc_mode="container:"), "invalid IPC mode: container:"),
