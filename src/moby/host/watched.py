@@ -16,12 +16,21 @@ from moby.core.errors import NotFound
 
 
 def process_lives(pid: int) -> bool:
-    """Is there a process that has not ended yet, collected by its parent or not (proc(5))?"""
+    """Is there a process that has not ended yet, collected by its parent or not?"""
+    return _state(pid) not in ("", "Z", "X")
+
+
+def process_is_stopped(pid: int) -> bool:
+    """Does it wait for a SIGCONT, or for its debugger?"""
+    return _state(pid) in ("T", "t")
+
+
+def _state(pid: int) -> str:
+    """See proc(5); empty if there is no such process."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] if pid > 0 else ""
     except (OSError, IndexError):
-        return False
-    return pid > 0 and state not in ("Z", "X")
+        return ""
 
 
 def start_detached(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> int:

@@ -4,13 +4,15 @@
 comes by, the directory it goes to, and a socket to speak of both. They have nothing else of the daemon's. Who
 is left alone ends: a layer whose socket is closed is given up, and without its daemon `main` has no work.
 
-The memory is divided into `SLOTS`, which are filled in turn. How much there is in one is told by a `LENGTH`,
-and `TAKEN` is the answer when it has been used; a length of 0 is the end, and the answer an `Outcome`.
+A layer's process begins by saying which it is: its pid, with a descriptor of it. The memory is divided into
+`SLOTS`, which are filled in turn. How much there is in one is told by a `NUMBER`, and `TAKEN` is the answer
+when it has been used; a length of 0 is the end, and the answer an `Outcome`.
 """
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import mmap
 import os
 import select
@@ -20,7 +22,8 @@ import struct
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -31,8 +34,10 @@ from moby.images.layer_stream import LayerStream, Unpacked
 CONTROL = 3
 """The descriptor on which `main` is told of layers."""
 SLOTS, SLOT = 2, 3 << 19
-LENGTH = struct.Struct("=I")
+NUMBER = struct.Struct("=I")
 TAKEN, DONE = b"+", b"="
+EDITION = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+"""Daemon and processes have to be of the same: after an upgrade there is another one on disk."""
 ORDER_LIMIT = 1 << 12
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT = 4 << 20
@@ -113,7 +118,7 @@ class _Layers:
             self._pids[watched] = pid
             self._poll.register(watched, select.POLLIN)
         except OSError as error:
-            _refuse(order, reply, error)
+            print(f"no process for layer {order.digest}: {error.strerror}", file=sys.stderr)  # noqa: T201
         finally:
             for descriptor in given:
                 os.close(descriptor)
@@ -126,17 +131,12 @@ class _Layers:
         self._count[0] = min(len(self._pids), 255)
 
 
-def _refuse(order: Order, reply: int, error: OSError) -> None:
-    words = f"failed to extract layer {order.digest}: no process for it: {(error.strerror or '').lower()}"
-    with suppress(OSError):
-        os.write(reply, DONE + msgspec.msgpack.encode(Outcome.bad(System(words))))
-
-
 def _extract(order: Order, memory: int, reply: int, root: int, layers: _Layers) -> NoReturn:
     """Unpack a layer, say what became of it, and end."""
     code = 1
     try:
         with socket.socket(fileno=reply) as answers:
+            socket.send_fds(answers, [NUMBER.pack(os.getpid())], [os.pidfd_open(os.getpid())])
             stream = LayerStream(order.digest, root, lowest=order.lowest, umask=0, spare=layers.spare)
             try:
                 _follow(stream, memoryview(mmap.mmap(memory, SLOTS * SLOT)), answers)
@@ -164,10 +164,10 @@ def _follow(stream: LayerStream, slots: memoryview, answers: socket.socket) -> N
 
 
 def _told(answers: socket.socket) -> int:
-    data = answers.recv(LENGTH.size, socket.MSG_WAITALL)
-    if len(data) < LENGTH.size:
+    data = answers.recv(NUMBER.size, socket.MSG_WAITALL)
+    if len(data) < NUMBER.size:
         raise EOFError
-    length: int = LENGTH.unpack(data)[0]
+    length: int = NUMBER.unpack(data)[0]
     return length
 
 
@@ -180,7 +180,9 @@ def _keep_memory() -> None:
 
 
 def main() -> None:
-    """Serve one daemon."""
+    """Serve one daemon, which says of what edition it is."""
+    if sys.argv[1:] != [EDITION]:
+        sys.exit("the program has been replaced: the daemon unpacks layers itself until it is started again")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.closerange(CONTROL + 1, os.sysconf("SC_OPEN_MAX"))
     os.umask(0)

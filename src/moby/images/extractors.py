@@ -8,6 +8,7 @@ the layer by memory that it shares with the daemon, and ends with its layer, or 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import mmap
 import os
@@ -22,13 +23,17 @@ import msgspec
 
 from moby.core.errors import System
 from moby.host.threads import Threads
-from moby.images.extractor import CONTROL, DONE, LENGTH, SLOT, SLOTS, TAKEN, Order, Outcome
+from moby.host.watched import process_is_stopped
+from moby.images.extractor import CONTROL, DONE, EDITION, NUMBER, SLOT, SLOTS, TAKEN, Order, Outcome
 from moby.images.layer_stream import LayerStream, Unpacked, Unpacking
 
 log = logging.getLogger(__name__)
 
 PROGRAM = "from moby.images.extractor import main; main()"
 _ANSWER = 1 << 16
+_BEGIN_LIMIT_S = 30.0
+# Whoever has not answered for so long may have been stopped.
+_PATIENCE_S = 10.0
 _THREADS = Threads("extractors", 1)
 
 
@@ -71,6 +76,11 @@ class Extractors:
             assert self._control is not None
             socket.send_fds(self._control, [message], descriptors)
 
+    def drop(self) -> None:
+        """It does not do what it is there for: the next layer has another one started."""
+        with self._lock:
+            self._reap()
+
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, contextlib.ExitStack() as stack:
@@ -79,7 +89,7 @@ class Extractors:
             stack.callback(os.close, null)
             self._pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-P", "-c", PROGRAM],
+                [sys.executable, "-P", "-c", PROGRAM, EDITION],
                 {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, null, 0),
@@ -109,7 +119,8 @@ class Extractors:
 class Extractor(Unpacking):
     """One layer that a process unpacks, begun when its first piece comes; see `Unpacking`.
 
-    Where no process can be had it is unpacked in this one. A process that is killed fails its layer: System.
+    Where no process can be had it is unpacked in this one. A process that is killed, or stopped by somebody,
+    fails its layer: System.
     """
 
     def __init__(self, extractors: Extractors, digest: str, root: int, *, lowest: bool) -> None:
@@ -118,6 +129,7 @@ class Extractor(Unpacking):
         self._root = os.dup(root)
         self._memory: mmap.mmap | None = None
         self._slot = self._filled = self._waiting = 0
+        self._pid, self._process = 0, -1
         self._answers: socket.socket | None = None
         self._received = bytearray()
         self._here: LayerStream | None = None
@@ -156,9 +168,7 @@ class Extractor(Unpacking):
         self._stopped = True
         if self._here is not None:
             self._here.stop()
-        if self._answers is not None:
-            with contextlib.suppress(OSError):
-                self._answers.shutdown(socket.SHUT_WR)
+        self._kill()
 
     def close(self) -> None:
         """See `Unpacking.close`."""
@@ -172,9 +182,10 @@ class Extractor(Unpacking):
             self._answers = None
         if self._memory is not None:
             self._memory.close()
-        if self._root >= 0:
-            os.close(self._root)
-            self._root = -1
+        descriptors, self._root, self._process = (self._root, self._process), -1, -1
+        for descriptor in descriptors:
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def _begun(self) -> mmap.mmap | None:
         """The memory that is shared; None if there is no process."""
@@ -192,16 +203,19 @@ class Extractor(Unpacking):
         shared = os.memfd_create("layer", os.MFD_CLOEXEC)
         try:
             os.ftruncate(shared, SLOTS * SLOT)
-            memory = mmap.mmap(shared, SLOTS * SLOT)
             ours, theirs = socket.socketpair()
             with theirs:
                 try:
                     self._extractors.begin(self._order, [shared, theirs.fileno(), self._root])
+                    theirs.close()
+                    self._pid, self._process = _born(ours)
+                    self._memory = mmap.mmap(shared, SLOTS * SLOT)
                 except OSError:
                     ours.close()
-                    memory.close()
+                    self._extractors.drop()
                     raise
-            self._answers, self._memory = ours, memory
+            ours.settimeout(_PATIENCE_S)
+            self._answers = ours
         finally:
             os.close(shared)
 
@@ -224,7 +238,7 @@ class Extractor(Unpacking):
     def _tell(self, length: int) -> None:
         assert self._answers is not None
         try:
-            self._answers.sendall(LENGTH.pack(length))
+            self._answers.sendall(NUMBER.pack(length))
         except ConnectionError:
             self._outcome()
             raise self._gone() from None
@@ -241,12 +255,32 @@ class Extractor(Unpacking):
     def _heard(self) -> bool:
         """Wait for what comes next; False if that is the end."""
         assert self._answers is not None
-        try:
-            data = self._answers.recv(_ANSWER)
-        except ConnectionError:
-            return False
-        self._received += data
-        return bool(data)
+        while True:
+            try:
+                data = self._answers.recv(_ANSWER)
+            except ConnectionError:
+                return False
+            except TimeoutError:
+                if process_is_stopped(self._pid):
+                    self._kill()
+                continue
+            self._received += data
+            return bool(data)
+
+    def _kill(self) -> None:
+        """It has nothing to lose."""
+        if self._process >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._process, signal.SIGKILL)
 
     def _gone(self) -> System:
         return System(f"failed to extract layer {self._order.digest}: the process that unpacks it has ended")
+
+
+def _born(answers: socket.socket) -> tuple[int, int]:
+    """Which one a layer's process says it is: pid and descriptor. Raises OSError if there is none."""
+    answers.settimeout(_BEGIN_LIMIT_S)
+    data, descriptors, _, _ = socket.recv_fds(answers, NUMBER.size, 1)
+    if not descriptors:
+        raise OSError(errno.ECHILD, os.strerror(errno.ECHILD))
+    return NUMBER.unpack(data)[0], descriptors[0]

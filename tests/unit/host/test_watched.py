@@ -14,7 +14,7 @@ import pytest
 
 from moby.core.errors import NotFound
 from moby.host.process import run
-from moby.host.watched import Watched, process_lives, start_detached
+from moby.host.watched import Watched, process_is_stopped, process_lives, start_detached
 
 
 async def test_many_notice_the_end_of_a_process(tmp_path: Path) -> None:
@@ -73,3 +73,14 @@ def test_a_process_that_has_ended_lives_no_more() -> None:
     child.wait()
     assert not process_lives(child.pid)
     assert not process_lives(0)
+
+
+def test_a_stopped_process_lives() -> None:
+    with subprocess.Popen(["sleep", "60"]) as child:
+        assert not process_is_stopped(child.pid)
+        child.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED)
+        assert process_is_stopped(child.pid)
+        assert process_lives(child.pid)
+        child.kill()
+    assert not process_is_stopped(child.pid)

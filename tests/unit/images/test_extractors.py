@@ -192,6 +192,54 @@ def test_the_process_that_forks_is_started_again(extractors: Extractors, root: i
     before.close()
 
 
+def test_a_stopped_process_fails_its_layer(
+    extractors: Extractors, root: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moby.images.extractors._PATIENCE_S", 0.1)
+    extractor = Extractor(extractors, "sha256:abc", root, lowest=True)
+    extractor.take([GOOD[:1024]])
+    child = only_child(extractors._pid)
+    os.kill(child, signal.SIGSTOP)
+    with pytest.raises(System, match="sha256:abc: the process that unpacks it has ended"):
+        extractor.take([bytes(8 << 20)])
+    extractor.close()
+    assert ended(child)
+
+
+def test_who_gives_up_a_stopped_process_does_not_wait_for_it(extractors: Extractors, root: int) -> None:
+    extractor = Extractor(extractors, "", root, lowest=True)
+    extractor.take([GOOD[:1024]])
+    child = only_child(extractors._pid)
+    os.kill(child, signal.SIGSTOP)
+    extractor.close()
+    assert ended(child)
+
+
+def test_one_that_forks_nothing_is_replaced(
+    extractors: Extractors, root: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moby.images.extractors._BEGIN_LIMIT_S", 1.0)
+    assert unpacked(Extractor(extractors, "", root, lowest=True), GOOD).implied
+    stopped = extractors._pid
+    os.kill(stopped, signal.SIGSTOP)
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        other = os.open(tmp_path / name, os.O_RDONLY)
+        assert unpacked(Extractor(extractors, "", other, lowest=True), GOOD).implied
+        os.close(other)
+    assert extractors._pid != stopped
+    assert ended(stopped)
+
+
+def test_a_program_of_another_edition_is_not_used(
+    extractors: Extractors, root: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moby.images.extractors.EDITION", "replaced")
+    assert unpacked(Extractor(extractors, "", root, lowest=True), GOOD).implied
+    assert (tmp_path / "root/a/b/file").stat().st_size == 350_000
+    assert extractors._control is None
+
+
 def test_who_gives_up_leaves_no_process(extractors: Extractors, root: int) -> None:
     extractor = Extractor(extractors, "", root, lowest=True)
     extractor.take([GOOD[:10_000]])
