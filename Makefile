@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 RUN    ?= $(CURDIR)/.run
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTEST := $(BIN)/python -m pytest
-ROOTED := $(SUDO) env MOBY_REQUIRE="$${MOBY_REQUIRE-containerd,kernel,registry,clients,boots}" $(PYTEST) -p no:cacheprovider
+ROOT   := $(SUDO) env MOBY_REQUIRE="$${MOBY_REQUIRE-containerd,kernel,registry,clients,boots}"
+ROOTED := $(ROOT) $(PYTEST) -p no:cacheprovider
 PROTOS := $(shell find src -name '*.proto' 2>/dev/null)
 
 .DEFAULT_GOAL := help
@@ -30,9 +31,9 @@ up: setup ## Start an engine of your own, load a busybox image, run a container
 down: ## Stop that engine with its containers and remove all it left
 	@scripts/down.sh "$(RUN)"
 
-test: setup ## Every test: unit, contract, integration, clients
+test: setup ## Every test: unit, contract, integration, clients; in runs side by side
 	@$(SUDO) scripts/cgroups.sh
-	$(ROOTED) tests/unit tests/contract tests/integration tests/clients
+	$(ROOT) $(BIN)/python -m tests.side_by_side
 
 unit: setup ## The tests that need neither root nor network
 	$(PYTEST) tests/unit

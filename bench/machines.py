@@ -1,4 +1,4 @@
-"""`python -m bench.machines`: how long machines take to build and to start, and where their bytes are.
+"""`python -m bench.machines [PART …]`: how long machines take to build and start, and where their bytes are.
 
 Needs neither root nor a peer. Images come from the cache; the first run fills it. Limits stand beside the
 numbers. On a busy host the seconds of its processors say more than those of the clock.
@@ -78,6 +78,12 @@ def builds(folder: Path, rounds: int) -> None:
     build(MINIMAL, folder)
     same = median(rounds, folder=folder)
     say("nothing has changed", same.seconds, "s", UNCHANGED_S, processor=same.processor)
+
+
+def forms(folder: Path, rounds: int) -> None:
+    """What each form of it takes beside kernel and RAM disk."""
+    build(MINIMAL, folder, "--again")
+    base = median(rounds, "--again", folder=folder)
     for form in DISKS:
         found = median(rounds, "--again", "-f", "kernel+initrd", "-f", form, folder=folder)
         more = found.seconds - base.seconds
@@ -86,8 +92,9 @@ def builds(folder: Path, rounds: int) -> None:
             say("  its memory", found.memory, "MiB", MEMORY_MIB)
 
 
-def sizes(folder: Path) -> None:
+def sizes(folder: Path, _rounds: int) -> None:
     """How large RAM disks are, and of which images and files."""
+    build(MINIMAL, folder, "--no-sbom")
     say("minimal's RAM disk", (folder / "minimal-initrd.img").stat().st_size / 2**20, "MiB", MINIMAL_MIB)
     build(ORIGIN, folder, "--no-sbom")
     whole = sum((folder / f"origin-{end}").stat().st_size for end in ("kernel", "initrd.img"))
@@ -144,6 +151,7 @@ def running(folder: Path, port: int) -> Iterator[list[float]]:
 
 def boots(folder: Path, rounds: int) -> None:
     """From the call of moby to the service's first answer."""
+    build(MINIMAL, folder, "--no-sbom")
     found, processor = [], []
     for _ in range(rounds):
         with socket.socket() as probe:
@@ -170,15 +178,20 @@ def answers(port: int) -> bool:
         return False
 
 
+PARTS = {"builds": builds, "forms": forms, "boots": boots, "sizes": sizes}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.machines", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args(arguments).rounds
+    parser.add_argument("parts", nargs="*", metavar="|".join(PARTS), help="what is measured (all)")
+    chosen = parser.parse_args(arguments)
+    if unknown := set(chosen.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory(prefix="moby-bench-", dir="/var/tmp") as made:
-        builds(Path(made), rounds)
-        boots(Path(made), rounds)
-        sizes(Path(made))
+        for part in chosen.parts or PARTS:
+            PARTS[part](Path(made), chosen.rounds)
 
 
 if __name__ == "__main__":

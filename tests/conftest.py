@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import faulthandler
 import functools
 import os
 import re
@@ -100,6 +101,9 @@ def lacking(need: str) -> str:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips what the machine cannot run; fails it where `MOBY_REQUIRE` says that the machine must be able to."""
+    if item.get_closest_marker("timeout"):
+        # One with a limit of its own is not stuck when others would be.
+        faulthandler.cancel_dump_traceback_later()
     required = set(os.environ.get("MOBY_REQUIRE", "").split(","))
     for need in NEEDS:
         if item.get_closest_marker(need) and (reason := lacking(need)):

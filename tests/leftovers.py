@@ -93,6 +93,17 @@ class Leftovers:
         }
         return Leftovers(**pairs)
 
+    def without(self, pattern: re.Pattern[str]) -> Leftovers:
+        """The same without what matches somewhere."""
+        return Leftovers(
+            **{
+                field.name: frozenset(
+                    found for found in getattr(self, field.name) if not pattern.search(found)
+                )
+                for field in dataclasses.fields(self)
+            }
+        )
+
     def __bool__(self) -> bool:
         return any(getattr(self, field.name) for field in dataclasses.fields(self))
 

@@ -7,7 +7,8 @@ Defaults are LinuxKit's: the machine's network, IPC and host name, no capability
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
@@ -49,6 +50,16 @@ _MOUNTPOINTS = {
 }
 
 
+@contextmanager
+def _below(key: str) -> Iterator[None]:
+    """What is wrong in here is wrong with this key of the container."""
+    try:
+        yield
+    except InvalidParameter as error:
+        error.fields.setdefault("key", key)
+        raise
+
+
 def read_label(config: ImageConfig) -> ContainerConfig:
     """What an image says of its containers. Raises InvalidParameter."""
     text = config.labels.get(LABEL, "")
@@ -74,7 +85,8 @@ def container_spec(
     """
     readonly = bool(_first(said.readonly, label.readonly))
     resources = _resources(_first(said.resources, label.resources))
-    devices, rules = _devices(_first(said.devices, label.devices) or [])
+    with _below("devices"):
+        devices, rules = _devices(_first(said.devices, label.devices) or [])
     if rules:
         resources["devices"] = [*resources.get("devices", []), *rules]
     linux: dict[str, Any] = {"namespaces": _namespaces(said, label), "resources": resources}
@@ -126,18 +138,17 @@ def _process(
     environment = said.env if said.env is not None else label.env
     arguments = command if command is not None else [*image.entrypoint, *image.cmd]
     if not arguments:
-        raise InvalidParameter("there is no command, neither in the image nor in the assembly")
-    granted = _capabilities(_joined(said.capabilities, label.capabilities, said.capabilities_add))
-    ambient = _capabilities(_first(said.ambient, label.ambient) or [])
+        raise InvalidParameter("there is none, neither in the image nor in the assembly", key="command")
+    with _below("capabilities"):
+        granted = _capabilities(_joined(said.capabilities, label.capabilities, said.capabilities_add))
+    with _below("ambient"):
+        ambient = _capabilities(_first(said.ambient, label.ambient) or [])
     bounding = sorted({*granted, *ambient})
-    groups = [identity(group, names) for group in _first(said.additional_gids, label.additional_gids) or []]
-    user = {
-        "uid": identity(said.uid if said.uid is not None else label.uid, names),
-        "gid": identity(said.gid if said.gid is not None else label.gid, names),
-    }
+    with _below("rlimits"):
+        limits = [_rlimit(text) for text in _first(said.rlimits, label.rlimits) or []]
     return {
         "terminal": False,
-        "user": user | _given(additionalGids=groups),
+        "user": _user(said, label, names),
         "args": arguments,
         "env": environment if environment is not None else image.env,
         "cwd": said.cwd or label.cwd or image.working_dir or "/",
@@ -150,9 +161,24 @@ def _process(
         },
         "noNewPrivileges": bool(_first(said.no_new_privileges, label.no_new_privileges)),
     } | _given(
-        rlimits=[_rlimit(text) for text in _first(said.rlimits, label.rlimits) or []],
-        oomScoreAdj=_first(said.oom_score_adj, label.oom_score_adj),
+        rlimits=limits,
+        oomScoreAdj=_oom_score(_first(said.oom_score_adj, label.oom_score_adj)),
     )
+
+
+def _user(said: ContainerConfig, label: ContainerConfig, names: dict[str, int]) -> dict[str, Any]:
+    uid = identity(said.uid if said.uid is not None else label.uid, names, "uid")
+    gid = identity(said.gid if said.gid is not None else label.gid, names, "gid")
+    others = _first(said.additional_gids, label.additional_gids) or []
+    groups = [identity(group, names, "additionalGids") for group in others]
+    return {"uid": uid, "gid": gid} | _given(additionalGids=groups)
+
+
+def _oom_score(value: int | None) -> int | None:
+    """As the kernel takes it (proc(5))."""
+    if value is not None and not -1000 <= value <= 1000:
+        raise InvalidParameter(f"{value} is not between -1000 and 1000", key="oomScoreAdj")
+    return value
 
 
 def _capabilities(given: Sequence[str]) -> list[str]:
@@ -183,19 +209,18 @@ def _rlimit(text: str) -> dict[str, Any]:
 def _namespaces(said: ContainerConfig, label: ContainerConfig) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     # What is not said: the machine's own for all but processes.
-    for kind, asked, default in (
-        ("network", said.net or label.net, "root"),
-        ("ipc", said.ipc or label.ipc, "root"),
-        ("uts", said.uts or label.uts, "root"),
-        ("pid", said.pid or label.pid, "new"),
-        ("user", said.userns or label.userns, "root"),
+    for key, kind, asked in (
+        ("net", "network", said.net or label.net or "root"),
+        ("ipc", "ipc", said.ipc or label.ipc or "root"),
+        ("uts", "uts", said.uts or label.uts or "root"),
+        ("pid", "pid", said.pid or label.pid or "new"),
+        ("userns", "user", said.userns or label.userns or "root"),
     ):
-        asked = asked or default
         if asked in ("host", "root"):
             continue
         fresh = asked == "new" or (kind == "network" and asked == "none")
         if not fresh and not asked.startswith("/"):
-            raise InvalidParameter(f"{asked!r} is no namespace: root, host, new or a path")
+            raise InvalidParameter(f"{asked!r} is no namespace: root, host, new or a path", key=key)
         found.append({"type": kind} if fresh else {"type": kind, "path": asked})
     return [*found, {"type": "mount"}]
 
@@ -204,17 +229,20 @@ def _mounts(
     said: ContainerConfig, label: ContainerConfig, readonly: bool, volumes: Mapping[str, bool]
 ) -> list[dict[str, Any]]:
     mounts = _default_mounts(readonly)
-    for text in _first(said.tmpfs, label.tmpfs) or []:
-        place, _, options = text.partition(":")
-        if ":" in options:
-            raise InvalidParameter(f"cannot parse tmpfs, too many ':': {text}")
-        mounts[place] = _mount(place, "tmpfs", "tmpfs", options.split(",") if options else [])
-    for text in _joined(said.binds, label.binds, said.binds_add):
-        bind = _bind(text, volumes)
-        mounts[bind["destination"]] = bind
-    for each in _first(said.mounts, label.mounts) or []:
-        made = _own_mount(each)
-        mounts[made["destination"]] = made
+    with _below("tmpfs"):
+        for text in _first(said.tmpfs, label.tmpfs) or []:
+            place, _, options = text.partition(":")
+            if ":" in options:
+                raise InvalidParameter(f"cannot parse tmpfs, too many ':': {text}")
+            mounts[place] = _mount(place, "tmpfs", "tmpfs", options.split(",") if options else [])
+    with _below("binds"):
+        for text in _joined(said.binds, label.binds, said.binds_add):
+            bind = _bind(text, volumes)
+            mounts[bind["destination"]] = bind
+    with _below("mounts"):
+        for each in _first(said.mounts, label.mounts) or []:
+            made = _own_mount(each)
+            mounts[made["destination"]] = made
     return [mounts[place] for place in sorted(mounts)]
 
 
@@ -283,6 +311,8 @@ def _devices(devices: Sequence[Device]) -> tuple[list[dict[str, Any]], list[dict
     for device in devices:
         rule: dict[str, Any] = {"allow": True, "type": device.type, "access": "rwm"}
         if device.path != "all":
+            if not device.path.startswith("/"):
+                raise InvalidParameter(f"the path of a device has to be absolute, or all: {device.path!r}")
             numbers = {"major": device.major, "minor": device.minor}
             mode = mode_of(device.mode, 0o600)
             made.append({"path": device.path, "type": device.type, **numbers, "fileMode": mode})

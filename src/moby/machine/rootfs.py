@@ -78,7 +78,9 @@ class _At:
         if isinstance(error, OSError):
             error = translated(error)
         if isinstance(error, MobyError):
-            where = self._assembly.wrong(self._key, error.message, hint=error.hint)
+            below = error.fields.get("key")
+            key = f"{self._key}.{below}" if below else self._key
+            where = self._assembly.wrong(key, error.message, hint=error.hint)
             raise type(error)(where.message, hint=error.hint) from error
 
 
@@ -86,19 +88,21 @@ def _kernel(parts: Parts, kernel: Kernel) -> Tree:
     image = image_tree(parts.cache, parts.images[kernel.image])
     binary = image.lookup(kernel.binary)
     if binary is None or binary.kind != "file":
-        raise NotFound(f"there is no {kernel.binary!r} in the image")
+        raise NotFound(f"there is no {kernel.binary!r} in the image", key="binary")
     tree = Tree()
     tree.put(KERNEL, Node(mode=0o644, content=binary.content, origin=kernel.image))
     tree.put(CMDLINE, Node(content=kernel.cmdline.encode()))
     if kernel.ucode:
         ucode = image.lookup(kernel.ucode)
         if ucode is None or ucode.kind != "file":
-            raise NotFound(f"there is no {kernel.ucode!r} in the image")
+            raise NotFound(f"there is no {kernel.ucode!r} in the image", key="ucode")
         tree.put(UCODE, Node(content=ucode.content, origin=kernel.image))
     if kernel.tar not in ("none", ""):
         modules = image.lookup(kernel.tar)
         if modules is None or not isinstance(modules.content, Slice):
-            raise NotFound(f"there is no {kernel.tar!r} in the image", hint="tar: none, if none is needed")
+            raise NotFound(
+                f"there is no {kernel.tar!r} in the image", key="tar", hint="tar: none, if none is needed"
+            )
         apply_nested(tree, modules.content, kernel.image)
     return tree
 
@@ -188,7 +192,7 @@ def _check_binds(tree: Tree, parts: Parts, every: Sequence[_Mounts]) -> None:
 def _file(tree: Tree, parts: Parts, file: File, names: dict[str, int]) -> None:
     place = place_of(file.path)
     mode = mode_of(file.mode, _DEFAULT_DIRECTORY if file.directory else _DEFAULT_FILE)
-    uid, gid = identity(file.uid, names), identity(file.gid, names)
+    uid, gid = identity(file.uid, names, "uid"), identity(file.gid, names, "gid")
     content: bytes | Slice = b""
     if file.source:
         path = Path(file.source).expanduser()

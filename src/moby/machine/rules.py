@@ -180,8 +180,8 @@ def numbered(assembly: Assembly) -> dict[str, int]:
     return {container.name: 100 + index for index, container in enumerate(everyone)}
 
 
-def identity(value: int | str | None, names: dict[str, int]) -> int:
-    """A user or group from its number or the name of a container. Raises InvalidParameter."""
+def identity(value: int | str | None, names: dict[str, int], key: str = "") -> int:
+    """A user or group from its number or the name of a container, at a key. Raises InvalidParameter."""
     if value is None or value in ("", "root"):
         return 0
     if isinstance(value, str):
@@ -190,7 +190,7 @@ def identity(value: int | str | None, names: dict[str, int]) -> int:
         elif value in names:
             return names[value]
         else:
-            raise InvalidParameter(f"cannot find id: {value}")
+            raise InvalidParameter(f"cannot find id: {value}", key=key)
     if not 0 <= value < 2**32 - 1:
-        raise InvalidParameter(f"{value} is no user or group")
+        raise InvalidParameter(f"{value} is no user or group", key=key)
     return value

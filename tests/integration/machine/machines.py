@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import subprocess
 import sys
@@ -11,8 +12,33 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+from moby.machine.formats import FORMATS
+from moby.machine.sparse import pieces
+
+MINIMAL = Path(__file__).resolve().parents[3] / "assemblies" / "minimal.yml"
+# dynamic-vhd has the name of vhd, and rpi3 is for another platform.
+FORMS = [name for name in FORMATS if name not in ("dynamic-vhd", "rpi3")]
 _PAUSE_S = 0.25
+
+
+class Built(NamedTuple):
+    """What was built, and a hash of each file as it was before anybody ran it."""
+
+    folder: Path
+    sums: dict[str, str]
+
+
+def sums(folder: Path) -> dict[str, str]:
+    """A hash of each file; what is empty of it is not read."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        whole = hashlib.sha256(b"%d" % path.stat().st_size)
+        for offset, chunk in pieces(path):
+            whole.update(b"%d:" % offset + chunk)
+        found[path.name] = whole.hexdigest()
+    return found
 
 
 @contextmanager

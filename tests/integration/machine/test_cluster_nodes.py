@@ -16,9 +16,17 @@ from moby.cli.moby import run
 from tests.integration.machine.machines import until
 
 ROOT = Path(__file__).resolve().parents[3]
-SPACE = f"mobyq-{os.getpid()}"
 _UP_LIMIT_S = 600
-# It says on the console what it reads from the other's port 22, and in the folder that they share.
+# A bridge that joins two devices, in a namespace that nobody else sees and that is gone with its process.
+NETWORK = """
+ip link add shared type bridge && ip link set shared up
+for number in 1 2; do
+    ip tuntap add tap$number mode tap && ip link set tap$number master shared up
+done
+echo made
+exec cat
+"""
+# It says on the console what it reads from the other's port 22, and in the folder that they share; and writes there.
 LOOKS = """
 services:
   - name: looks
@@ -29,6 +37,7 @@ services:
       - -c
       - |
         until nc -w 2 $(cat /run/config/peer) 22 < /dev/null | grep -q SSH; do sleep 1; done
+        echo "$(hostname) was here" > /shared/$(hostname)
         echo "$(hostname) sees $(cat /run/config/peer): $(cat /shared/word)" > /dev/console
     binds.add: ["/var/shared:/shared"]
     runtime: {mounts: [{type: virtiofs, source: shared, destination: /var/shared}]}
@@ -42,23 +51,15 @@ pytestmark = [
 ]
 
 
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)
-
-
 @contextmanager
-def network() -> Iterator[None]:
-    """A namespace with a bridge that joins two devices."""
-    ip("netns", "add", SPACE)
-    try:
-        ip("-n", SPACE, "link", "add", "shared", "type", "bridge")
-        ip("-n", SPACE, "link", "set", "shared", "up")
-        for number in (1, 2):
-            ip("-n", SPACE, "tuntap", "add", f"tap{number}", "mode", "tap")
-            ip("-n", SPACE, "link", "set", f"tap{number}", "master", "shared", "up")
-        yield
-    finally:
-        ip("netns", "delete", SPACE)
+def network() -> Iterator[int]:
+    """The process that holds the network."""
+    argv = ["unshare", "--net", "sh", "-ec", NETWORK]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "made\n"
+        yield holder.pid
+        # It ends with its input, which is closed here.
 
 
 def told(number: int) -> str:
@@ -69,29 +70,29 @@ def told(number: int) -> str:
     )
 
 
-def moby(*words: str) -> None:
-    argv = ["ip", "netns", "exec", SPACE, sys.executable, "-m", "moby.cli.moby", *words]
+def moby(network: int, *words: str) -> None:
+    argv = ["nsenter", f"--net=/proc/{network}/ns/net", sys.executable, "-m", "moby.cli.moby", *words]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 @contextmanager
-def node(state: Path, number: int, made: Path) -> Iterator[Path]:
+def node(network: int, state: Path, number: int, made: Path) -> Iterator[Path]:
     """A running node; what its console shows."""
     name = f"node{number}"
-    shared = made.parent / "shared"
     try:
         moby(
-            "run", "--detach", "--state", str(state), "--name", name, "--accel", "tcg", "--memory", "1024",
+            network, "run", "--detach", "--state", str(state), "--name", name, "--accel", "tcg", "--memory", "768",
             "--network", f"tap=tap{number},mac=52:54:00:00:00:0{number}", "--data", told(number),
-            "--share", f"{shared}:shared", str(made / "cluster-node-squashfs.img"),
+            "--share", f"{made.parent / 'shared'}:shared",
+            str(made / "cluster-node-squashfs.img"),
         )  # fmt: skip
         yield state / name / "console.log"
     finally:
-        moby("rm", "--force", "--state", str(state), name)
+        moby(network, "rm", "--force", "--state", str(state), name)
 
 
-def test_two_nodes_see_each_other(tmp_path: Path) -> None:
+def test_two_nodes_see_each_other_and_what_they_share(tmp_path: Path) -> None:
     made, state, looks = tmp_path / "made", tmp_path / "state", tmp_path / "looks.yml"
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared/word").write_text("as agreed")
@@ -100,11 +101,13 @@ def test_two_nodes_see_each_other(tmp_path: Path) -> None:
     build = ["build", assembly, str(looks), "-q", "-f", "kernel+squashfs", "--no-sbom", "-n", "cluster-node"]
     assert run([*build, "-o", str(made)]) == 0
     with ExitStack() as stack:
-        stack.enter_context(network())
-        shown = [stack.enter_context(node(state, number, made)) for number in (1, 2)]
+        net = stack.enter_context(network())
+        shown = [stack.enter_context(node(net, state, number, made)) for number in (1, 2)]
 
         def console() -> str:
             return "\n".join(path.read_text(errors="replace")[-3000:] for path in shown if path.exists())
 
-        for words in ("node1 sees 10.91.0.2: as agreed", "node2 sees 10.91.0.1: as agreed"):
+        for one, other in ((1, 2), (2, 1)):
+            words = f"node{one} sees 10.91.0.{other}: as agreed"
             until(lambda words=words: words in console(), _UP_LIMIT_S, console)  # type: ignore[misc]
+            assert (tmp_path / f"shared/node{one}").read_text() == f"node{one} was here\n"

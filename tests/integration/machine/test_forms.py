@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from moby.cli.moby import run
 from moby.machine.runners.boot import efi_firmware
-from tests.integration.machine.machines import answers, free_ports, machine, until
+from tests.integration.machine.machines import Built, answers, free_ports, machine, until
 
-ASSEMBLIES = Path(__file__).resolve().parents[3] / "assemblies"
-FORMS = {
+BOOTED = {
     "kernel+initrd": "minimal",
     "kernel+squashfs": "minimal-squashfs.img",
     "kernel+erofs": "minimal-erofs.img",
@@ -37,19 +35,16 @@ pytestmark = [
 ]
 
 
-def test_every_form_boots_to_a_service_that_answers(tmp_path: Path) -> None:
+def test_every_form_boots_to_a_service_that_answers(minimal: Built, tmp_path: Path) -> None:
     efi_firmware()
-    made, state = tmp_path / "made", tmp_path / "state"
-    asked = [word for form in FORMS for word in ("-f", form)]
-    assert run(["build", str(ASSEMBLIES / "minimal.yml"), "-q", "--no-sbom", "-o", str(made), *asked]) == 0
-    ports = dict(zip(FORMS, free_ports(len(FORMS)), strict=True))
+    ports = dict(zip(BOOTED, free_ports(len(BOOTED)), strict=True))
 
     def boots(form: str) -> None:
         name = form.replace("+", "-")
-        given = ["--memory", "512", "--publish", f"{ports[form]}:80", str(made / FORMS[form])]
-        with machine(state, name, *given) as console:
+        given = ["--memory", "512", "--publish", f"{ports[form]}:80", str(minimal.folder / BOOTED[form])]
+        with machine(tmp_path / "state", name, *given) as console:
             until(lambda: answers(ports[form], "built by moby"), _LIMIT_S, console)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for done in [pool.submit(boots, form) for form in FORMS]:
+        for done in [pool.submit(boots, form) for form in BOOTED]:
             done.result()

@@ -5,7 +5,6 @@ What comes out is byte for byte what root gets elsewhere, at another time.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -17,14 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from moby.cli.moby import run
-from moby.machine.formats import FORMATS
-from moby.machine.sparse import pieces
-from tests.integration.machine.machines import answers, free_ports
+from tests.integration.machine.machines import FORMS, Built, answers, free_ports, sums
 
 ROOT = Path(__file__).resolve().parents[3]
-# dynamic-vhd has the name of vhd, and rpi3 is for another platform.
-FORMS = [name for name in FORMATS if name not in ("dynamic-vhd", "rpi3")]
 SOMEBODY = 65533
 _LIMIT_S = 900
 _UP_LIMIT_S = 300
@@ -86,31 +80,15 @@ def somebody() -> Iterator[Somebody]:
         shutil.rmtree(home)
 
 
-def sums(folder: Path) -> dict[str, str]:
-    """A hash of each file; what is empty of it is not read."""
-    found = {}
-    for path in sorted(folder.iterdir()):
-        whole = hashlib.sha256(b"%d" % path.stat().st_size)
-        for offset, chunk in pieces(path):
-            whole.update(b"%d:" % offset + chunk)
-        found[path.name] = whole.hexdigest()
-    return found
-
-
-def test_somebody_builds_and_runs_what_root_does(
-    somebody: Somebody, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+def test_somebody_builds_and_runs_what_root_does(somebody: Somebody, minimal: Built) -> None:
     for name in ("kernel", "init", "crun", "dhcp", "http"):
         somebody.moby("component", "build", f"components/{name}")
     asked = [word for form in FORMS for word in ("-f", form)]
     theirs = somebody.home / "made"
     words = ["build", "assemblies/minimal.yml", "-q", "--offline", "-o", str(theirs), *asked]
     somebody.moby(*words, later="+400d")
-    mine = tmp_path / "made"
-    assert run(["build", str(ROOT / "assemblies/minimal.yml"), "-q", "-o", str(mine), *asked]) == 0
-    assert sums(theirs) == sums(mine)
-    assert len(sums(mine)) == len(FORMS) + 8
+    assert sums(theirs) == minimal.sums
+    assert len(minimal.sums) == len(FORMS) + 8
     [port] = free_ports(1)
     somebody.moby(
         "run", "--detach", "--name", "mine", "--accel", "tcg", "-p", f"{port}:80", str(theirs / "minimal")

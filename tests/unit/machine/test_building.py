@@ -49,14 +49,16 @@ def refused(folder: Path, text: str, capsys: pytest.CaptureFixture[str], *words:
     pytest.param(KERNEL + "services:\n - {name: a, image: ./app.tar}\n - {name: a, image: ./app.tar}\n",
                  "a.yml:4: services[1].name: 'a' is there already, at a.yml:3", id="name twice"),
     pytest.param(KERNEL + "services:\n - name: a\n   image: ./app.tar\n   binds: ['data:/data']\n",
-                 "a.yml:3: services[0]: there is no volume 'data'", id="bind of no volume"),
+                 "a.yml:5: services[0].binds: there is no volume 'data'", id="bind of no volume"),
     pytest.param(KERNEL + "services:\n - name: a\n   image: ./app.tar\n   binds: ['/srv/gone:/data']\n",
                  "a.yml:5: services[0].binds: there is no /srv/gone in the machine", id="bind of nothing"),
     pytest.param(KERNEL + "files:\n - {path: a, contents: x}\n - {path: a, contents: y}\n",
                  "a.yml:4: files[1].path: a is there already, as files[0]", id="files that conflict"),
     pytest.param("init: [./app.tar]\n" + KERNEL + "files:\n - {path: etc, contents: x}\n - {path: etc/x, contents: y}\n",
                  "a.yml:5: files[1].path: etc/x cannot be below a file", id="file above a file"),
-    pytest.param("kernel:\n  image: ./app.tar\n", "a.yml:1: kernel: there is no 'kernel' in the image", id="no kernel in it"),
+    pytest.param("kernel:\n  image: ./app.tar\n", "a.yml:1: kernel.binary: there is no 'kernel' in the image", id="no kernel in it"),
+    pytest.param(KERNEL.replace("}", ", ucode: intel.cpio}"), "a.yml:1: kernel.ucode: there is no 'intel.cpio'", id="no microcode"),
+    pytest.param(KERNEL + "files:\n - path: a\n   contents: x\n   uid: who\n", "a.yml:5: files[0].uid: cannot find id: who", id="nobody's file"),
     pytest.param("files:\n - {path: a, contents: x}\noutputs:\n - {format: kernel+initrd}\n",
                  "a.yml:4: outputs[0].format: kernel+initrd: needs a kernel", id="no kernel"),
     pytest.param(KERNEL + "outputs:\n - {format: raw-uefi}\n",
@@ -84,6 +86,28 @@ def test_a_bind_of_what_is_made_at_the_start_is_right(folder: Path) -> None:
         # The root may be on a read-only disk.
         assert made.getmember("srv/data").isdir()
         assert "run/y" not in made.getnames()
+
+
+@pytest.mark.parametrize(("value", "said"), [
+    ("capabilities: [CAP_FOO]", "capabilities: unknown capability: CAP_FOO"),
+    ("ambient: [CAP_FOO]", "ambient: unknown capability: CAP_FOO"),
+    ("uid: who", "uid: cannot find id: who"),
+    ("gid: who", "gid: cannot find id: who"),
+    ("additionalGids: [who]", "additionalGids: cannot find id: who"),
+    ("rlimits: ['FOO,1,2']", "rlimits: unknown limit: FOO"),
+    ("oomScoreAdj: 5000", "oomScoreAdj: 5000 is not between -1000 and 1000"),
+    ("net: other", "net: 'other' is no namespace"),
+    ("pid: other", "pid: 'other' is no namespace"),
+    ("tmpfs: [place]", "tmpfs: the place of a mount has to be absolute: 'place'"),
+    ("mounts: [{type: foo}]", "mounts: mount type foo is missing destination"),
+    ("devices: [{path: sda, type: b}]", "devices: the path of a device has to be absolute, or all: 'sda'"),
+    ("command: []", "command: there is none, neither in the image nor in the assembly"),
+])  # fmt: skip
+def test_what_is_wrong_with_a_container_is_told_with_its_line(
+    value: str, said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f"{KERNEL}services:\n - name: a\n   image: ./app.tar\n   {value}\n"
+    assert refused(folder, text, capsys).startswith(f"moby: a.yml:5: services[0].{said}")
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a/../../../b", "..", "/../x"])

@@ -109,13 +109,13 @@ def test_the_same_machine_comes_out_each_time(
 
 
 @pytest.mark.parametrize(("assembly", "said"), [
-    ("kernel: {image: app}", "a.yml:1: kernel: there is no 'kernel' in the image"),
-    ("kernel: {image: kernel, tar: none, ucode: x}", "a.yml:1: kernel: there is no 'x' in the image"),
-    ("kernel: {image: kernel, tar: x.tar}", "a.yml:1: kernel: there is no 'x.tar' in the image"),
+    ("kernel: {image: app}", "a.yml:1: kernel.binary: there is no 'kernel' in the image"),
+    ("kernel: {image: kernel, tar: none, ucode: x}", "a.yml:1: kernel.ucode: there is no 'x' in the image"),
+    ("kernel: {image: kernel, tar: x.tar}", "a.yml:1: kernel.tar: there is no 'x.tar' in the image"),
     ("files:\n - {path: a, source: gone}", "a.yml:2: files[0]: "),
-    ("files:\n - {path: a, contents: x, uid: nobody}", "a.yml:2: files[0]: cannot find id: nobody"),
+    ("files:\n - {path: a, contents: x, uid: nobody}", "a.yml:2: files[0].uid: cannot find id: nobody"),
     ("init: [more]\nfiles:\n - {path: bin/runc/x, contents: x}", "a.yml:3: files[0]: /bin/runc is no directory"),
-    ("services:\n - {name: a, image: more}", "a.yml:2: services[0]: unknown capability: CAP_X"),
+    ("services:\n - {name: a, image: more}", "a.yml:2: services[0].capabilities: unknown capability: CAP_X"),
 ])  # fmt: skip
 def test_what_goes_wrong_is_told_with_its_place(
     assembly: str, said: str, tmp_path: Path, images: dict[str, Image], cache: ImageCache

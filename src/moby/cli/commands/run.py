@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from moby.cli.commands.sources import add_source_flags, settings
-from moby.core.errors import Conflict, InvalidParameter, System
+from moby.core.errors import Conflict, InvalidParameter, NotFound, System
 
 if TYPE_CHECKING:
     from moby.machine.runners.hardware import Disk, Hardware, Port
@@ -63,8 +63,9 @@ def add(verbs: Any) -> None:
         help="a disk for it, made if it is not there; without FILE one that is kept with the machine",
     )  # fmt: skip
     parser.add_argument(
-        "--network", default="user", metavar="user|tap=DEVICE|none", help="its network, with ,mac=MAC (user)"
-    )
+        "--network", default="user", metavar="user|tap=DEVICE|bridge=DEVICE|none",
+        help="its network, with ,mac=MAC (user)",
+    )  # fmt: skip
     parser.add_argument(
         "--share",
         action="append",
@@ -76,11 +77,22 @@ def add(verbs: Any) -> None:
     parser.add_argument("--data", metavar="TEXT", help="what it is told, on a disk labelled cidata")
     parser.add_argument("--data-file", type=Path, metavar="FILE", help="the same, from a file")
     parser.add_argument("--uefi", action="store_true", help="start it by EFI, whatever it is called")
+    parser.add_argument("--firmware", type=Path, metavar="FILE", help="start it by this firmware")
     parser.add_argument(
         "--append", default="", metavar="WORDS", help="more words for the kernel's command line"
     )
+    _add_device_flags(parser)
     add_hardware_flags(parser)
     add_source_flags(parser)
+
+
+def _add_device_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--gui", action="store_true", help="a screen, a keyboard and a mouse, in a window")
+    parser.add_argument("--usb", action="store_true", help="a bus for USB")
+    parser.add_argument(
+        "--device", action="append", default=[], metavar="DRIVER[,PROPERTY=VALUE]",
+        help="another device, in qemu's words: usb-host,vendorid=0x1234,productid=0x5678",
+    )  # fmt: skip
 
 
 def do(chosen: argparse.Namespace) -> str:
@@ -177,6 +189,8 @@ async def _prepared(
     boot = replace(boot, cmdline=cmdline, disks=boot.disks + disks)
     folder = state.folder.absolute()
     boot = with_variables(boot, folder, hardware.platform)
+    if chosen.firmware is not None:
+        boot = replace(boot, firmware=chosen.firmware.absolute(), variables=None)
     if hardware.accel == "tcg":
         boot = unpacked(boot, folder, hardware.memory)
     argv = command(boot, hardware, console=console, state=folder)
@@ -214,6 +228,8 @@ async def _hardware(chosen: argparse.Namespace) -> Hardware:
     )
 
     ports = tuple(parse_port(text) for text in chosen.publish)
+    if chosen.firmware is not None and not chosen.firmware.is_file():
+        raise NotFound(f"there is no firmware {chosen.firmware}")
     network = parse_network(chosen.network)
     if ports and network.kind != "user":
         raise InvalidParameter(f"ports are not published on the network {network.kind}")
@@ -221,7 +237,10 @@ async def _hardware(chosen: argparse.Namespace) -> Hardware:
     vsock = check_vsock(chosen.vsock)
     platform = settings(chosen).platform or host_platform()
     accel = await choose_accel(chosen.accel, platform)
-    return Hardware(chosen.memory, chosen.cpus, ports, accel, platform, network, shares, vsock)
+    return Hardware(
+        chosen.memory, chosen.cpus, ports, accel, platform, network, shares, vsock,
+        chosen.usb, tuple(chosen.device), chosen.gui,
+    )  # fmt: skip
 
 
 async def _built(chosen: argparse.Namespace, state: State) -> Path:

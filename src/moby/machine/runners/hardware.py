@@ -56,7 +56,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Its network: `user` is qemu's own, `tap` a device of the host, `none` is no network."""
+    """Its network: `user` is qemu's own, `tap` and `bridge` are devices of the host, `none` is no network."""
 
     kind: str = "user"
     device: str = ""
@@ -86,6 +86,11 @@ class Hardware:
     shares: tuple[Share, ...] = ()
     vsock: int = 0
     """The machine's number among vsock's, 0 for none."""
+    usb: bool = False
+    devices: tuple[str, ...] = ()
+    """More devices, in qemu's words: `usb-host,vendorid=0x1234,productid=0x5678`."""
+    window: bool = False
+    """A screen, a keyboard and a mouse, in a window here."""
 
 
 def parse_port(text: str) -> Port:
@@ -115,14 +120,14 @@ def parse_disk(text: str, unnamed: Path | None = None) -> Disk:
 
 
 def parse_network(text: str) -> Network:
-    """`user`, `none` or `tap=DEVICE`, the first and last with `,mac=52:54:00:…`. Raises InvalidParameter."""
-    hint = "user[,mac=MAC], tap=DEVICE[,mac=MAC] or none"
+    """`user`, `none`, `tap=DEVICE` or `bridge=DEVICE`, with `,mac=52:54:00:…`. Raises InvalidParameter."""
+    hint = "user[,mac=MAC], tap=DEVICE[,mac=MAC], bridge=DEVICE[,mac=MAC] or none"
     first, _, rest = text.partition(",")
     kind, _, device = first.partition("=")
     given = _pairs(text, rest.split(",") if rest else [], ("mac",), hint)
     mac = given.get("mac", "").lower()
-    right = bool(_DEVICE.fullmatch(device)) if kind == "tap" else not device
-    if kind not in ("user", "tap", "none") or not right or (mac and not _MAC.fullmatch(mac)):
+    right = bool(_DEVICE.fullmatch(device)) if kind in ("tap", "bridge") else not device
+    if kind not in ("user", "tap", "bridge", "none") or not right or (mac and not _MAC.fullmatch(mac)):
         raise InvalidParameter(f"{text!r} is no network", hint=hint)
     return Network(kind, device, mac)
 

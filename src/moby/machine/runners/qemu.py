@@ -37,7 +37,7 @@ def command(
         "-smp", str(hardware.cpus),
         "-nodefaults",
         "-no-reboot",
-        "-display", "none",
+        *_screen(hardware),
         *console,
         *_network(hardware),
         "-device", "virtio-rng-pci",
@@ -66,7 +66,7 @@ def command(
             "-numa",
             "node,memdev=memory",
         ]
-    return argv + _vsock(hardware.vsock)
+    return argv + _vsock(hardware.vsock) + _devices(hardware)
 
 
 def _cmdline(boot: Boot, hardware: Hardware) -> str:
@@ -108,7 +108,9 @@ def _network(hardware: Hardware) -> list[str]:
     if network.kind == "none":
         return []
     back = "user,id=net" + "".join(f",{port}" for port in hardware.ports)
-    if network.kind == "tap":
+    if network.kind == "bridge":
+        back = f"bridge,id=net,br={network.device}"
+    elif network.kind == "tap":
         back = f"tap,id=net,ifname={network.device},script=no,downscript=no"
     mac = f",mac={network.mac}" if network.mac else ""
     return ["-netdev", back, "-device", f"virtio-net-pci,netdev=net{mac}"]
@@ -155,6 +157,21 @@ def _vsock(number: int) -> list[str]:
     if not os.path.exists("/dev/vhost-vsock"):
         raise NotFound("there is no /dev/vhost-vsock", hint="modprobe vhost_vsock")
     return ["-device", f"vhost-vsock-pci,guest-cid={number}"]
+
+
+def _screen(hardware: Hardware) -> list[str]:
+    """Which window it is, qemu knows best."""
+    if not hardware.window:
+        return ["-display", "none"]
+    screen = "virtio-vga" if hardware.platform.architecture == "amd64" else "virtio-gpu-pci"
+    return [
+        word for each in (screen, "virtio-keyboard-pci", "virtio-tablet-pci") for word in ("-device", each)
+    ]
+
+
+def _devices(hardware: Hardware) -> list[str]:
+    bus = ["qemu-xhci"] if hardware.usb else []
+    return [word for device in (*bus, *hardware.devices) for word in ("-device", device)]
 
 
 def _escaped(path: Path) -> str:

@@ -68,6 +68,7 @@ def test_networks() -> None:
     assert parse_network("user") == Network()
     assert parse_network("none").kind == "none"
     assert parse_network("tap=tap0,mac=52:54:00:AB:cd:ef") == Network("tap", "tap0", "52:54:00:ab:cd:ef")
+    assert parse_network("bridge=br0") == Network("bridge", "br0")
     for wrong in (
         "",
         "tap",

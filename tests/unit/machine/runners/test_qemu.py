@@ -116,3 +116,21 @@ def test_vsock_needs_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.path.exists", lambda _path: True)
     argv = command(Boot(), Hardware(platform=AMD64, vsock=7))
     assert ("-device", "vhost-vsock-pci,guest-cid=7") in pairs(argv)
+
+
+def test_more_devices_and_a_window() -> None:
+    given = Hardware(platform=AMD64, usb=True, devices=("usb-host,vendorid=0x1234",), window=True)
+    argv = command(Boot(), given)
+    assert pairs(argv) >= {
+        ("-device", name) for name in ("qemu-xhci", "usb-host,vendorid=0x1234", "virtio-vga")
+    }
+    assert argv.index("qemu-xhci") < argv.index("usb-host,vendorid=0x1234")
+    assert "-display" not in argv
+    assert ("-display", "none") in pairs(command(Boot(), Hardware(platform=AMD64)))
+
+
+def test_a_bridge_of_the_host() -> None:
+    network = Network("bridge", "br0", "52:54:00:00:00:01")
+    assert pairs(command(Boot(), Hardware(platform=AMD64, network=network))) >= {
+        ("-netdev", "bridge,id=net,br=br0"), ("-device", "virtio-net-pci,netdev=net,mac=52:54:00:00:00:01"),
+    }  # fmt: skip
