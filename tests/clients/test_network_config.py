@@ -191,7 +191,7 @@ def test_what_the_host_is_on_is_left_alone(make_engine: Callable[..., Engine]) -
         pytest.param(
             ["-o", "com.docker.network.enable_ipv6=odd"], "is not a valid bool", marks=pytest.mark.docker28
         ),
-        (["--ipam-driver", "odd"], 'invalid ipam driver: "odd"'),
+        (["--ipam-driver", "odd"], 'plugin "odd" not found'),
         (["--scope", "swarm"], "cannot create a swarm scoped network when swarm is not active"),
         (["-o", "com.docker.network.driver.mtu=x"], "failed to parse com.docker.network.driver.mtu value"),
     ],

@@ -191,6 +191,25 @@ def test_a_daemon_that_is_away_keeps_its_bridge(make_engine: Callable[..., Engin
     check_default(engine)
 
 
+def test_the_default_network_stays_as_it_is_while_containers_run(make_engine: Callable[..., Engine]) -> None:
+    engine = make_engine()
+    engine.ok("run", "-d", "--name", "one", "--restart", "always", "busybox", "sleep", "600")
+    address = "{{.NetworkSettings.Networks.bridge.IPAddress}}"
+    before = engine.ok("inspect", "-f", address, "one")
+    engine.kill()
+    engine.arguments += ["--bip", "10.88.0.1/24"]
+    engine.start()
+    assert "updated network configuration will not take effect" in engine.log.read_text()
+    check_default(engine)
+    assert engine.ok("inspect", "-f", address, "one") == before
+    engine.ok("rm", "-f", "one")
+    assert engine.stop() == 0
+    engine.start()
+    engine.ok("run", "-d", "--name", "one", "busybox", "sleep", "600")
+    assert engine.ok("inspect", "-f", address, "one") == "10.88.0.2"
+    check_default(engine)
+
+
 def check_default(engine: Engine) -> None:
     """Containers on the default network reach it."""
     gateway = json.loads(engine.ok("network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Gateway"]

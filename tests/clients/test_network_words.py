@@ -93,6 +93,12 @@ def test_who_cannot_be_connected(engine: Engine, net: str) -> None:
     assert "no configured subnet contains IP address 10.82.0.1" in said
 
 
+def test_who_does_not_run_may_be_connected_twice(engine: Engine, net: str) -> None:
+    engine.ok("create", "--name", "idle", "--network", net, "busybox", "sleep", "600")
+    engine.ok("network", "connect", net, "idle")
+    assert engine.ok("inspect", "-f", "{{len .NetworkSettings.Networks}}", "idle") == "1"
+
+
 def test_containers_are_found_by_their_ports(engine: Engine) -> None:
     engine.ok("run", "-d", "--name", "web", "-p", "18811:80", "--expose", "90", "busybox", "sleep", "600")
 

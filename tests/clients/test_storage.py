@@ -104,3 +104,16 @@ def test_what_was_mounted_for_a_volume_goes_with_its_last_user_after_a_restart_t
     engine.ok("rm", "-f", "two")
     assert not mounts(place)
     engine.ok("volume", "rm", "fast")
+
+
+def test_a_volume_that_cannot_be_mounted_yet_hinders_the_start_alone(engine: Engine) -> None:
+    options = ("-o", "type=ext4", "-o", "device=/dev/nosuch")
+    engine.ok("volume", "create", *options, "away")
+    engine.ok("create", "--name", "waiting", "-v", "away:/nowhere", "busybox", "true")
+    said = engine.fails("start", "waiting", code=1)
+    assert "failed to mount local volume: mount /dev/nosuch:" in said
+    assert engine.ok("inspect", "--format", "{{.State.Status}}", "waiting") == "created"
+    # What the image has there is copied, which needs the volume.
+    assert "failed to mount" in engine.fails("create", "-v", "away:/etc", "busybox", "true", code=1)
+    engine.ok("rm", "waiting")
+    engine.ok("volume", "rm", "away")

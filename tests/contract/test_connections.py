@@ -333,6 +333,11 @@ async def test_path_is_cleaned_by_a_redirect(address: str) -> None:
     writer.close()
 
 
+async def test_a_name_that_begins_with_a_dot_is_a_name(client: ClientSession) -> None:
+    async with client.get("/v1.44/volumes/.x", allow_redirects=False) as answer:
+        assert answer.status != 301
+
+
 async def test_any_path_answers_options(client: ClientSession) -> None:
     async with client.options("/containers/json") as answer:
         assert answer.status == 200

@@ -146,7 +146,7 @@ class Server:
         version, path, query = split_target(http.raw_path)
         if refused is not None:
             response: StreamResponse = refused
-        elif "//" in path or "/." in path:
+        elif "//" in path or ("/." in path and clean(path) != path):
             response = self._redirect(version, path, query)
         elif unknown_expectation(http):
             response = empty_response(417)

@@ -218,9 +218,10 @@ class NetworkDriver(Protocol):
         """The versions of IP for which a network with these options has an address for itself."""
         return frozenset({4, 6}) if self.makes_gateways else frozenset()
 
-    async def predefined(self, stored: Network | None) -> Network | None:
+    async def predefined(self, stored: Network | None, *, used: bool = False) -> Network | None:
         """The network that is always there, if there is one; `stored` is what it was when we last ran.
 
+        While it is `used`, by sandboxes that outlived us, it stays as it was, whatever the settings say.
         Raises Conflict if what it must have is another's, InvalidParameter for settings.
         """
         ...

@@ -22,15 +22,15 @@ _MOST = 100
 _GATEWAY_LABEL, _GATEWAY_LABEL6 = "DefaultGatewayIPv4", "DefaultGatewayIPv6"
 
 
-def claim(settings: BridgeSettings, directory: Path, stored: str) -> tuple[str, LockFile]:
+def claim(asked: str, directory: Path, stored: str) -> tuple[str, LockFile]:
     """The bridge's name, and a lock on it that ends with us. Raises Conflict if it is another daemon's.
 
-    Without a name in the settings it is the one we had, else the first of docker0, docker1, ... that is free.
+    If none is `asked` for it is the one we had, else the first of docker0, docker1, ... that is free.
     """
     directory.mkdir(parents=True, exist_ok=True)
     # Names are a network namespace's own.
     space = os.stat("/proc/self/ns/net").st_ino
-    names: Iterator[str] = iter([settings.bridge]) if settings.bridge else _candidates(stored)
+    names: Iterator[str] = iter([asked]) if asked else _candidates(stored)
     last: Conflict | None = None
     for name in names:
         lock = LockFile(directory / f"bridge-{space}-{name}.lock", f"bridge {name}")

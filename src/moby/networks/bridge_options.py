@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_address
-from typing import Literal, TypeVar, cast
+from typing import Literal, cast
 
 import msgspec
 
@@ -28,10 +29,13 @@ PREFIX = "com.docker.network.container_iface_prefix"
 ENABLE4 = "com.docker.network.enable_ipv4"
 ENABLE6 = "com.docker.network.enable_ipv6"
 
-T = TypeVar("T")
-
 GatewayMode = Literal["nat", "nat-unprotected", "routed", "isolated"]
 _OURS = "com.docker.network."
+# As Go reads them: Python takes spaces, underscores and the digits of every script.
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_INTEGERS = 1 << 63
+# RFC 8200, 5; the kernel has no IPv6 on a device with less.
+_LEAST_FOR_IPV6 = 1280
 _MODES = ("nat", "nat-unprotected", "routed", "isolated")
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
@@ -81,9 +85,11 @@ def bridge_options(network: Network) -> BridgeOptions:
         mode4=_mode(options, MODE4),
         mode6=_mode(options, MODE6),
         mtu=_mtu(options),
-        host_ipv4=_address(options, HOST4),
-        host_ipv6=_address(options, HOST6),
+        host_ipv4=_address(options, HOST4, 4),
+        host_ipv6=_address(options, HOST6, 6),
     )
+    if network.enable_ipv6 and 0 < found.mtu < _LEAST_FOR_IPV6:
+        raise InvalidParameter(f"invalid MTU number: {found.mtu}: IPv6 needs {_LEAST_FOR_IPV6}")
     if "isolated" in (found.mode4, found.mode6) and not network.internal:
         raise Forbidden("gateway mode 'isolated' can only be used for an internal network")
     if not (network.enable_ipv4 or network.enable_ipv6):
@@ -124,30 +130,36 @@ def _flag(options: Mapping[str, str], label: str, usual: bool) -> bool:
     return flag_of(label, options[label]) if label in options else usual
 
 
-def _address(options: Mapping[str, str], label: str) -> str:
-    return _read(options, label, lambda text: str(ip_address(text)), "nil ip") if label in options else ""
+def _address(options: Mapping[str, str], label: str, version: int = 0) -> str:
+    """An address; of a family, if a `version` is named."""
+    if label not in options:
+        return ""
+    try:
+        address = ip_address(options[label])
+    except ValueError as error:
+        raise _unreadable(label, options[label], "nil ip") from error
+    if version not in (0, address.version):
+        raise _unreadable(label, options[label], f"not an IPv{version} address")
+    return str(address)
 
 
 def _mtu(options: Mapping[str, str]) -> int:
     text = options.get(MTU, "0")
-    found = _read(options, MTU, int, f'strconv.Atoi: parsing "{text}": invalid syntax') if text != "0" else 0
+    if not _INTEGER.fullmatch(text):
+        raise _unreadable(MTU, text, f'strconv.Atoi: parsing "{text}": invalid syntax')
+    found = int(text)
+    if abs(found) >= _INTEGERS:
+        raise _unreadable(MTU, text, f'strconv.Atoi: parsing "{text}": value out of range')
     if found < 0:
         raise InvalidParameter(f"invalid MTU number: {found}")
     return found
 
 
 def _mode(options: Mapping[str, str], label: str) -> GatewayMode:
-    value = options.get(label, "")
-    if value and value not in _MODES:
+    value = options.get(label, "nat")
+    if value not in _MODES:
         raise _unreadable(label, value, f"unknown gateway mode {value}")
-    return cast("GatewayMode", value or "nat")
-
-
-def _read(options: Mapping[str, str], label: str, read: Callable[[str], T], words: str) -> T:
-    try:
-        return read(options[label])
-    except ValueError as error:
-        raise _unreadable(label, options[label], words) from error
+    return cast("GatewayMode", value)
 
 
 def _unreadable(label: str, value: str, words: str) -> MobyError:

@@ -98,7 +98,7 @@ class Controller(Networks):
         before = next((n for n in stored.values() if n.name == name and n.driver == driver.name), None)
         if before is not None:
             del stored[before.id]
-        network = await driver.predefined(before)
+        network = await driver.predefined(before, used=before is not None and self._lives_on(before.id))
         if network is None:
             if before is not None:
                 await self._stored_networks.delete(before.id)
@@ -106,6 +106,15 @@ class Controller(Networks):
         if network != before:
             await self._stored_networks.save(network.id, network)
         await self._create(network)
+
+    def _lives_on(self, network: str) -> bool:
+        """Has a sandbox that outlived us a place on the network?"""
+        return any(
+            endpoint.network_id == network
+            for sandbox in self._sandboxes.values()
+            if sandbox.path and kernel.lives(Path(sandbox.path))
+            for endpoint in sandbox.endpoints
+        )
 
     async def _create(self, network: Network) -> None:
         if not network.config_only:

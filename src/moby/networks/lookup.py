@@ -28,13 +28,9 @@ class DriverLookup:
         """Raises NotFound if there is none, and System for a plugin that does not work."""
         if (own := self.own.get(name)) is not None:
             return own
-        absent = f'could not find plugin {name} in v1 plugin registry: plugin "{name}" not found'
         if self._plugins is None:
-            raise NotFound(absent)
-        try:
-            plugin = await self._plugins.find(name, _SUBSYSTEM)
-        except NotFound as error:
-            raise NotFound(absent) from error
+            raise NotFound(f'plugin "{name}" not found')
+        plugin = await self._plugins.find(name, _SUBSYSTEM)
         known = self._plugged.get(name)
         if known is None or known.plugin is not plugin:
             known = self._plugged[name] = await Remote.of(plugin)

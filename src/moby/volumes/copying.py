@@ -16,7 +16,7 @@ from pathlib import Path
 
 from moby.core.errors import System
 from moby.host.mounts import open_beneath
-from moby.host.threads import finishing
+from moby.host.threads import blocking, finishing
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
@@ -59,6 +59,18 @@ def _copy_up(root: Path, path: str, volume: Path) -> None:
             os.close(source)
     finally:
         os.close(target)
+
+
+async def has_directory(root: Path, path: str) -> bool:
+    """Is there a directory `path` in the tree `root`, for `copy_up` to copy?"""
+    return await blocking(_has_directory, root, path)
+
+
+def _has_directory(root: Path, path: str) -> bool:
+    if (found := _open_source(root, path)) < 0:
+        return False
+    os.close(found)
+    return True
 
 
 def _open_source(root: Path, path: str) -> int:

@@ -42,14 +42,15 @@ class LocalOptions(msgspec.Struct, rename="pascal"):
     def mount(self) -> Mount:
         """What to mount, hosts by their addresses. Blocks on the resolver. Raises System."""
         device, words = self.mount_device, self.mount_opts
+        if not device:
+            raise System("missing device in volume options")
         if self.mount_type in ("nfs", "cifs"):
             host = next((word[5:] for word in words.split(",") if word.startswith("addr=")), "")
             if host:
                 words = words.replace(f"addr={host}", f"addr={_address(host)}", 1)
             elif self.mount_type == "cifs":
                 device = _resolved(device)
-        kind = "" if self.mount_type == "none" else self.mount_type
-        return Mount(kind, device, tuple(word for word in words.split(",") if word))
+        return Mount(self.mount_type, device, tuple(word for word in words.split(",") if word))
 
     def redacted(self) -> str:
         """The mount's words without its password."""

@@ -25,28 +25,27 @@ async def default(settings: BridgeSettings, stored: Network | None = None, *take
 
 
 def test_daemons_side_by_side_have_bridges_of_their_own(tmp_path: Path) -> None:
-    one, first = claim(BridgeSettings(), tmp_path, "")
-    two, second = claim(BridgeSettings(), tmp_path, "")
+    one, first = claim("", tmp_path, "")
+    two, second = claim("", tmp_path, "")
     assert one != two
     first.release()
-    again, third = claim(BridgeSettings(), tmp_path, two)
+    again, third = claim("", tmp_path, two)
     assert again not in (one, two) or again == one, "ours is taken by a living daemon"
     second.release()
     third.release()
 
 
 def test_the_bridge_we_had_comes_first(tmp_path: Path) -> None:
-    name, lock = claim(BridgeSettings(), tmp_path, "docker7")
+    name, lock = claim("", tmp_path, "docker7")
     assert name == "docker7"
     lock.release()
 
 
 def test_a_named_bridge_is_that_or_none(tmp_path: Path) -> None:
-    settings = BridgeSettings(bridge="br7")
-    name, lock = claim(settings, tmp_path, "")
+    name, lock = claim("br7", tmp_path, "")
     assert name == "br7"
     with pytest.raises(Conflict, match="bridge br7 is in use by another daemon"):
-        claim(settings, tmp_path, "")
+        claim("br7", tmp_path, "")
     lock.release()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from moby.core.errors import Forbidden, InvalidParameter, MobyError, NotImplemented
@@ -50,7 +51,12 @@ def test_what_is_asked_for() -> None:
         ({f"{PREFIX}enable_icc": "x"}, InvalidParameter, 'parsing "x": invalid syntax'),
         ({"com.docker.network.driver.mtu": "x"}, InvalidParameter, "failed to parse"),
         ({"com.docker.network.driver.mtu": "-1"}, InvalidParameter, "invalid MTU number: -1"),
+        ({"com.docker.network.driver.mtu": " 1400"}, InvalidParameter, 'parsing " 1400": invalid syntax'),
+        ({"com.docker.network.driver.mtu": "1_400"}, InvalidParameter, 'parsing "1_400": invalid syntax'),
+        ({"com.docker.network.driver.mtu": "9" * 20}, InvalidParameter, "value out of range"),
         ({f"{PREFIX}gateway_mode_ipv4": "x"}, InvalidParameter, "unknown gateway mode x"),
+        ({f"{PREFIX}gateway_mode_ipv4": ""}, InvalidParameter, "unknown gateway mode"),
+        ({"com.docker.network.host_ipv4": "::1"}, InvalidParameter, "not an IPv4 address"),
         ({f"{PREFIX}gateway_mode_ipv4": "isolated"}, Forbidden, "internal network"),
         ({f"{PREFIX}host_binding_ipv4": "x"}, InvalidParameter, "nil ip"),
         ({f"{PREFIX}trusted_host_interfaces": 'eth0"; flush ruleset'}, InvalidParameter, "name"),
@@ -61,6 +67,13 @@ def test_what_is_asked_for() -> None:
 def test_bad_options(options: dict[str, str], kind: type[MobyError], words: str) -> None:
     with pytest.raises(kind, match=words):
         bridge_options(network(options))
+
+
+def test_ipv6_needs_room() -> None:
+    small = network({"com.docker.network.driver.mtu": "1279"})
+    assert bridge_options(small).mtu == 1279
+    with pytest.raises(InvalidParameter, match="invalid MTU number: 1279: IPv6 needs 1280"):
+        bridge_options(msgspec.structs.replace(small, enable_ipv6=True))
 
 
 @pytest.mark.parametrize("subnets", [("10.0.0.0/24", "10.0.1.0/24"), ("fe80::/80",), ("ff02::/64",)])

@@ -11,7 +11,7 @@ import pytest
 
 from moby.core.errors import System
 from moby.volumes import copying
-from moby.volumes.copying import copy_up
+from moby.volumes.copying import copy_up, has_directory
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
 
@@ -123,6 +123,8 @@ async def test_a_volume_with_something_in_it_is_left_as_it_is(image: Path, volum
 @pytest.mark.parametrize("path", ["/nothing", "/data/file", "/data/file/below"])
 async def test_no_such_directory_is_nothing_to_copy(image: Path, volume: Path, path: str) -> None:
     (image / "file").touch()
+    assert await has_directory(image.parent, "/data")
+    assert not await has_directory(image.parent, path)
     assert await fill(image, volume, path) == []
 
 

@@ -12,7 +12,7 @@ from moby.volumes.local_options import LocalOptions, parse_local_options
 
 @pytest.mark.parametrize(("options", "mount"), [
     ({"type": "tmpfs", "device": "tmpfs", "o": "size=1m,uid=5"}, Mount("tmpfs", "tmpfs", ("size=1m", "uid=5"))),
-    ({"type": "none", "device": "/srv", "o": "bind"}, Mount("", "/srv", ("bind",))),
+    ({"type": "none", "device": "/srv", "o": "bind"}, Mount("none", "/srv", ("bind",))),
     ({"type": "nfs", "device": ":/x", "o": "addr=10.0.0.1,rw"}, Mount("nfs", ":/x", ("addr=10.0.0.1", "rw"))),
     ({"type": "nfs", "device": ":/x", "o": "addr=localhost"}, Mount("nfs", ":/x", ("addr=127.0.0.1",))),
     ({"type": "cifs", "device": "//10.0.0.1/a%20b", "o": ""}, Mount("cifs", "//10.0.0.1/a b")),
@@ -47,6 +47,11 @@ def test_what_is_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidParameter) as error:
         parse_local_options(options)
     assert error.value.message == message
+
+
+def test_a_mount_needs_a_device() -> None:
+    with pytest.raises(System, match="missing device in volume options"):
+        parse_local_options({"type": "tmpfs", "device": ""}).mount()
 
 
 def test_a_password_is_not_repeated() -> None:

@@ -43,13 +43,15 @@ class Connections:
             record = container.record
             check_endpoint(network, asked)
             self._check(container, network)
+            running = record.state.running and not record.state.restarting
             if network.name in record.networks:
+                if not running:
+                    return  # dockerd sees no harm in it, and changes nothing.
                 raise Forbidden(f"endpoint with name {record.name} already exists in network {network.name}")
             asked.network_id, asked.endpoint_id = network.id, ""
             if network.name not in PREDEFINED:
                 asked.dns_names = dns_names(record, asked)
             mac = asked.mac_address
-            running = record.state.running and not record.state.restarting
             if running:
                 before = await self._networks.standing(record.sandbox_id)
                 sandbox = await self._networks.connect(

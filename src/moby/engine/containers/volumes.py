@@ -29,7 +29,7 @@ from moby.engine.containers.roots import Roots
 from moby.host.files import make_mount_source
 from moby.host.mounts import mounted, opened_beneath
 from moby.host.threads import blocking
-from moby.volumes.copying import copy_up
+from moby.volumes.copying import copy_up, has_directory
 from moby.volumes.service import Volumes
 
 
@@ -190,6 +190,9 @@ class MountPlanner:
             return
         async with mounted(await self._snapshotter.mounts(record.id)) as root:
             for mount in wanting:
+                # A volume that cannot be mounted yet is no obstacle to a container that is only made.
+                if not await has_directory(root, mount.point.destination):
+                    continue
                 source = await self._volumes.mount(mount.volume, record.id)
                 try:
                     await _fill_one(root, mount, source)

@@ -81,16 +81,21 @@ class Bridge(NetworkDriver):
         self._departures = Departures(self._threads)
         self._proxies = Proxies()
 
-    async def predefined(self, stored: Network | None) -> Network | None:
+    async def predefined(self, stored: Network | None, *, used: bool = False) -> Network | None:
         """See `NetworkDriver.predefined`: the default bridge network, unless the settings forbid it."""
-        settings = self._settings
-        if settings.bridge == "none":
+        settings, kept = self._settings, stored if used else None
+        if settings.bridge == "none" and kept is None:
             return None
         if self._lock is None:
             before = stored.options.get(NAME, "") if stored else ""
-            claimed = await self._threads.run(choice.claim, settings, self._lock_directory, before)
+            asked = "" if kept else settings.bridge
+            claimed = await self._threads.run(choice.claim, asked, self._lock_directory, before)
             self._bridge, self._lock = claimed
-        return await choice.default_network(settings, self._bridge, stored, self._ipam, self._threads)
+        found = await choice.default_network(settings, self._bridge, stored, self._ipam, self._threads)
+        if kept is None or kept == found:
+            return found
+        log.warning("there are running containers, updated network configuration will not take effect")
+        return kept
 
     async def create(self, network: Network) -> None:
         """See `NetworkDriver.create`."""

@@ -36,7 +36,7 @@ class Ipvlan(NetworkDriver):
         self._threads = Threads("ipvlan", 2)
         self._parents: dict[str, tuple[str, int, int]] = {}
 
-    async def predefined(self, stored: Network | None) -> Network | None:
+    async def predefined(self, stored: Network | None, *, used: bool = False) -> Network | None:
         """See `NetworkDriver.predefined`; there is none."""
         return None
 

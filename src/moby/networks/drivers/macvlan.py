@@ -33,7 +33,7 @@ class Macvlan(NetworkDriver):
         self._threads = Threads("macvlan", 2)
         self._parents: dict[str, tuple[str, int]] = {}
 
-    async def predefined(self, stored: Network | None) -> Network | None:
+    async def predefined(self, stored: Network | None, *, used: bool = False) -> Network | None:
         """See `NetworkDriver.predefined`; there is none."""
         return None
 

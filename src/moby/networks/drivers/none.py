@@ -15,7 +15,7 @@ class NoNetwork(NetworkDriver):
     name = "null"
     makes_gateways = False
 
-    async def predefined(self, stored: Network | None) -> Network | None:
+    async def predefined(self, stored: Network | None, *, used: bool = False) -> Network | None:
         """See `NetworkDriver.predefined`."""
         return stored or Network(new_id(), "none", "null", now())
 

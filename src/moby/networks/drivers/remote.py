@@ -125,7 +125,7 @@ class Remote(NetworkDriver):
         told = await self._ask("GwAllocCheck", _Skipped, {"Options": {f"{_LABEL}.generic": dict(options)}})
         return frozenset({4, 6}) - ({4} if told.skip_ipv4 else set()) - ({6} if told.skip_ipv6 else set())
 
-    async def predefined(self, stored: Network | None) -> Network | None:
+    async def predefined(self, stored: Network | None, *, used: bool = False) -> Network | None:
         """See `NetworkDriver.predefined`; there is none."""
         return None
 

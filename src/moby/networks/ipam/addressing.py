@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from moby.core.errors import InvalidParameter, MobyError, NotFound
+from moby.core.errors import MobyError, NotFound
 from moby.core.networks import Address, Network, NetworkRequest, Subnet, SubnetUse
 from moby.core.plugins import Plugins, Subsystem
 from moby.networks.ipam.ipam import Ipam
@@ -33,18 +33,15 @@ class Addressing:
         if name == "null":
             return NullIpam()
         if self._plugins is None:
-            raise InvalidParameter(f'invalid ipam driver: "{name}"')
-        try:
-            plugin = await self._plugins.find(name, _SUBSYSTEM)
-        except NotFound as error:
-            raise InvalidParameter(f'invalid ipam driver: "{name}"') from error
+            raise NotFound(f'plugin "{name}" not found')
+        plugin = await self._plugins.find(name, _SUBSYSTEM)
         known = self._plugged.get(name)
         if known is None or known.plugin is not plugin:
             known = self._plugged[name] = await RemoteIpam.of(plugin)
         return known
 
     async def request(self, request: NetworkRequest, gateways: frozenset[int]) -> tuple[Subnet, ...]:
-        """The subnets of a new network from its plugin. Raises InvalidParameter, System."""
+        """The subnets of a new network from its plugin. Raises NotFound, InvalidParameter, System."""
         return await (await self._other(request.ipam_driver)).request(
             request, gateways, await self.own.taken()
         )

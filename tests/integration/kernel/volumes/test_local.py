@@ -109,6 +109,7 @@ async def test_what_a_dead_daemon_mounted_is_unmounted_before_it_is_removed(
 
 @pytest.mark.parametrize(("options", "words"), [
     ({"type": "nosuchfs", "device": "x"}, r"mount x:.*/_data: no such device"),
+    ({"type": "none", "device": "/tmp"}, r"mount /tmp:.*/_data: no such device"),
     ({"type": "none", "device": "/no/such/place", "o": "bind"},
      r"mount /no/such/place:.*/_data, flags: 0x1000: no such file or directory"),
     ({"type": "tmpfs", "device": "tmpfs", "o": "nonsense=1"}, r"data: nonsense=1: invalid argument"),

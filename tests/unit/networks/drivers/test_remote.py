@@ -162,6 +162,6 @@ async def test_drivers_are_found_by_name(driver: Remote, plugins: LegacyPlugins)
     assert await lookup.find("sample") is found
     assert lookup.all() == [driver, found]
     for absent in (lookup, DriverLookup({})):
-        with pytest.raises(NotFound, match='plugin x in v1 plugin registry: plugin "x" not found'):
+        with pytest.raises(NotFound, match=r'^plugin "x" not found'):
             await absent.find("x")
     await found.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from moby.core.errors import InvalidParameter, System
+from moby.core.errors import InvalidParameter, NotFound, System
 from moby.core.networks import Network, NetworkRequest, Subnet
 from moby.networks.ipam import AnyNetwork, Ipam
 from moby.networks.ipam.addressing import Addressing
@@ -109,7 +109,7 @@ async def test_an_address_must_be_one(addressing: Addressing, sample: Sample) ->
 
 async def test_a_plugin_that_is_away_is_no_driver(addressing: Addressing) -> None:
     for who in (addressing, Addressing(addressing.own)):
-        with pytest.raises(InvalidParameter, match='invalid ipam driver: "absent"'):
+        with pytest.raises(NotFound, match='plugin "absent" not found'):
             await who.request(NetworkRequest("net", ipam_driver="absent"), GATEWAYS)
     gone = Network("5" * 64, "net", "bridge", "", subnets=(Subnet("10.0.0.0/24"),), ipam_driver="absent")
     await addressing.free(gone, "10.0.0.2/24")
