@@ -64,6 +64,9 @@ def until_status(engine: Engine, box: str, wanted: str) -> None:
 def test_containerd_sees_a_task_as_any_other(engine: Engine) -> None:
     box = engine.ok("run", "-d", "--memory", "64m", "busybox", "sleep", "600")
     pid = pid_of(engine, box)
+    assert re.search(
+        rf"^{box} +docker.io/library/busybox:latest ", ctr(engine, "containers", "ls"), re.MULTILINE
+    )
     assert re.search(rf"^{box} +{pid} +RUNNING\s*$", ctr(engine, "tasks", "ls"), re.MULTILINE)
     assert re.search(rf"^{pid} ", ctr(engine, "tasks", "ps", box), re.MULTILINE)
     assert ctr(engine, "tasks", "exec", "--exec-id", "one", box, "sh", "-c", "echo out; exit 0") == "out\n"

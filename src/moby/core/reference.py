@@ -131,6 +131,15 @@ def familiar(name: str) -> str:
         return name
 
 
+def stored_name(text: str) -> str:
+    """The name under which containerd keeps what people call `text`; what is no reference stays as it is."""
+    try:
+        found = parse_any(text)
+    except InvalidParameter:
+        return text
+    return found if isinstance(found, str) else str(found.with_default_tag())
+
+
 def dangling_name(digest: str) -> str:
     """The name under which an image without one is kept."""
     return DANGLING_PREFIX + digest

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moby.core.errors import InvalidParameter
-from moby.core.reference import Reference, dangling_name, familiar, parse_any, parse_reference
+from moby.core.reference import Reference, dangling_name, familiar, parse_any, parse_reference, stored_name
 
 HEX = "a" * 64
 DIGEST = f"sha256:{HEX}"
@@ -82,6 +82,13 @@ def test_any_reference_may_be_an_id() -> None:
     assert parse_any(HEX) == DIGEST
     assert parse_any(DIGEST) == DIGEST
     assert isinstance(parse_any("abcd"), Reference)
+
+
+def test_stored_names() -> None:
+    assert stored_name("busybox") == "docker.io/library/busybox:latest"
+    assert stored_name("127.0.0.1:5000/a:1") == "127.0.0.1:5000/a:1"
+    assert stored_name(DIGEST) == DIGEST
+    assert stored_name("NO reference") == "NO reference"
 
 
 def test_what_is_no_reference_is_shown_as_it_is() -> None:

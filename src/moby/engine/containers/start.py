@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotModified, System
 from moby.core.networks import Networks, Sandbox, SandboxRequest
+from moby.core.reference import stored_name
 from moby.core.runtime import Runtime, TaskRequest
 from moby.core.snapshots import Mount, Snapshotter
 from moby.core.undo import Undo
@@ -146,7 +147,7 @@ class Starter:
                 stdio=monitor.stdio,
                 runtime=record.host_config.runtime,
                 snapshot_key=container.id,
-                image=record.config.image,
+                image=stored_name(record.config.image),
                 checkpoint=checkpoint,
             )
         )
