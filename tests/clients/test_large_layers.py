@@ -20,7 +20,8 @@ from tests.clients.test_distribution import Layout, digest, tar
 pytestmark = pytest.mark.skipif(KIND != "mobyd", reason="about processes of our own")
 
 NAME = "large:1"
-NOISE = random.Random(7).randbytes(12 << 20)
+# More than an archive's reader waits for: it is unpacked while it comes.
+NOISE = random.Random(7).randbytes(66 << 20)
 
 
 @pytest.fixture

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import select
 import subprocess
+import tarfile
 import time
+import zlib
 
 import pytest
 
 from tests.clients.engine import Engine
 from tests.clients.terminal import Terminal
+
+
+def plain(data: bytes) -> bytes:
+    """What a blob is when it is not compressed."""
+    return zlib.decompress(data, 31) if data.startswith(b"\x1f\x8b") else data
 
 
 def test_output_goes_to_the_stream_it_was_written_to(engine: Engine) -> None:
@@ -51,6 +58,27 @@ def test_environment_directory_user_and_host_name(engine: Engine) -> None:
         "sh", "-c", 'echo "$A"; pwd; id -u; id -g; hostname',
     )  # fmt: skip
     assert out.split("\n") == ["b c", "/tmp", "33", "33", "box"]
+
+
+def test_a_container_can_tell_that_it_is_one(engine: Engine) -> None:
+    """By a file that is there before it runs, is no change, and no part of an image that is made of it."""
+    script = "stat -c '%n %a %u %g %s' /.docker*"
+    engine.ok("create", "--name", "marked", "busybox", "sh", "-c", script)
+    try:
+        assert engine.ok("diff", "marked") == ""
+        assert engine.ok("start", "--attach", "marked") == "/.dockerenv 755 0 0 0"
+        engine.ok("commit", "marked", "unmarked")
+        with subprocess.Popen(
+            ["docker", "save", "unmarked"], stdout=subprocess.PIPE, env=engine.environment
+        ) as saving:
+            assert saving.stdout is not None
+            with tarfile.open(fileobj=saving.stdout, mode="r|") as archive:
+                for member in archive:
+                    content = archive.extractfile(member)
+                    assert content is None or b".dockerenv" not in plain(content.read())
+    finally:
+        engine.docker("rm", "marked")
+        engine.docker("rmi", "unmarked")
 
 
 def test_entry_point_is_replaced(engine: Engine) -> None:

@@ -100,6 +100,29 @@ async def test_a_body_that_speaks_of_upgrades_is_a_body(address: str, engine: Fa
     writer.close()
 
 
+@pytest.mark.parametrize("size", [1, 700, 1 << 20])
+async def test_bodies_in_chunks_one_after_the_other(address: str, engine: FakeEngine, size: int) -> None:
+    """Also those with an extension, or a trailer; and a ping behind them."""
+    reader, writer = await _send(address, "GET /version HTTP/1.1\nHost: d")
+    for last in (b"0\r\n\r\n", b"3;x=y\r\nabc\r\n0\r\n\r\n", b"0\r\nX: y\r\n\r\n"):
+        head = await _head(reader)
+        assert head.startswith("HTTP/1.1 200 ")
+        async with asyncio.timeout(LIMIT_S):
+            if "chunked" not in head:
+                await reader.readexactly(int(head.lower().partition("content-length: ")[2].split()[0]))
+            else:
+                await reader.readuntil(b"0\r\n\r\n")
+        engine.transfers.received = 0
+        writer.write(b"POST /images/load HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(4):
+            writer.write(b"%x\r\n%s\r\n" % (size, bytes(size)))
+            await asyncio.sleep(0)
+        writer.write(last)
+    assert (await _head(reader)).startswith("HTTP/1.1 200 ")
+    assert engine.transfers.received == 4 * size
+    writer.close()
+
+
 LOAD = "POST /images/load HTTP/1.1\nHost: d\nContent-Length: 5\nExpect: 100-continue"
 
 

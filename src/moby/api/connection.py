@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import re
 
+from moby.api.chunks import PlainChunks, head_of_chunked
 from moby.api.pings import Pings
-from moby.api.serving import BaseRequest, RequestHandler, Response, Server, StreamResponse
+from moby.api.serving import BaseRequest, RequestHandler, Response, Server, StreamReader, StreamResponse
 from moby.api.tls import TlsFront
 
 _UPGRADE = re.compile(rb"\r\nupgrade:(?![ \t]*websocket)", re.IGNORECASE)
@@ -27,13 +28,14 @@ class Connection(RequestHandler):
     `peer` knows who the client is, if it came by TLS.
     """
 
-    __slots__ = ("_missing", "_pings", "early", "peer")
+    __slots__ = ("_chunks", "_missing", "_pings", "early", "peer")
 
     def __init__(self, pings: Pings | None, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.early: bytes | None = None
         self._pings = pings
         self._missing = 0
+        self._chunks: tuple[PlainChunks, StreamReader] | None = None
         self.peer: TlsFront | None = None
 
     def data_received(self, data: bytes) -> None:
@@ -42,6 +44,18 @@ class Connection(RequestHandler):
             if self._take_ping(self._pings, data):
                 return
             self._pings = None
+        if self._chunks is not None:
+            self._take_chunks(*self._chunks, data)
+            return
+        if self.early is None and (size := self._head_of_chunked(data)):
+            super().data_received(data[:size])
+            data = data[size:]
+            # What the parser has made of the head; nobody has been given it yet.
+            if len(self._messages) == 1 and not (body := self._messages[0][1]).is_eof():
+                self._chunks = PlainChunks(), body
+                body.begin_http_chunk_receiving()
+                self._take_chunks(*self._chunks, data)
+                return
         if self.early is None and not self._asks_for_upgrade(data):
             super().data_received(data)
             return
@@ -64,6 +78,20 @@ class Connection(RequestHandler):
             return False  # a body, which may say anything
         head = data.find(b"\r\n\r\n")
         return _UPGRADE.search(data, 0, head + 2 if head >= 0 else len(data)) is not None
+
+    def _head_of_chunked(self, data: bytes) -> int:
+        if self._messages or self._current_request is not None:
+            return 0
+        return 0 if self._asks_for_upgrade(data) else head_of_chunked(data)
+
+    def _take_chunks(self, chunks: PlainChunks, body: StreamReader, data: bytes) -> None:
+        content, rest = chunks.take(data)
+        if self._force_close or self._close:
+            return
+        body.feed_data(content)
+        if chunks.over:
+            self._chunks = None
+            super().data_received(rest)
 
     def _take_ping(self, pings: Pings, data: bytes) -> bool:
         answer = pings.answer(data)

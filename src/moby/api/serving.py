@@ -59,6 +59,7 @@ from aiohttp import hdrs  # noqa: E402
 from aiohttp.helpers import RequestKey  # noqa: E402
 from aiohttp.http_websocket import WSMsgType  # noqa: E402
 from aiohttp.http_writer import HttpVersion11  # noqa: E402
+from aiohttp.streams import StreamReader  # noqa: E402
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError  # noqa: E402
 from aiohttp.web_request import BaseRequest  # noqa: E402
 from aiohttp.web_response import Response, StreamResponse  # noqa: E402
@@ -73,6 +74,7 @@ __all__ = [
     "RequestPayloadError",
     "Response",
     "Server",
+    "StreamReader",
     "StreamResponse",
     "WSMsgType",
     "WebSocketResponse",

@@ -1,11 +1,16 @@
-"""This file is about blocking work: named, bounded pools of threads beside the event loop."""
+"""This file is about blocking work: named, bounded pools of threads beside the event loop.
+
+It is there where there is no event loop as well: asyncio is imported by those who wait.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,6 +27,8 @@ class Threads:
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`function(...)` in a thread. When cancelled, the thread's work still goes on to its end."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
@@ -36,6 +43,8 @@ class Threads:
 
     def begin(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """`function(...)` in a thread, begun now."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         return loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
@@ -65,6 +74,8 @@ def begin(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asynci
 
 async def settle(work: asyncio.Future[T]) -> None:
     """Returns when the work has ended, whatever came of it; when cancelled, also then and not before."""
+    import asyncio
+
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
         try:

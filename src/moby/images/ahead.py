@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 LOOK = 263
 _AT_ONCE = 3
+# A layer of such a size is read before it is unpacked: whoever reads an archive goes on with the next one
+# meanwhile. A larger one would take too long for that, and a smaller one is unpacked by the way.
+_SOON_READ = range(4 << 20, 64 << 20)
 
 
 def looks_like_layer(start: bytes) -> bool:
@@ -100,12 +103,12 @@ class Ahead:
     def begin(self, layer: Descriptor) -> None:
         """Unpack a layer; nothing if that was begun."""
         if self._stager.able and layer.digest not in self._ready:
-            self._ready[layer.digest] = asyncio.get_running_loop().create_future()
-            self._group.create_task(self._unpack(layer))
+            ready = self._ready[layer.digest] = asyncio.get_running_loop().create_future()
+            self._group.create_task(self._unpack(layer, ready))
 
     def coming(self, size: int) -> Coming | None:
-        """A layer of so many bytes begins to come; None if it cannot be unpacked here."""
-        if not self._stager.able:
+        """A layer of so many bytes begins to come; None if it is not to be unpacked before it is there."""
+        if not self._stager.able or size in _SOON_READ:
             return None
         coming = Coming(self._ready)
         self._group.create_task(self._follow(coming, size))
@@ -131,8 +134,7 @@ class Ahead:
                 if not promise.done():
                     promise.set_result(None)
 
-    async def _unpack(self, layer: Descriptor) -> None:
-        ready = self._ready[layer.digest]
+    async def _unpack(self, layer: Descriptor, ready: asyncio.Future[Staged | None]) -> None:
         try:
             async with self._stager.stage(layer, "ahead", None) as staged:
                 if staged is not None and await self._extract(layer, staged):

@@ -146,9 +146,7 @@ class Loader:
         ref = f"load-{os.urandom(8).hex()}"
         start, chunks = await peek(pipe.chunks(), LOOK)
         wanted = ahead is not None and looks_like_layer(start) and not await self._is_unpacked(expected)
-        # What is not compressed is little work.
-        work = entry.size if detect(start) else 0
-        coming = ahead.coming(work) if ahead is not None and wanted else None
+        coming = ahead.coming(entry.size) if ahead is not None and wanted else None
         blob = None
         try:
             given = chunks if coming is None else _tapped(chunks, coming)

@@ -15,6 +15,7 @@ from moby.core.errors import (
     Unavailable,
 )
 from moby.images.registry.client import Registries
+from moby.images.registry.transport import failure_words
 
 _KINDS: dict[int, type[MobyError]] = {400: InvalidParameter, 401: Unauthorized, 403: Forbidden, 404: NotFound}
 _CHUNK = 1 << 18
@@ -52,5 +53,5 @@ class Download:
                     yield chunk
                     told(position, response.content_length or 0)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            words = str(error) or type(error).__name__
+            words = failure_words(urlsplit(self.url), error)
             raise Unavailable(f"failed to GET {self.url}: {words}") from error

@@ -164,6 +164,8 @@ class Stager:
         """
         snapshotter = self.store.snapshotter
         key = _key(chain)
+        if layer.size >= _LARGE:
+            self.extractors.expect()
         async with Undo() as undo:
             undo.push(snapshotter.remove, key)
             overlay = overlay_of(await snapshotter.prepare(key, parent or ""))

@@ -7,6 +7,7 @@ the layer by memory that it shares with the daemon, and ends with its layer, or 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import logging
@@ -40,12 +41,13 @@ _THREADS = Threads("extractors", 1)
 class Extractors:
     """The process that forks one for each layer; it is there while there is work.
 
-    Life: `held` around the work, any number of times, and `begin` inside.
+    Life: `held` around the work, any number of times, `begin` inside, and `expect` if that is to come soon.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._holders = 0
+        self._starting: asyncio.Future[None] | None = None
         self._control: socket.socket | None = None
         self._pid = 0
 
@@ -57,8 +59,14 @@ class Extractors:
             yield
         finally:
             self._holders -= 1
-            if not self._holders and self._control is not None:
-                await _THREADS.finish(self._end)
+            if not self._holders and (self._control is not None or self._starting is not None):
+                self._starting = None
+                await _THREADS.finish(self._end)  # after what was begun, in the same thread
+
+    def expect(self) -> None:
+        """A layer is about to come: the process can start while its first piece is fetched."""
+        if self._starting is None:
+            self._starting = _THREADS.begin(self._start_early)
 
     def begin(self, order: Order, descriptors: Sequence[int]) -> None:
         """Have a layer unpacked: the memory it comes by, the socket, its directory. Raises OSError."""
@@ -80,6 +88,11 @@ class Extractors:
         """It does not do what it is there for: the next layer has another one started."""
         with self._lock:
             self._reap()
+
+    def _start_early(self) -> None:
+        with self._lock, contextlib.suppress(OSError):  # who needs it tries again, and is told
+            if self._control is None:
+                self._start()
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -138,6 +138,19 @@ async def test_a_lease_keeps_what_nothing_refers_to(images: ContainerdImages) ->
         await images.snapshotter.info("kept")
 
 
+async def test_who_is_cancelled_while_taking_a_lease_leaves_none(images: ContainerdImages) -> None:
+    async def hold() -> None:
+        async with images.leases.hold():
+            await asyncio.sleep(60)
+
+    for turn in range(40):
+        task = asyncio.get_running_loop().create_task(hold())
+        await asyncio.sleep(turn / 20_000)
+        task.cancel()
+        await asyncio.wait([task])
+    assert await images.leases.names() == []
+
+
 async def test_a_lease_ends_with_a_generator_that_another_task_closes(images: ContainerdImages) -> None:
     async def progress() -> AsyncIterator[int]:
         async with images.leases.hold():

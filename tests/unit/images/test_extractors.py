@@ -240,6 +240,26 @@ def test_a_program_of_another_edition_is_not_used(
     assert extractors._control is None
 
 
+async def test_it_starts_before_the_first_piece(extractors: Extractors, root: int) -> None:
+    extractors.expect()
+    extractors.expect()
+    assert extractors._starting is not None
+    await extractors._starting
+    started = extractors._pid
+    assert process_lives(started)
+    assert unpacked(Extractor(extractors, "", root, lowest=True), GOOD).implied
+    assert extractors._pid == started
+
+
+async def test_one_that_was_expected_in_vain_ends() -> None:
+    extractors = Extractors()
+    async with extractors.held():
+        extractors.expect()
+    assert extractors._pid
+    assert ended(extractors._pid)
+    assert extractors._control is None
+
+
 def test_who_gives_up_leaves_no_process(extractors: Extractors, root: int) -> None:
     extractor = Extractor(extractors, "", root, lowest=True)
     extractor.take([GOOD[:10_000]])
@@ -301,7 +321,7 @@ def test_a_killed_daemon_leaves_no_process(root: int, tmp_path: Path) -> None:
 
 
 def test_it_needs_little_to_begin() -> None:
-    heavy = ("grpc", "aiohttp", "uvloop", "pyroute2", "sqlite3")
+    heavy = ("grpc", "aiohttp", "asyncio", "uvloop", "pyroute2", "sqlite3")
     script = f"import sys, moby.images.extractor; print([one for one in {heavy!r} if one in sys.modules])"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

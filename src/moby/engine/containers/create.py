@@ -122,8 +122,8 @@ class Creator:
             if config.network_disabled:
                 record.networks = {}
             await self._find_networks(record)
-            await self._roots.prepare(container_id, host, image.chain, image.manifest)
             undo.push(self._roots.remove, container_id)
+            await self._roots.prepare(container_id, host, image.chain, image.manifest)
             record.mounts = await self._mounts.plan(record, undo, settings.data_root)
             await self._mounts.fill(record)
             container = Container(record)

@@ -21,9 +21,13 @@ from moby.core.types.containers import HostConfig
 from moby.engine.config import EngineConfig
 from moby.engine.containers.forgotten import snapshot_labels
 from moby.engine.userns import container_ids
-from moby.host.mounts import mounted
+from moby.host.files import translation
+from moby.host.mounts import mounted, overlay_of
 from moby.host.threads import finishing
 from moby.volumes.copying import copy_tree
+
+# By this file programs see that they are in a container of Docker's; it is no change of the container's.
+_MARK, _MARK_MODE = ".dockerenv", 0o755
 
 
 class Roots:
@@ -41,7 +45,14 @@ class Roots:
     async def prepare(self, container: str, host: HostConfig, chain: str, manifest: Descriptor) -> None:
         """A container's own file system, on an image's. Raises System, NotFound."""
         base = await self.base(host, chain, manifest)
-        await self._images.snapshotter.prepare(container, base, snapshot_labels(container))
+        mounts = await self._images.snapshotter.prepare(container, base, snapshot_labels(container))
+        owner = self.ids(host).root
+        with translation(f"cannot make the file system of {container}"):
+            if (overlay := overlay_of(mounts)) is not None:
+                await finishing(_mark, overlay.upper, owner)
+                return
+            async with mounted(mounts) as root:
+                await finishing(_mark, root, owner)
 
     async def remove(self, container: str) -> None:
         """Free a container's file system; no error if it is gone."""
@@ -80,6 +91,22 @@ class Roots:
             # Kept by what keeps the image: the collector follows this from the manifest.
             reference = f"containerd.io/gc.ref.snapshot.{snapshots.name}/{ids.root[0]}.{ids.root[1]}"
             await self._images.content.label(manifest.digest, {reference: name})
+
+
+def _mark(root: Path, owner: tuple[int, int]) -> None:
+    place = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        mark = os.open(_MARK, flags, _MARK_MODE, dir_fd=place)
+        try:
+            os.fchmod(mark, _MARK_MODE)
+            os.fchown(mark, *owner)
+        finally:
+            os.close(mark)
+    except FileExistsError:
+        return  # the image has brought one
+    finally:
+        os.close(place)
 
 
 def _copy(source: Path, target: Path, ids: IdMap) -> None:

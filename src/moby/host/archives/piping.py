@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from moby.host.threads import Threads, settle
+
+if TYPE_CHECKING:
+    import asyncio
 
 _SIZE = 1 << 20
 _CHUNK = 1 << 18
@@ -72,6 +74,8 @@ def _wake(waiting: asyncio.Future[None]) -> None:
 
 
 async def _read(descriptor: int) -> bytes:
+    import asyncio
+
     loop = asyncio.get_running_loop()
     while True:
         try:
@@ -86,6 +90,8 @@ async def _read(descriptor: int) -> bytes:
 
 
 async def _write(descriptor: int, data: bytes) -> None:
+    import asyncio
+
     loop = asyncio.get_running_loop()
     view = memoryview(data)
     while view:

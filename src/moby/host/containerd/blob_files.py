@@ -28,6 +28,8 @@ P = ParamSpec("P")
 _CHUNK = 1 << 20
 # Less is sent: it takes no longer, and needs no file of its own before it is complete.
 _WORTH_IT = 1 << 18
+# So much is written before the kernel is told to have it on disk.
+_BEGUN_AT = 8 << 20
 _KEPT_S = 24 * 3600
 _MODE = 0o444
 _THREADS = Threads("content", 16)
@@ -91,6 +93,7 @@ class BlobFile:
         self._hash = hashlib.sha256()
         self._pieces = Pieces(_THREADS, self._write)
         self._placed = False
+        self._written = self._begun = 0
         self.size = 0
 
     async def open(self) -> None:
@@ -156,6 +159,7 @@ class BlobFile:
         while data := os.read(self._file, _CHUNK):
             self._hash.update(data)
             self.size += len(data)
+        self._written = self._begun = self.size
 
     def _nameless(self) -> int:
         return os.open(self._incoming, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, _MODE)
@@ -184,11 +188,18 @@ class BlobFile:
             left = memoryview(data)
             while left:
                 left = left[os.write(self._file, left) :]
+            self._written += len(data)
+        if (size := self._written - self._begun) >= _BEGUN_AT:
+            # What shall not be kept in memory the kernel begins to write (posix_fadvise(2)), and only then it
+            # lets go of it. Left for the end, all of it would be waited for.
+            os.posix_fadvise(self._file, self._begun, size, os.POSIX_FADV_DONTNEED)
+            self._begun = self._written
 
     def _empty(self) -> None:
         os.ftruncate(self._file, 0)
         os.lseek(self._file, 0, os.SEEK_SET)
         self._hash, self.size = hashlib.sha256(), 0
+        self._written = self._begun = 0
 
     def _sync(self) -> None:
         os.fchmod(self._file, _MODE)

@@ -13,6 +13,7 @@ from moby.core.content import Leases
 from moby.core.errors import Conflict, MobyError, NotFound
 from moby.host.containerd.client import CALL_LIMIT_S, Containerd, current_lease
 from moby.host.containerd.protos import leases_pb2
+from moby.host.threads import settle
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class ContainerdLeases(Leases):
             yield
             return
         lease = f"moby-{os.urandom(8).hex()}"
-        await self._create(lease, hours)
+        await self._begin(lease, hours)
         self._client.leases.add(lease)
         token = current_lease.set(lease)
         try:
@@ -48,6 +49,16 @@ class ContainerdLeases(Leases):
                 log.debug("lease ended by another task", extra={"lease": lease})
             self._client.leases.discard(lease)
             await asyncio.shield(self._drop(lease, sync=collect))
+
+    async def _begin(self, lease: str, hours: float) -> None:
+        """Whoever is cancelled meanwhile leaves none: what a call that is broken off does may come later."""
+        creation = asyncio.get_running_loop().create_task(self._create(lease, hours))
+        try:
+            await settle(creation)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._drop(lease))
+            raise
+        creation.result()
 
     async def _create(self, lease: str, hours: float) -> None:
         expires = (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")

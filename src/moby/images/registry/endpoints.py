@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,8 @@ from moby.images.registry.hosts_files import Capability, Host, hosts_file
 from moby.images.registry.settings import RegistryConfig
 
 HUB = "registry-1.docker.io"
+_CONTEXTS_KEPT = 4
+_CONTEXTS: dict[tuple[object, ...], ssl.SSLContext] = {}
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -135,13 +138,41 @@ def _without_port(domain: str) -> str:
 
 
 def tls_context(endpoint: Endpoint, certs_dir: str) -> ssl.SSLContext:
-    """What is trusted at an endpoint, and who we are there. Raises System for a broken directory."""
-    context = ssl.create_default_context()
+    """What is trusted at an endpoint, and who we are there. Raises System for a broken directory.
+
+    To read the system's certificates takes 50 ms, so what was made of the same files is used again.
+    """
+    if "/" in endpoint.host or endpoint.host.startswith("."):
+        raise InvalidParameter(f"invalid registry host {endpoint.host!r}")
+    directory, system = Path(certs_dir) / endpoint.host, ssl.get_default_verify_paths()
+    files = [Path(place) for place in (system.cafile, system.capath) if place]
+    files += [*endpoint.authorities, *(file for pair in endpoint.clients for file in pair), directory]
+    with suppress(OSError):
+        files += sorted(directory.iterdir())
+    key = (endpoint.host, endpoint.insecure, endpoint.verify, *map(_state, files))
+    context = _CONTEXTS.get(key)
+    if context is None:
+        if len(_CONTEXTS) >= _CONTEXTS_KEPT:
+            del _CONTEXTS[next(iter(_CONTEXTS))]
+        context = _CONTEXTS[key] = _tls_context(endpoint, certs_dir)
+    return context
+
+
+def _state(file: Path) -> tuple[str, int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return str(file), 0, 0
+    return str(file), found.st_ino, found.st_mtime_ns
+
+
+def _tls_context(endpoint: Endpoint, certs_dir: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if endpoint.insecure or not endpoint.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if "/" in endpoint.host or endpoint.host.startswith("."):
-        raise InvalidParameter(f"invalid registry host {endpoint.host!r}")
+    else:
+        context.load_default_certs()
     for authority in endpoint.authorities:
         _use(authority, context.load_verify_locations, authority)
     for certificate, secret in endpoint.clients:

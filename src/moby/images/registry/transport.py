@@ -249,10 +249,10 @@ class Transport:
 def _failed(call: Call, url: str, error: Exception) -> str:
     parts = urlsplit(url)
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return f'failed to do request: {call.method.capitalize()} "{shown}": {_words(parts, error)}'
+    return f'failed to do request: {call.method.capitalize()} "{shown}": {failure_words(parts, error)}'
 
 
-def _words(parts: SplitResult, error: Exception) -> str:
+def failure_words(parts: SplitResult, error: Exception) -> str:
     """What went wrong while connecting, in the words that docker's users know."""
     cause = getattr(error, "os_error", error)
     port = parts.port or (443 if parts.scheme == "https" else 80)

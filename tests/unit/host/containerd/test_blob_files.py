@@ -140,3 +140,27 @@ async def test_file_systems_without_nameless_files(tmp_path: Path, monkeypatch: 
     await blob.close()
     assert await all_of(files, DIGEST) == DATA
     assert not os.listdir(tmp_path / "incoming")
+
+
+async def test_a_large_blob_is_on_its_way_to_disk_before_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(
+        os, "posix_fadvise", lambda _, begin, size, advice: told.append((begin, size, advice))
+    )
+    (tmp_path / "incoming").mkdir()
+    (tmp_path / "incoming/mine").write_bytes(bytes(1 << 20))
+    blob = BlobFiles(tmp_path).blob("mine")
+    await blob.open()
+    for _ in range(20):
+        await blob.write(bytes(1 << 20))
+    await blob.finish()
+    assert told == [((1 << 20) + n * (8 << 20), 8 << 20, os.POSIX_FADV_DONTNEED) for n in range(2)]
+    await blob.restart()
+    for _ in range(8):
+        await blob.write(bytes(1 << 20))
+    await blob.finish()
+    assert told[2:] == [(0, 8 << 20, os.POSIX_FADV_DONTNEED)]
+    await blob.done()
+    await blob.close()

@@ -56,3 +56,21 @@ def test_certificate_without_key_is_named(tmp_path: Path) -> None:
         tls_context(Endpoint("r.x:5000"), str(tmp_path))
     assert tls_context(Endpoint("other"), str(tmp_path)).check_hostname
     assert not tls_context(Endpoint("other", insecure=True), str(tmp_path)).check_hostname
+
+
+def test_what_is_trusted_is_read_again_when_it_has_changed(tmp_path: Path) -> None:
+    endpoint = Endpoint("r.x:5000")
+    first = tls_context(endpoint, str(tmp_path))
+    assert tls_context(endpoint, str(tmp_path)) is first
+    assert tls_context(Endpoint("other"), str(tmp_path)) is not first
+    assert tls_context(Endpoint("r.x:5000", insecure=True), str(tmp_path)) is not first
+    (tmp_path / "r.x:5000").mkdir()
+    changed = tls_context(endpoint, str(tmp_path))
+    assert changed is not first
+    (tmp_path / "r.x:5000/ca.crt").write_text("no certificate")
+    with pytest.raises(System, match="cannot use"):
+        tls_context(endpoint, str(tmp_path))
+    (tmp_path / "r.x:5000/ca.crt").unlink()
+    for number in range(8):
+        tls_context(Endpoint(f"r{number}"), str(tmp_path))
+    assert tls_context(endpoint, str(tmp_path)) is not changed
