@@ -39,7 +39,11 @@ _CLASSES: dict[int, type[MobyError]] = {
 def translated(error: OSError, what: str = "") -> MobyError:
     """The class for an errno; `what` was being tried."""
     words = error.strerror or str(error)
-    path = f" {error.filename}" if error.filename else ""
+    path = str(error.filename or "")
+    if path:
+        # One word for a file, or for the directory that it is in, is enough.
+        named = {path, *map(str, Path(path).parents)} & set(what.split())
+        path = "" if named else f" {path}"
     return _CLASSES.get(error.errno or 0, System)(f"{what}{path}: {words.lower()}".lstrip(": "))
 
 

@@ -127,6 +127,8 @@ async def build(order: Order, settings: Settings, tell: Tell = lambda _step: Non
     Raises MobyError. What fails or is cancelled leaves no half-written file.
     """
     path = order.path
+    if not order.name or "/" in order.name:
+        raise InvalidParameter(f"{order.name!r} is no name for files", hint="--dir says where they go")
     assembly = read_machine(path, *order.more)
     when = moment()
     outputs = [Output(each) for each in order.formats] or list(assembly.machine.outputs) or [Output(DEFAULT)]

@@ -11,12 +11,17 @@ from moby.host.threads import blocking
 from moby.machine.job import write_chunks
 from moby.machine.native import native
 from moby.machine.recipes import KernelRecipe, matches
-from moby.machine.streams import tar_stream
+from moby.machine.streams import cpio_stream, tar_stream
 from moby.machine.tree import Node, Slice, Tree
 
 _KERNEL = re.compile(r"boot/vmlinuz-(.+)")
 # busybox reads these; those that end in .bin are for kmod alone and say the same.
 _INDEXES = ("modules.alias", "modules.dep", "modules.devname", "modules.softdep", "modules.symbols")
+# What packages have, and what the kernel looks for first of all (its Documentation/x86/microcode.rst).
+_MICROCODE = {
+    "intel-ucode.cpio": ("lib/firmware/intel-ucode/", "GenuineIntel.bin"),
+    "amd-ucode.cpio": ("lib/firmware/amd-ucode/", "AuthenticAMD.bin"),
+}
 _GIVEN = ("modules.builtin", "modules.builtin.modinfo", "modules.order")
 
 
@@ -36,10 +41,30 @@ async def kernel_tree(tree: Tree, recipe: KernelRecipe, scratch: Path) -> Tree:
     result = Tree()
     result.put("kernel", Node(mode=0o644, content=kernel.content))
     result.put("kernel.tar", Node(mode=0o644, content=Slice(archive, 0, size)))
+    if recipe.microcode:
+        for name, data in microcode(tree).items():
+            result.put(name, Node(mode=0o644, content=data))
     for path, node in tree.sorted():
         if path.startswith("var/lib/dpkg/"):
             result.put(path, node)
     return result
+
+
+def microcode(tree: Tree) -> dict[str, bytes]:
+    """Archives that go before a RAM disk: updates of processors, all of a maker's in one file."""
+    found = {}
+    for name, (folder, binary) in _MICROCODE.items():
+        parts = [
+            node.read()
+            for path, node in tree.sorted()
+            if path.removeprefix("usr/").startswith(folder) and node.kind == "file"
+            if "/" not in path.rpartition(folder)[2] and not path.endswith((".asc", "README"))
+        ]
+        if parts:
+            early = Tree()
+            early.put(f"kernel/x86/microcode/{binary}", Node(mode=0o644, content=b"".join(parts)))
+            found[name] = b"".join(cpio_stream(early, 0))
+    return found
 
 
 def _modules(tree: Tree, folder: str, without: list[str]) -> Tree:

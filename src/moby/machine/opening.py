@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from moby.core.errors import InvalidParameter, NotFound
+from moby.core.errors import InvalidParameter, MobyError, NotFound
 from moby.framework.assembly import Assembly
 from moby.framework.machine import Container, MachineSections
 from moby.host.threads import finishing
@@ -58,7 +58,11 @@ async def _image(name: str, settings: Settings, tell: Callable[[str], None]) -> 
     named = str(path.resolve()) if path.exists() else name
     machine = MachineSections(services=[Container(name="it", image=named)])
     assembly = Assembly(name, (), machine)
-    cache, images = await find_images(Path("it"), assembly, settings, tell)
+    try:
+        cache, images = await find_images(Path("it"), assembly, settings, tell)
+    except MobyError as error:
+        # There is no file whose line could be told.
+        raise type(error)(error.message.partition(".image: ")[2] or error.message, hint=error.hint) from error
     image = images.get(named)
     if image is None:
         raise NotFound(f"there is no image {name}")

@@ -46,6 +46,8 @@ class KernelRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     without: list[str] = []
     device_trees: list[str] = []
     """Patterns of device trees that come with the modules."""
+    microcode: bool = False
+    """With `intel-ucode.cpio` and `amd-ucode.cpio`, of the updates of processors in the packages."""
 
 
 class PythonRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -74,6 +74,19 @@ def test_an_errno_has_its_class(number: int, kind: type[MobyError]) -> None:
     assert error.message == f"reading it /some/file: {os.strerror(number).lower()}"
 
 
+def test_a_file_is_named_once() -> None:
+    missing = OSError(errno.ENOENT, "No such file or directory", "/proc/.new")
+    assert (
+        translated(missing, "cannot write to /proc").message
+        == "cannot write to /proc: no such file or directory"
+    )
+    assert (
+        translated(missing, "cannot read /proc/.new").message
+        == "cannot read /proc/.new: no such file or directory"
+    )
+    assert translated(missing, "cannot mount").message == "cannot mount /proc/.new: no such file or directory"
+
+
 def test_translation_keeps_the_cause(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="looking") as caught, translation("looking"):
         (tmp_path / "absent").read_bytes()

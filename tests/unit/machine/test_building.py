@@ -110,6 +110,11 @@ def test_what_is_wrong_with_a_container_is_told_with_its_line(
     assert refused(folder, text, capsys).startswith(f"moby: a.yml:5: services[0].{said}")
 
 
+def test_a_name_leads_nowhere_else(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(folder, KERNEL, capsys, "--name", "../b", "-f", "tar")
+    assert said == "moby: '../b' is no name for files (--dir says where they go)\n"
+
+
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a/../../../b", "..", "/../x"])
 def test_a_layer_that_leads_out_is_refused(
     name: str, folder: Path, capsys: pytest.CaptureFixture[str]

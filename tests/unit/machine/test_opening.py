@@ -51,7 +51,7 @@ async def test_what_cannot_be_opened_is_told(tmp_path: Path, settings: Settings)
     (tmp_path / "disk.img").write_bytes(b"x")
     with pytest.raises(InvalidParameter, match="cannot be looked into"):
         await open_all(str(tmp_path / "disk.img"), settings)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match=r"^nowhere:1: "):
         await open_all("nowhere:1", settings)
     with pytest.raises(MobyError):
         await open_all(str(tmp_path / "missing.yml"), settings)
