@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterable
 
 from moby.core.errors import InvalidParameter
 from moby.core.types.containers import ContainerConfig, HostConfig
@@ -13,7 +14,9 @@ from moby.engine.containers.signals import parse_signal
 from moby.engine.containers.unhealthy import most_restarts
 from moby.host.cgroups import CgroupFacts
 
-_PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?")
+_RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+_LAST_PORT = 65535
+_PORTS = re.compile(r"([0-9]+)(?:-([0-9]+))?(?:/(?:tcp|udp|sctp))?", re.IGNORECASE)
 _MINIMUM_INTERVAL = 1_000_000
 
 
@@ -81,16 +84,21 @@ def _names_container(mode: str) -> bool:
 def check_ports(host: HostConfig) -> None:
     """Raises InvalidParameter for ports that are none."""
     for port, bindings in (host.port_bindings or {}).items():
-        match = _PORT.fullmatch(port)
-        if match is None or not 0 < int(match[1]) <= 65535:
+        match = _PORTS.fullmatch(port)
+        if match is None or match[2] or not 0 < int(match[1]) <= _LAST_PORT:
             raise InvalidParameter(f'invalid port specification: "{port}"')
         for binding in bindings or ():
             text = binding.host_port
-            match = _PORT.fullmatch(text) if text else None
-            if text and (
-                match is None
-                or match[3]
-                or not all(int(part) <= 65535 for part in (match[1], match[2] or "0"))
-                or (match[2] and int(match[2]) < int(match[1]))
-            ):
+            if text and not _is_range(_RANGE.fullmatch(text)):
                 raise InvalidParameter(f'invalid port specification: "{text}"')
+
+
+def check_exposed(ports: Iterable[str]) -> None:
+    """Raises InvalidParameter for ports that are none, and that are to be published."""
+    for port in ports:
+        if not _is_range(_PORTS.fullmatch(port), first=1):
+            raise InvalidParameter(f'invalid port specification: "{port}"')
+
+
+def _is_range(match: re.Match[str] | None, *, first: int = 0) -> bool:
+    return match is not None and first <= int(match[1]) <= int(match[2] or match[1]) <= _LAST_PORT
