@@ -22,6 +22,16 @@ _keys: dict[type, dict[str, msgspec.structs.FieldInfo]] = {}
 
 _KEYS = re.compile(rb'"([A-Za-z0-9]+)"\s*:')
 _RANGE = re.compile(r"Expected `int` [<>]=? .*? - at `\$\.?(?P<path>.*)`")
+# What clients look for is what Go's decoder says.
+_GO_WORDS = {
+    "object keys must be strings": "looking for beginning of object key string",
+    "invalid character": "looking for beginning of value",
+    "trailing comma in array": "looking for beginning of value",
+    "trailing comma in object": "looking for beginning of object key string",
+    "expected ':'": "after object key",
+    "expected ',' or '}'": "after object key:value pair",
+    "expected ',' or ']'": "after array element",
+}
 _SYNTAX = re.compile(r"JSON is malformed: (?P<what>.*?) \(byte (?P<at>\d+)\)")
 _MISMATCH = re.compile(r"Expected `(?P<wanted>.+?)`, got `(?P<got>.+?)`(?: - at `\$\.?(?P<path>.*)`)?")
 _GO_VALUES = {
@@ -178,11 +188,12 @@ def _syntax_error(error: Exception, body: bytes) -> InvalidParameter:
     match = _SYNTAX.search(text)
     if match is None:
         return InvalidParameter(f"invalid JSON: {text}")
-    if "trailing" in match["what"]:
+    if match["what"] == "trailing characters":
         return InvalidParameter("unexpected content after JSON")
     at = int(match["at"])
     found = body[at : at + 1].decode(errors="replace")
-    return InvalidParameter(f"invalid JSON: invalid character '{found}' ({match['what']} at byte {at})")
+    said = _GO_WORDS.get(match["what"], f"({match['what']} at byte {at})")
+    return InvalidParameter(f"invalid JSON: invalid character '{found}' {said}")
 
 
 def _type_error(error: msgspec.ValidationError, kind: Any) -> InvalidParameter:

@@ -51,9 +51,22 @@ def test_refused(body: bytes, message: str) -> None:
     assert raised.value.message == message
 
 
-def test_character_that_is_no_json_is_named() -> None:
-    with pytest.raises(InvalidParameter, match="invalid JSON: invalid character 'x'"):
-        decode(b'{"Image": x}', ContainerCreateRequest)
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"Image": x}', "'x' looking for beginning of value"),
+        (b"{invalid}", "'i' looking for beginning of object key string"),
+        (b'{"Cmd": ["a",]}', "']' looking for beginning of value"),
+        (b'{"Image": "a",}', "'}' looking for beginning of object key string"),
+        (b'{"Image" "a"}', "'\"' after object key"),
+        (b'{"Image": "a" "b"}', "'\"' after object key:value pair"),
+        (b'{"Cmd": ["a" 1]}', "'1' after array element"),
+    ],
+)
+def test_character_that_is_no_json_is_named_as_go_does(body: bytes, said: str) -> None:
+    with pytest.raises(InvalidParameter) as raised:
+        decode(body, ContainerCreateRequest)
+    assert raised.value.message == f"invalid JSON: invalid character {said}"
 
 
 def test_keys_match_in_any_case() -> None:
