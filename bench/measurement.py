@@ -44,10 +44,14 @@ class Outcome:
         return statistics.median(self.values[side])
 
     def ratio(self, ours: str, peer: str) -> float:
-        """Ours over the peer's: below one is better, unless the measurement rises. Alone: ours."""
+        """Ours over the peer's: below one is better, unless the measurement rises. Alone: ours.
+
+        The middle of the rounds' own ratios: what slows the machine down for a while slows both of a round.
+        """
         if self.measurement.alone:
             return self.median(ours)
-        return self.median(ours) / self.median(peer)
+        rounds = zip(self.values[ours], self.values[peer], strict=True)
+        return statistics.median(mine / theirs for mine, theirs in rounds)
 
 
 def milliseconds(work: Callable[[], object]) -> float:

@@ -265,3 +265,23 @@ def test_there_are_no_plugins_that_an_engine_installs(engine: Engine) -> None:
     for words in ("rm", "enable", "disable", "inspect", "upgrade"):
         assert 'plugin "nobody" not found' in engine.fails("plugin", words, "nobody")
     assert "nvalid filter 'foo'" in engine.fails("plugin", "ls", "--filter", "foo=bar")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"Image": "busybox", "HostConfig": {"PortBindings": {"80-82/tcp": [{"HostPort": "18130"}]}}}',
+        b'{"Image": "busybox", "ExposedPorts": {"x/tcp": {}}, "HostConfig": {"PublishAllPorts": true}}',
+    ],
+)
+def test_ports_that_are_none(engine: Engine, body: bytes) -> None:
+    status, said = call(engine, "POST", "/v1.41/containers/create", body)
+    assert status == 400
+    assert said.startswith("invalid port specification: ")
+
+
+def test_a_protocol_in_capitals_is_one(engine: Engine) -> None:
+    body = b'{"Image": "busybox", "Cmd": ["sleep", "600"], "HostConfig": {"PortBindings": {"80/TCP": [{"HostPort": "18131"}]}}}'
+    assert call(engine, "POST", "/v1.41/containers/create?name=capital", body)[0] == 201
+    engine.ok("start", "capital")
+    assert engine.ok("port", "capital", "80").splitlines()[0] == "0.0.0.0:18131"

@@ -209,6 +209,11 @@ def test_a_part_of_a_volume(engine: Engine) -> None:
         code=127,
     )
     assert "cannot access path" in message
+    run(engine, "type=volume,source=whole,target=/x", script="ln -s b /x/a/in; ln -s / /x/a/out")
+    assert run(engine, "type=volume,source=whole,target=/y,volume-subpath=a/in", script="cat /y/c") == "deep"
+    out = ("--mount", "type=volume,source=whole,target=/y,volume-subpath=a/out", "busybox")
+    message = engine.fails("run", "--pull", "never", *out, code=127)
+    assert "path concatenation escapes the base directory" in message
     assert "must not set Subpath when using anonymous volumes" in refused(
         engine, "type=volume,target=/y,volume-subpath=a"
     )

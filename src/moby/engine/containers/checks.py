@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterable
 
 from moby.core.errors import InvalidParameter
 from moby.core.types.containers import ContainerConfig, HostConfig
@@ -13,7 +14,9 @@ from moby.engine.containers.signals import parse_signal
 from moby.engine.containers.unhealthy import most_restarts
 from moby.host.cgroups import CgroupFacts
 
-_HOST_PORTS = re.compile(r"(\d+)(?:-(\d+))?")
+_RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+_LAST_PORT = 65535
+_PORTS = re.compile(r"([0-9]+)(?:-([0-9]+))?(?:/(?:tcp|udp|sctp))?", re.IGNORECASE)
 _MINIMUM_INTERVAL = 1_000_000
 
 
@@ -86,13 +89,15 @@ def check_ports(host: HostConfig) -> None:
         _check_port(port)
         for binding in bindings or ():
             text = binding.host_port
-            match = _HOST_PORTS.fullmatch(text) if text else None
-            if text and (
-                match is None
-                or not all(int(part) <= 65535 for part in (match[1], match[2] or "0"))
-                or (match[2] and int(match[2]) < int(match[1]))
-            ):
+            if text and not _is_range(_RANGE.fullmatch(text)):
                 raise InvalidParameter(f'invalid port specification: "{text}"')
+
+
+def check_exposed(ports: Iterable[str]) -> None:
+    """Raises InvalidParameter for ports that are none, and that are to be published."""
+    for port in ports:
+        if not _is_range(_PORTS.fullmatch(port), first=1):
+            raise InvalidParameter(f'invalid port specification: "{port}"')
 
 
 def _check_port(text: str) -> None:
@@ -103,9 +108,13 @@ def _check_port(text: str) -> None:
         problem = "value is empty"
     elif not (number.isascii() and number.isdigit()):
         problem = "invalid syntax"
-    elif int(number) > 65535:
+    elif int(number) > _LAST_PORT:
         problem = "value out of range"
     if problem:
         raise InvalidParameter(f"invalid JSON: invalid port '{number}': {problem}")
     if int(number) == 0 or protocol.lower() not in ("", "tcp", "udp", "sctp"):
         raise InvalidParameter(f'invalid port specification: "{text}"')
+
+
+def _is_range(match: re.Match[str] | None, *, first: int = 0) -> bool:
+    return match is not None and first <= int(match[1]) <= int(match[2] or match[1]) <= _LAST_PORT

@@ -21,7 +21,7 @@ from moby.core.types.containers import (
 )
 from moby.core.undo import Undo
 from moby.engine.config import EngineConfig
-from moby.engine.containers.checks import check_config, check_host_config
+from moby.engine.containers.checks import check_config, check_exposed, check_host_config
 from moby.engine.containers.conflicts import check_conflicts
 from moby.engine.containers.container import Container
 from moby.engine.containers.joining import name_joined
@@ -99,6 +99,8 @@ class Creator:
             undo.push(self._shelf.index.release, chosen, container_id)
             image = await self._images.runnable(config.image, platform)
             merge_image(config, image.config)
+            if host.publish_all_ports:
+                check_exposed(config.exposed_ports)
             path, args = command_line(config)
             fill_defaults(host, settings, unified_cgroups=cgroup_facts().version == 2)
             name_joined(host, self._shelf.index)

@@ -161,7 +161,7 @@ def _exposed(text: str) -> Sequence[PortMapping]:
 
 
 def _transport(text: str) -> Transport:
-    match text or "tcp":
+    match text.lower() or "tcp":
         case "tcp":
             return "tcp"
         case "udp":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Iterator
@@ -61,15 +62,19 @@ def _openat2(root: int, path: str, flags: int, mode: int, resolve: int) -> int:
 def opened_beneath(root: Path, path: str) -> Iterator[Path]:
     """Inside this block, a path of ours to what `path` means in `root`, which nobody can exchange.
 
-    Links stay inside `root`, as with `open_beneath`. Raises InvalidParameter.
+    A link that leads out, as every absolute one does, is none of ours. Raises InvalidParameter.
     """
     try:
         directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            descriptor = open_beneath(directory, path, os.O_PATH)
+            descriptor = _openat2(directory, path, os.O_PATH, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
         finally:
             os.close(directory)
     except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise InvalidParameter(
+                f"path concatenation escapes the base directory, base: {root}, subpath: {path}"
+            ) from error
         words = (error.strerror or "").lower()
         raise InvalidParameter(f"cannot access path {root / path}: lstat {root / path}: {words}") from error
     try:

@@ -200,6 +200,20 @@ class Bridge(NetworkDriver):
         state = self._networks.pop(network.id, None)
         if state is not None:
             await to_its_end(self._threads, lambda: self._remove(state))
+        else:
+            await to_its_end(self._threads, lambda: self._remove_rest(network))
+
+    def _remove_rest(self, network: Network) -> None:
+        """What there is of a network that could not be made."""
+        with self._mending:
+            try:
+                name = bridge_options(network).name
+                self._check_alone(network, name)
+            except MobyError:
+                return  # There is nothing, or what there is is another network's.
+            if not device.has_ports(name):
+                Firewall(self._nftables).install(name, ())
+                device.remove(name)
 
     def _remove(self, state: _State) -> None:
         with self._mending:

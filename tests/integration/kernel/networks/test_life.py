@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from moby.core.errors import Conflict, MobyError, NotFound
-from moby.core.networks import Attachment, PortMapping, SandboxRequest
+from moby.core.errors import Conflict, MobyError, NotFound, System
+from moby.core.networks import Attachment, NetworkRequest, PortMapping, SandboxRequest
 from moby.host import namespaces, sysctl
 from moby.networks import bridge_device
 from moby.networks.settings import BridgeSettings
@@ -43,6 +43,22 @@ async def test_a_restart_finds_what_lives_and_closes_the_rest(machine: Machine) 
         with pytest.raises(Conflict, match="port is already allocated"):
             await networks.open(request(3, PortMapping("tcp", 80, "", port, port)))
         assert address(await networks.open(request(4))) != address(one)
+
+
+async def test_what_could_not_be_made_whole_is_taken_back(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(version: int) -> bool:
+        raise System(f"not today: {version}")
+
+    async with machine.running() as networks:
+        before = links(), machine.nftables.run("list tables")
+        with monkeypatch.context() as patch:
+            patch.setattr(bridge_device, "frames_are_filtered", fail)
+            with pytest.raises(System, match="not today: 4"):
+                await networks.make(NetworkRequest("half"))
+        assert wait_until(lambda: (links(), machine.nftables.run("list tables")) == before)
+        await networks.remove((await networks.make(NetworkRequest("half"))).name)
 
 
 async def test_a_sandbox_whose_namespace_is_gone_is_forgotten(machine: Machine) -> None:

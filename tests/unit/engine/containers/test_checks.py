@@ -6,7 +6,7 @@ import pytest
 
 from moby.core.errors import InvalidParameter
 from moby.core.types.containers import ContainerConfig, HealthConfig, HostConfig, PortBinding
-from moby.engine.containers.checks import check_config, check_host_config
+from moby.engine.containers.checks import check_config, check_exposed, check_host_config
 from moby.host.cgroups import cgroup_facts
 
 
@@ -80,3 +80,10 @@ def test_bad_host_configuration(host: HostConfig, message: str) -> None:
 def test_defaults_pass() -> None:
     check_config(ContainerConfig())
     assert check_host_config(HostConfig(), cgroup_facts()) == []
+
+
+@pytest.mark.parametrize("port", ["x/tcp", "80/icmp", "82-80/tcp", "0/tcp", "1-65536/udp", ""])
+def test_what_is_published_with_all_ports_is_a_port(port: str) -> None:
+    check_exposed(["80", "80/TCP", "80-82/udp"])
+    with pytest.raises(InvalidParameter, match=f'invalid port specification: "{port}"'):
+        check_exposed([port])

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from moby.host.mounts import open_beneath, open_without_links, resolve_in_root
+from moby.core.errors import InvalidParameter
+from moby.host.mounts import open_beneath, open_without_links, opened_beneath, resolve_in_root
 
 
 @pytest.fixture
@@ -62,6 +63,16 @@ def test_nothing_leads_out(directory: int, path: str, number: int) -> None:
     with pytest.raises(OSError, match=r"\[Errno") as caught:
         open_beneath(directory, path, os.O_RDONLY)
     assert caught.value.errno == number
+
+
+def test_a_part_is_reached_by_links_that_stay_inside(root: Path) -> None:
+    with opened_beneath(root, "var/relative/file") as part:
+        assert part.read_text() == "inside"
+    for path in ("var/run/file", "secret", "out", "magic"):
+        with pytest.raises(InvalidParameter, match="escapes the base directory"), opened_beneath(root, path):
+            pass
+    with pytest.raises(InvalidParameter, match="cannot access path"), opened_beneath(root, "absent"):
+        pass
 
 
 def test_a_file_is_made_inside(root: Path, directory: int) -> None:
