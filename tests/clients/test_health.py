@@ -79,7 +79,7 @@ def test_a_check_that_takes_too_long_is_ended(engine: Engine) -> None:
     try:
         found = until(engine, "long", "unhealthy")
         assert found["Log"][-1]["ExitCode"] == -1
-        assert "Health check exceeded timeout" in found["Log"][-1]["Output"]
+        assert "Health check exceeded timeout (300ms)" in found["Log"][-1]["Output"]
         engine.ok("pause", "long")
         engine.ok("unpause", "long")
         time.sleep(0.5)

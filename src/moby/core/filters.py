@@ -9,11 +9,9 @@ from typing import Self
 
 import msgspec
 
+from moby.core.durations import is_duration, parse_duration
 from moby.core.errors import InvalidParameter
 
-_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|[-+]?0")
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _LAYOUT = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?)?(Z|[+-]\d\d:?\d\d)?"
 )
@@ -106,14 +104,6 @@ def _go_list(values: Collection[str]) -> str:
     return "[" + " ".join(values) + "]"
 
 
-def parse_duration(text: str) -> float:
-    """Seconds of a duration as Go writes it (`1h30m`, `1.5s`). Raises InvalidParameter."""
-    if not _DURATION.fullmatch(text):
-        raise InvalidParameter(f'time: invalid duration "{text}"')
-    seconds = sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(text))
-    return -seconds if text.startswith("-") else seconds
-
-
 def parse_time(text: str, now: datetime | None = None) -> tuple[int, int]:
     """Seconds since 1970 and nanoseconds of a time stamp in any form that docker's clients send.
 
@@ -126,7 +116,7 @@ def parse_time(text: str, now: datetime | None = None) -> tuple[int, int]:
         if not -62135596800 <= seconds <= 253402300799:
             raise InvalidParameter(f'invalid timestamp: "{text}" is out of range')
         return seconds, int((fraction + "000000000")[:9])
-    if _DURATION.fullmatch(text):
+    if is_duration(text):
         moment = (now or datetime.now(UTC)).timestamp() - parse_duration(text)
         if not -62135596800 <= moment <= 253402300799:
             raise InvalidParameter(f'invalid timestamp: "{text}" is out of range')

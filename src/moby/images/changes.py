@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from moby.core.durations import parse_duration
 from moby.core.errors import InvalidParameter
-from moby.core.filters import parse_duration
 from moby.core.types.containers import HealthConfig
 from moby.core.types.images import ImageConfig
 

@@ -68,26 +68,6 @@ def parse_bool(text: str) -> bool:
     raise InvalidParameter(f'strconv.ParseBool: parsing "{text}": invalid syntax')
 
 
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def parse_duration(text: str) -> float:
-    """Go's durations (`1m30s`, `250ms`) in seconds. Raises InvalidParameter."""
-    sign = -1.0 if text.startswith("-") else 1.0
-    rest = text.lstrip("+-") if text[:1] in ("+", "-") else text
-    if rest == "0":
-        return 0.0
-    seconds, at = 0.0, 0
-    for match in _DURATION.finditer(rest):
-        if match.start() != at:
-            break
-        seconds, at = seconds + float(match[1]) * _SECONDS[match[2]], match.end()
-    if not rest or at != len(rest):
-        raise InvalidParameter(f'time: invalid duration "{text}"')
-    return sign * seconds
-
-
 def attributes(info: LogInfo, named: Callable[[str], str] = str) -> dict[str, str]:
     """The labels, variables and tag that the options ask to go along with every entry."""
     found = extra_attributes(info, named)

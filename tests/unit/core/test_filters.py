@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from moby.core.errors import InvalidParameter
-from moby.core.filters import Filters, parse_duration, parse_time
+from moby.core.filters import Filters, parse_time
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,3 @@ def test_times(text: str, expected: tuple[int, int]) -> None:
 def test_no_times(text: str) -> None:
     with pytest.raises(InvalidParameter):
         parse_time(text)
-
-
-def test_durations() -> None:
-    assert parse_duration("1h1.5s") == 3601.5
-    assert parse_duration("-2ms") == -0.002
-    with pytest.raises(InvalidParameter, match='time: invalid duration "5"'):
-        parse_duration("5")

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from moby.core.durations import format_duration
 from moby.core.errors import MobyError
 from moby.core.types.containers import ContainerConfig, Health, HealthcheckResult
 from moby.engine.containers.container import Container
@@ -114,7 +115,7 @@ class HealthChecks:
         else:
             result.exit_code, result.output = found.exit_code or 0, found.output
             if found.exit_code is None:
-                words = f"Health check exceeded timeout ({limit_s:g}s)"
+                words = f"Health check exceeded timeout ({format_duration(int(limit_s * 1e9))})"
                 result.exit_code = _FAILED
                 result.output = f"{words}: {found.output}" if found.output else words
         result.end = timestamp()

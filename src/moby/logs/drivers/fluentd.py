@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from moby.core.durations import parse_duration
 from moby.core.errors import InvalidParameter, Unavailable
 from moby.core.logs import LogDriver, LogInfo, LogReader, LogWriter
 from moby.logs.delivery import Delivery, delivered
@@ -20,7 +21,6 @@ from moby.logs.options import (
     ATTRIBUTE_OPTIONS,
     extra_attributes,
     parse_bool,
-    parse_duration,
     parse_size,
 )
 from moby.logs.tags import tag_of

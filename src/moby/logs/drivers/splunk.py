@@ -10,12 +10,13 @@ from typing import TypeVar
 
 import msgspec
 
+from moby.core.durations import parse_duration
 from moby.core.errors import InvalidParameter, MobyError, Unavailable
 from moby.core.logs import LogDriver, LogInfo, LogReader, LogWriter
 from moby.logs.delivery import delivered
 from moby.logs.dialing import Tls, Url, parse_url
 from moby.logs.lines import LineWriter, Message
-from moby.logs.options import ATTRIBUTE_OPTIONS, extra_attributes, parse_bool, parse_duration, parse_int
+from moby.logs.options import ATTRIBUTE_OPTIONS, extra_attributes, parse_bool, parse_int
 from moby.logs.tags import tag_of
 
 T = TypeVar("T")
