@@ -66,6 +66,15 @@ def test_what_cannot_be_run_says_why(engine: Engine, box: str, command: str, cod
     assert result.out.count("OCI runtime exec failed") <= 1
 
 
+def test_a_directory_is_named_from_the_root(engine: Engine, box: str) -> None:
+    for directory in ("etc", "../etc", "nowhere"):
+        said = engine.docker("exec", "-w", directory, box, "pwd")
+        assert (said.out, said.code) == (
+            "OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown\n", 128
+        )  # fmt: skip
+    assert engine.ok("exec", "-w", "/tmp/../etc", box, "pwd") == "/etc"
+
+
 def test_an_unknown_user_is_refused_before_anything_runs(engine: Engine, box: str) -> None:
     assert "unable to find user nobody-knows" in engine.fails("exec", "-u", "nobody-knows", box, "true")
 

@@ -41,7 +41,7 @@ from moby.runtime.processes import was_killed
 
 log = logging.getLogger(__name__)
 
-_NOT_EXECUTABLE, _NOT_FOUND = 126, 127
+_NOT_EXECUTABLE, _NOT_FOUND, _UNKNOWN = 126, 127, 128
 _START_LIMIT_S = 10.0
 _END_LIMIT_S = 3.0
 
@@ -238,7 +238,10 @@ class Execs:
         record = found.record
         record.running, record.pid, found.monitor = False, 0, None
         why = reason(error.message) if isinstance(error, MobyError) else None
-        record.exit_code = _NOT_FOUND if why == "not-found" else _NOT_EXECUTABLE
+        if why is None and isinstance(error, System):
+            record.exit_code = _UNKNOWN
+        else:
+            record.exit_code = _NOT_FOUND if why == "not-found" else _NOT_EXECUTABLE
         await self._execs.save(found)
         found.ended.set()
         found.started.set()
