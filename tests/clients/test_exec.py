@@ -57,7 +57,8 @@ def test_limits_of_the_container_hold_and_privileged_lifts_them(engine: Engine, 
 
 @pytest.mark.parametrize(("command", "code", "words"), [
     ("no-such-command", 127, "executable file not found in $PATH"),
-    ("/etc/passwd", 126, "permission denied"),
+    ("/etc/passwd", 126, 'exec: "/etc/passwd": permission denied'),
+    ("/etc", 126, 'exec: "/etc": permission denied'),
 ])  # fmt: skip
 def test_what_cannot_be_run_says_why(engine: Engine, box: str, command: str, code: int, words: str) -> None:
     result = engine.docker("exec", box, command)

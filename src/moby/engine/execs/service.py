@@ -205,7 +205,7 @@ class Execs:
                 record.pid = await monitor.go()
             except MobyError as error:
                 ended = was_killed(error) or not process_lives(found.container.record.state.pid)
-                told = reworded(error)
+                told = reworded(error, program=record.request.cmd[0])
                 if "is paused" in error.message:
                     # By somebody else, or so lately that nobody here knows.
                     told = Conflict(
