@@ -171,18 +171,21 @@ class OciRuntime:
             killed = f"{os.path.basename(self.binary)} did not terminate successfully: exit status {status}"
             raise System(f"OCI runtime {verb} failed: {_last_error(path) or killed}")
 
-    @property
-    def _executable(self) -> str:
-        sealed = self._sealed
-        return sealed.executable if sealed is not None and sealed.is_still(self.binary) else self.binary
-
     def _spawn(self, argv: list[str], stdio: Sequence[int]) -> int:
+        sealed = self._sealed
+        if sealed is not None and sealed.is_still(self.binary):
+            # A security module may forbid to run what has no path.
+            with contextlib.suppress(OSError):
+                return self._run(sealed.executable, argv, stdio)
+        return self._run(self.binary, argv, stdio)
+
+    def _run(self, program: str, argv: list[str], stdio: Sequence[int]) -> int:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         # The container inherits it from the runtime.
         umask = os.umask(0o022)
         try:
             return os.posix_spawnp(
-                self._executable,
+                program,
                 argv,
                 _ENVIRONMENT,
                 file_actions=[

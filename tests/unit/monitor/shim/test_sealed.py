@@ -84,17 +84,43 @@ def children() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("children")
-@pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.parametrize("known", [True, False])
 def test_a_runtime_is_the_copy_of_what_is_installed(
-    sealed: SealedProgram, program: Path, tmp_path: Path, replaced: bool
+    sealed: SealedProgram, program: Path, tmp_path: Path, known: bool
 ) -> None:
-    if replaced:
-        program.unlink()
-        program.write_text(f"#!/bin/sh\necho installed >{tmp_path}/said\n")
-        program.chmod(0o755)
+    script(program, tmp_path)
+    if known:
+        sealed = sealed._replace(identity=state(program))
+    run(sealed, program, tmp_path)
+    assert (tmp_path / "said").exists() != known
+
+
+@pytest.mark.usefixtures("children")
+def test_a_copy_that_may_not_be_run_is_not_needed(
+    sealed: SealedProgram, program: Path, tmp_path: Path
+) -> None:
+    script(program, tmp_path)
+    run(sealed._replace(identity=state(program), descriptor=9999), program, tmp_path)
+    assert (tmp_path / "said").exists()
+
+
+def script(program: Path, directory: Path) -> None:
+    """Install something else there, which says that it was run."""
+    program.unlink()
+    program.write_text(f"#!/bin/sh\necho installed >{directory}/said\n")
+    program.chmod(0o755)
+
+
+def state(program: Path) -> tuple[int, int, int, int]:
+    """By what a program is known again."""
+    found = program.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
+
+
+def run(sealed: SealedProgram, program: Path, tmp_path: Path) -> None:
+    """Have a runtime called."""
     loop = Loop()
     runtime = OciRuntime(Children(loop), str(program), str(tmp_path), "/nowhere", "box", sealed)
     outcome = begin(runtime.start())
     while not outcome.done:
         loop.turn()
-    assert (tmp_path / "said").exists() == replaced
