@@ -32,6 +32,7 @@ from moby.engine.execs.record import (
     check_running,
     connect,
 )
+from moby.host.cgroups import Moves
 from moby.host.watched import process_lives
 from moby.logs.framing import frame
 from moby.monitor.client import AttachEnd, Monitor, Monitors
@@ -73,12 +74,14 @@ class Execs:
         runtime: Runtime,
         monitors: Monitors,
         config: ConfigSource[EngineConfig],
+        moves: Moves,
     ) -> None:
         self._containers = containers
         self._execs = execs
         self._runtime = runtime
         self._monitors = monitors
         self._config = config
+        self._moves = moves
 
     async def create(self, name: str, request: ExecCreateRequest) -> str:
         """A new instance in a running container; its ID. Raises Conflict, InvalidParameter."""
@@ -89,6 +92,8 @@ class Execs:
             _check_detach_keys(request.detach_keys)
         if request.user:
             await container_user(container.record, request.user)
+        # It is made only to be started next.
+        self._moves.expect()
         made = Exec(ExecRecord(secrets.token_hex(32), container.id, request), container)
         await self._execs.add(made)
         self._publish(made, f"exec_create: {made.words}")
