@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from docker.errors import NotFound
@@ -177,6 +178,25 @@ def test_an_image_that_is_here_is_not_looked_for_elsewhere(engine: Engine) -> No
 @pytest.mark.parametrize("values", ["status=odd", "health=odd", "exited=odd", "publish=odd", "is-task=odd"])
 def test_filters_of_a_list_are_looked_at(engine: Engine, values: str) -> None:
     assert "odd" in engine.fails("ps", "--all", "--filter", values)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("", "invalid port range: value is empty"),
+        ("odd/tcp", "invalid start port 'odd': invalid syntax"),
+        ("65536", "invalid start port '65536': value out of range"),
+        ("1-", "invalid end port '': value is empty"),
+        ("1-2-3", "invalid end port '2-3': invalid syntax"),
+        ("2-1", "invalid port range: 2-1"),
+    ],
+)
+def test_ports_that_containers_are_looked_for_by(engine: Engine, value: str, words: str) -> None:
+    for key in ("publish", "expose"):
+        filters = quote(json.dumps({key: [value]}))
+        status, said = call(engine, "GET", f"/v1.44/containers/json?filters={filters}")
+        assert status == 500
+        assert f"error while looking up for {key} {value}: {words}" in said
 
 
 def test_a_new_name_that_is_none(engine: Engine) -> None:

@@ -57,13 +57,23 @@ def test_limits_of_the_container_hold_and_privileged_lifts_them(engine: Engine, 
 
 @pytest.mark.parametrize(("command", "code", "words"), [
     ("no-such-command", 127, "executable file not found in $PATH"),
-    ("/etc/passwd", 126, "permission denied"),
+    ("/etc/passwd", 126, 'exec: "/etc/passwd": permission denied'),
+    ("/etc", 126, 'exec: "/etc": permission denied'),
 ])  # fmt: skip
 def test_what_cannot_be_run_says_why(engine: Engine, box: str, command: str, code: int, words: str) -> None:
     result = engine.docker("exec", box, command)
     assert result.code == code
     assert words in result.out + result.err
     assert result.out.count("OCI runtime exec failed") <= 1
+
+
+def test_a_directory_is_named_from_the_root(engine: Engine, box: str) -> None:
+    for directory in ("etc", "../etc", "nowhere"):
+        said = engine.docker("exec", "-w", directory, box, "pwd")
+        assert (said.out, said.code) == (
+            "OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown\n", 128
+        )  # fmt: skip
+    assert engine.ok("exec", "-w", "/tmp/../etc", box, "pwd") == "/etc"
 
 
 def test_an_unknown_user_is_refused_before_anything_runs(engine: Engine, box: str) -> None:

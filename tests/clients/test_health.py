@@ -32,22 +32,28 @@ def until(engine: Engine, name: str, status: str, timeout: float = 30) -> dict[s
 
 def test_a_check_is_starting_healthy_and_then_unhealthy(engine: Engine) -> None:
     since = str(time.time())
-    engine.ok("run", "-d", "--name", "sick", *FAST, "--health-cmd", "cat /tmp/ok", "busybox", "sleep", "600")
+    # It has no answer before it is told one, however long that takes.
+    check = "until cat /tmp/ok 2>/dev/null || test -e /tmp/bad; do sleep 0.05; done; cat /tmp/ok >/dev/null"
+    patient = ("--health-interval", "200ms", "--health-timeout", "60s", "--health-retries", "2")
+    engine.ok("run", "-d", "--name", "sick", *patient, "--health-cmd", check, "busybox", "sleep", "600")
     try:
         assert health(engine, "sick")["Status"] == "starting"
         assert "(health: starting)" in engine.ok("ps", "--filter", "name=sick", "--format", "{{.Status}}")
-        engine.ok("exec", "sick", "sh", "-c", "echo fine > /tmp/ok")
+        engine.ok("exec", "sick", "sh", "-c", "echo fine > /tmp/new; mv /tmp/new /tmp/ok")
         found = until(engine, "sick", "healthy")
         assert found["FailingStreak"] == 0
         assert (found["Log"][-1]["ExitCode"], found["Log"][-1]["Output"]) == (0, "fine\n")
         assert "(healthy)" in engine.ok("ps", "--filter", "health=healthy", "--format", "{{.Status}}")
-        engine.ok("exec", "sick", "rm", "/tmp/ok")
+        engine.ok("exec", "sick", "mv", "/tmp/ok", "/tmp/bad")
         found = until(engine, "sick", "unhealthy")
         assert found["FailingStreak"] >= 2
         assert found["Log"][-1]["ExitCode"] == 1
         assert "No such file" in found["Log"][-1]["Output"]
-        time.sleep(1.5)
-        assert len(health(engine, "sick")["Log"]) == 5
+        deadline = time.monotonic() + 30
+        while len(log := health(engine, "sick")["Log"]) < 5 or log[0]["ExitCode"] == 0:
+            assert time.monotonic() < deadline, log
+            time.sleep(0.1)
+        assert len(log) == 5
         lines = engine.ok(
             "events", "--since", since, "--until", str(time.time()), "--filter", "container=sick",
             "--filter", "event=health_status", "--format", "{{.Action}}",

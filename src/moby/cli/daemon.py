@@ -19,7 +19,7 @@ from moby.core.errors import InvalidParameter, MobyError, first_error
 from moby.engine.build import build
 from moby.engine.config import EngineConfig, idle, keys
 from moby.host.memory import few_arenas
-from moby.host.scheduling import come_first
+from moby.host.scheduling import come_first, session_comes_first
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +120,7 @@ def _prepare_process(config: EngineConfig) -> None:
     few_arenas()
     # Containers and their monitors may want every processor; whoever asks us does not wait for them.
     come_first()
+    session_comes_first()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if config.oom_score_adjust:

@@ -9,6 +9,7 @@ from moby.core.logs import LogWriter
 from moby.monitor.loop import Children, Loop
 from moby.monitor.protocol import MonitorRequest
 from moby.monitor.session import Session
+from moby.monitor.shim.sealed import SealedProgram
 from moby.monitor.shim.service import TaskService, called_by_containerd
 from moby.monitor.shim.task import Task
 from moby.monitor.stdio import Fifos
@@ -28,12 +29,18 @@ def keep_streams(
     loop.run()
 
 
-def run_container(request: MonitorRequest, log: LogWriter | None, control: socket.socket, path: str) -> None:
+def run_container(
+    request: MonitorRequest,
+    log: LogWriter | None,
+    control: socket.socket,
+    path: str,
+    sealed: SealedProgram | None,
+) -> None:
     """Be the monitor and the shim of a container, until containerd needs it no more."""
     loop = Loop()
     # It has to be there when the task says that it is ready.
     listener = called_by_containerd(request.shim)
-    task = Task(loop, Children(loop), request, log, control, path)
+    task = Task(loop, Children(loop), request, log, control, path, sealed)
     TaskService(loop, task, listener, request.shim)
     loop.run()
 

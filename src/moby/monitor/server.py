@@ -42,6 +42,7 @@ from moby.monitor.protocol import (
     receive,
     send,
 )
+from moby.monitor.shim.sealed import SealedProgram, find_program, seal
 from moby.monitor.stdio import Fifos
 
 HOLD_S = 60.0
@@ -56,6 +57,8 @@ class ForkServer:
         self._directory = os.path.dirname(path)
         self._drivers = drivers
         self._listener = listener
+        self._crun: SealedProgram | None = None
+        self._seal_crun()
         self._daemon: socket.socket | None = None
         self._monitors: dict[int, str] = {}
         self._held: dict[str, int] = {}
@@ -159,6 +162,7 @@ class ForkServer:
             driver = self._drivers.find(request.log_driver)
         except System as error:
             return Failed(error.message), []
+        self._seal_crun()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             pid = os.fork()
@@ -172,6 +176,15 @@ class ForkServer:
         self._monitors[pid] = request.id
         return Spawned(pid), [ours.detach()]
 
+    def _seal_crun(self) -> None:
+        """Have a copy of crun as it is installed now, for the next monitor."""
+        path = find_program("crun")
+        if self._crun is not None:
+            if self._crun.is_still(path):
+                return
+            os.close(self._crun.descriptor)
+        self._crun = seal(path) if path else None
+
     def _become_monitor(
         self, request: MonitorRequest, control: socket.socket, driver: LogDriver | None
     ) -> None:
@@ -179,8 +192,8 @@ class ForkServer:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            settle({control.fileno()})
-            _live(request, control, driver, self._directory)
+            settle({control.fileno()} | ({self._crun.descriptor} if self._crun is not None else set()))
+            _live(request, control, driver, self._directory, self._crun)
             code = 0
         except (OSError, MobyError) as error:
             with contextlib.suppress(OSError):
@@ -212,7 +225,13 @@ def _closed(connection: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def _live(request: MonitorRequest, control: socket.socket, driver: LogDriver | None, directory: str) -> None:
+def _live(
+    request: MonitorRequest,
+    control: socket.socket,
+    driver: LogDriver | None,
+    directory: str,
+    crun: SealedProgram | None,
+) -> None:
     if driver is None and request.log_driver:
         raise MobyError(f"logger: no log driver named '{request.log_driver}' is registered")
     fifos = Fifos(request) if not request.shim else None
@@ -227,7 +246,7 @@ def _live(request: MonitorRequest, control: socket.socket, driver: LogDriver | N
     if fifos is not None:
         keep_streams(request, fifos, log, control, path)
     else:
-        run_container(request, log, control, path)
+        run_container(request, log, control, path, crun)
 
 
 class Drivers:

@@ -85,7 +85,9 @@ class ContainerdRuntime(Runtime):
         except MobyError as error:
             with contextlib.suppress(MobyError):
                 await asyncio.shield(self._tasks.delete_container(request.id))
-            raise reworded(error, doing="failed to create task for container") from error
+            program = request.spec["process"]["args"][0]
+            doing = "failed to create task for container"
+            raise reworded(error, program=program, doing=doing) from error
         if key and spec is None and pid:
             await blocking(self._filters.keep, key, Path(shim.root, self._namespace, request.id))
         return pid

@@ -19,13 +19,14 @@ _CRUN_NOT_FOUND = re.compile(
 _CRUN_NOT_EXECUTABLE = re.compile(
     r"the path `(?P<name>[^`]*)` exists but it is not executable: Operation not permitted"
 )
+# crun 1.8 says the second of a directory, and neither names the program.
+_CRUN_NOT_OPENED = re.compile(r"open executable: (?:Permission denied|Operation not permitted)")
+_MISSING, _FORBIDDEN = "executable file not found in $PATH", "permission denied"
 _SYSTEM_WORDS = (
     ("No such file or directory", "no such file or directory"),
     ("Permission denied", "permission denied"),
     ("Is a directory", "is a directory"),
     ("Not a directory", "not a directory"),
-    # crun 1.8 says this of a directory; runc, and docker's clients, say what follows from it.
-    ("open executable: Operation not permitted", "open executable: permission denied"),
 )
 _REASONS: tuple[tuple[Reason, tuple[str, ...]], ...] = (
     ("not-executable", ("permission denied", "is a directory")),
@@ -39,24 +40,27 @@ def reason(message: str) -> Reason | None:
     return next((name for name, words in _REASONS if any(word in folded for word in words)), None)
 
 
-def reworded(error: MobyError, *, doing: str = "") -> MobyError:
-    """What the runtime said, with `reason` among its fields and `doing` in front of the message.
+def reworded(error: MobyError, *, program: str | None = None, doing: str = "") -> MobyError:
+    """What the runtime said of a program, with `reason` among its fields and `doing` before the message.
 
     InvalidParameter if the program (or a mount) is at fault, System if not; what containerd itself says of
     its state is left as it is.
     """
     if not isinstance(error, System | InvalidParameter):
         return error
-    message = error.message
-    for pattern, words in (
-        (_CRUN_NOT_FOUND, "executable file not found in $PATH"),
-        (_CRUN_NOT_EXECUTABLE, "permission denied"),
-    ):
-        message = pattern.sub(rf'unable to start container process: exec: "\g<name>": {words}', message)
+    message = _CRUN_NOT_FOUND.sub(lambda found: _cannot_run(found["name"], _MISSING), error.message)
+    message = _CRUN_NOT_EXECUTABLE.sub(lambda found: _cannot_run(found["name"], _FORBIDDEN), message)
+    if program is not None:
+        why = _FORBIDDEN if program else _MISSING
+        message = _CRUN_NOT_OPENED.sub(lambda _: _cannot_run(program, why), message)
     for theirs, ours in _SYSTEM_WORDS:
         message = message.replace(theirs, ours)
     if doing:
         message = f"{doing}: {message}"
-    why = reason(message)
-    kind = InvalidParameter if why else type(error)
-    return kind(message, reason=why)
+    found = reason(message)
+    kind = InvalidParameter if found else type(error)
+    return kind(message, reason=found)
+
+
+def _cannot_run(program: str, why: str) -> str:
+    return f'unable to start container process: exec: "{program}": {why}'

@@ -39,7 +39,7 @@ class TaskProcesses(Processes):
                 await asyncio.shield(self._processes.delete(request.task, request.id))
             if reason(error.message) is None and (was_killed(error) or not await self._lives(request.task)):
                 raise Conflict(f"container {request.task} is not running") from error
-            raise reworded(error) from error
+            raise reworded(error, program=request.process["args"][0]) from error
 
     async def _lives(self, task: str) -> bool:
         """Has the task not ended meanwhile, which is then the reason for an error?"""

@@ -35,13 +35,13 @@ NOT_FOUND = 'unable to start container process: exec: "x": executable file not f
         ),
         pytest.param(
             "open executable: Permission denied: unknown",
-            "open executable: permission denied: unknown",
+            'unable to start container process: exec: "/etc": permission denied: unknown',
             "not-executable",
             id="crun-not-executable",
         ),
         pytest.param(
             "open executable: Operation not permitted: unknown",
-            "open executable: permission denied: unknown",
+            'unable to start container process: exec: "/etc": permission denied: unknown',
             "not-executable",
             id="crun-directory",
         ),
@@ -60,10 +60,17 @@ NOT_FOUND = 'unable to start container process: exec: "x": executable file not f
     ],
 )
 def test_both_runtimes_say_it_in_the_same_words(theirs: str, ours: str, why: str) -> None:
-    error = reworded(System(SHIM + theirs), doing="failed to create task for container")
+    error = reworded(System(SHIM + theirs), program="/etc", doing="failed to create task for container")
     assert type(error) is InvalidParameter
     assert error.message == f"failed to create task for container: {SHIM}{ours}"
     assert error.fields["reason"] == why
+
+
+def test_no_name_is_no_program() -> None:
+    error = reworded(System(f"{SHIM}open executable: Permission denied: unknown"), program="")
+    words = 'unable to start container process: exec: "": executable file not found in $PATH: unknown'
+    assert error.message == f"{SHIM}{words}"
+    assert error.fields["reason"] == "not-found"
 
 
 def test_what_is_nobodys_program_stays_what_it_is() -> None:

@@ -27,6 +27,7 @@ from moby.engine.containers.places import Places
 from moby.engine.containers.record import Record
 from moby.engine.programs import init_program
 from moby.engine.userns import container_ids
+from moby.host.cgroups import Moves
 from moby.host.mounts import mounted
 from moby.host.threads import blocking
 from moby.runtime.cdi import CDI_DIRECTORIES, inject_devices
@@ -52,6 +53,7 @@ class Launcher:
         config: ConfigSource[EngineConfig],
         directory: Path,
         run_directory: Path,
+        moves: Moves,
     ) -> None:
         self._index = index
         self._binder = binder
@@ -63,7 +65,12 @@ class Launcher:
         self._config = config
         self._directory = directory
         self._run_directory = run_directory
+        self._moves = moves
         self._accounts: OrderedDict[str, tuple[bytes, bytes]] = OrderedDict()
+
+    def expect(self) -> None:
+        """A container is about to be made."""
+        self._moves.expect()
 
     @property
     def dns(self) -> Sequence[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Self
 
-from moby.core.errors import InvalidParameter
+from moby.core.errors import InvalidParameter, System
 from moby.core.filters import Filters
 from moby.engine.containers.container import Container
 from moby.engine.containers.index import Index
@@ -168,13 +168,35 @@ def _ports(key: str, values: list[str]) -> set[str]:
     found = set()
     for value in values:
         if ":" in value:
-            raise InvalidParameter(f"filter for '{key}' should not contain ':': {value}")
-        ports, _, protocol = value.partition("/")
-        low, _, high = ports.partition("-")
-        for what, port in (("start", low), ("end", high or low)):
-            if not (port.isascii() and port.isdigit() and int(port) < 65536):
-                raise InvalidParameter(
-                    f"error while looking up for {key} {value}: invalid {what} port '{port}': invalid syntax"
-                )
-        found |= {f"{port}/{protocol or 'tcp'}" for port in range(int(low), int(high or low) + 1)}
+            raise System(f"filter for '{key}' should not contain ':': {value}")
+        try:
+            found |= _port_range(value)
+        except ValueError as error:
+            # The one wrong value of a list that dockerd takes for a failure of its own.
+            raise System(f"error while looking up for {key} {value}: {error}") from error
     return found
+
+
+def _port_range(text: str) -> set[str]:
+    """`PORT[-PORT][/PROTOCOL]`. Raises ValueError in dockerd's words."""
+    if not text:
+        raise ValueError("invalid port range: value is empty")
+    ports, _, protocol = text.partition("/")
+    first, dash, last = ports.partition("-")
+    low = _port("start", first)
+    high = _port("end", last) if dash else low
+    if high < low:
+        raise ValueError(f"invalid port range: {text}")
+    return {f"{port}/{protocol.lower() or 'tcp'}" for port in range(low, high + 1)}
+
+
+def _port(which: str, text: str) -> int:
+    if not text:
+        why = "value is empty"
+    elif not (text.isascii() and text.isdigit()):
+        why = "invalid syntax"
+    elif (port := int(text)) > 65535:
+        why = "value out of range"
+    else:
+        return port
+    raise ValueError(f"invalid {which} port '{text}': {why}")

@@ -132,6 +132,7 @@ class Starter:
         if container.deletion is not None:
             await container.deletion.wait()
         undo.push(self._discard, container)
+        self._launcher.expect()
         sandbox, rootfs, monitor = await together(
             self._open_sandbox(container, undo), self._rootfs(container), self._spawn_monitor(container)
         )

@@ -50,6 +50,7 @@ from moby.engine.execs.record import ExecShelf
 from moby.engine.execs.service import Execs
 from moby.engine.images.runnable import RunnableImages
 from moby.engine.userns import containers_directory
+from moby.host.cgroups import Moves
 from moby.volumes.service import Volumes
 
 Loop = Callable[[asyncio.TaskGroup], Coroutine[Any, Any, None]]
@@ -95,8 +96,8 @@ def container_services(
     history = History(parts.store, inspector)
     remover = Remover(shelf, stopper, exits, planner, snapshotter, directory, history)
     changer, logs = Changer(shelf, runtime, networks), LogService(shelf, drivers)
-    binder = Binder(volumes, snapshotter, places, roots)
-    launcher = Launcher(shelf.index, binder, places, networks, config, directory, run)
+    binder, moves = Binder(volumes, snapshotter, places, roots), Moves()
+    launcher = Launcher(shelf.index, binder, places, networks, config, directory, run, moves)
     lister = Lister(shelf, runnable, snapshotter)
     starter = Starter(shelf, runtime, networks, snapshotter, monitors, launcher, drivers, remover.auto_remove)
     verbs = Verbs(
@@ -115,7 +116,7 @@ def container_services(
     restarts = Restarts(shelf, starter, remover)
     exits.starts_again = restarts.starts_again
     updater = Updater(shelf, runtime, Republisher(networks), drivers)
-    services = Execs(shelf, execs, runtime, monitors, config)
+    services = Execs(shelf, execs, runtime, monitors, config, moves)
     health = HealthChecks(shelf, Probes(services))
     stats, containers = Stats(shelf), Containers(verbs)
     unhealthy = UnhealthyRestarts(shelf, containers.restart)

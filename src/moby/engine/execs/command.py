@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from moby.core.config import ConfigSource
-from moby.core.errors import Conflict
+from moby.core.errors import Conflict, System
 from moby.core.types.execs import ExecCreateRequest
 from moby.engine.config import EngineConfig
 from moby.engine.containers.accounts import read_accounts
@@ -33,8 +33,11 @@ async def exec_process(
     console_size: tuple[int, int] | None,
     config: ConfigSource[EngineConfig],
 ) -> Mapping[str, Any]:
-    """The process object: the container's own settings, with what the request says instead."""
+    """The process object: the container's own settings, with what the request says instead. Raises System."""
     settings = config.current
+    if (directory := request.working_dir) and not directory.startswith("/"):
+        # runc's words; crun takes it from the root directory.
+        raise System("OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown")
     own = msgspec.structs.replace(
         record.config,
         user=request.user or record.config.user,

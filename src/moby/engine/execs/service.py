@@ -32,6 +32,7 @@ from moby.engine.execs.record import (
     check_running,
     connect,
 )
+from moby.host.cgroups import Moves
 from moby.host.watched import process_lives
 from moby.logs.framing import frame
 from moby.monitor.client import AttachEnd, Monitor, Monitors
@@ -41,7 +42,7 @@ from moby.runtime.processes import was_killed
 
 log = logging.getLogger(__name__)
 
-_NOT_EXECUTABLE, _NOT_FOUND = 126, 127
+_NOT_EXECUTABLE, _NOT_FOUND, _UNKNOWN = 126, 127, 128
 _START_LIMIT_S = 10.0
 _END_LIMIT_S = 3.0
 
@@ -73,12 +74,14 @@ class Execs:
         runtime: Runtime,
         monitors: Monitors,
         config: ConfigSource[EngineConfig],
+        moves: Moves,
     ) -> None:
         self._containers = containers
         self._execs = execs
         self._runtime = runtime
         self._monitors = monitors
         self._config = config
+        self._moves = moves
 
     async def create(self, name: str, request: ExecCreateRequest) -> str:
         """A new instance in a running container; its ID. Raises Conflict, InvalidParameter."""
@@ -89,6 +92,8 @@ class Execs:
             _check_detach_keys(request.detach_keys)
         if request.user:
             await container_user(container.record, request.user)
+        # It is made only to be started next.
+        self._moves.expect()
         made = Exec(ExecRecord(secrets.token_hex(32), container.id, request), container)
         await self._execs.add(made)
         self._publish(made, f"exec_create: {made.words}")
@@ -205,7 +210,7 @@ class Execs:
                 record.pid = await monitor.go()
             except MobyError as error:
                 ended = was_killed(error) or not process_lives(found.container.record.state.pid)
-                told = reworded(error)
+                told = reworded(error, program=record.request.cmd[0])
                 if "is paused" in error.message:
                     # By somebody else, or so lately that nobody here knows.
                     told = Conflict(
@@ -238,7 +243,10 @@ class Execs:
         record = found.record
         record.running, record.pid, found.monitor = False, 0, None
         why = reason(error.message) if isinstance(error, MobyError) else None
-        record.exit_code = _NOT_FOUND if why == "not-found" else _NOT_EXECUTABLE
+        if why is None and isinstance(error, System):
+            record.exit_code = _UNKNOWN
+        else:
+            record.exit_code = _NOT_FOUND if why == "not-found" else _NOT_EXECUTABLE
         await self._execs.save(found)
         found.ended.set()
         found.started.set()

@@ -2,6 +2,7 @@
 
 from moby.host.cgroups.facts import CgroupFacts, cgroup_facts
 from moby.host.cgroups.kills import killed_for_memory
+from moby.host.cgroups.moves import Moves
 from moby.host.cgroups.readings import Readings
 from moby.host.cgroups.usage import BlockCount, CgroupUsage, cgroup_directories, cgroup_usage
 
@@ -9,6 +10,7 @@ __all__ = [
     "BlockCount",
     "CgroupFacts",
     "CgroupUsage",
+    "Moves",
     "Readings",
     "cgroup_directories",
     "cgroup_facts",

@@ -13,6 +13,7 @@ import msgspec
 from moby.core.errors import System
 from moby.monitor.loop import Children
 from moby.monitor.shim import crun_state
+from moby.monitor.shim.sealed import SealedProgram
 
 # Read once, by the fork server: to go through `os.environ` changes memory that is shared until then.
 _ENVIRONMENT = dict(os.environ)
@@ -31,11 +32,20 @@ class _Line(msgspec.Struct):
 class OciRuntime:
     """One container's calls to its runtime; what goes wrong is read from the log that it writes."""
 
-    def __init__(self, children: Children, binary: str, root: str, bundle: str, container: str) -> None:
+    def __init__(
+        self,
+        children: Children,
+        binary: str,
+        root: str,
+        bundle: str,
+        container: str,
+        sealed: SealedProgram | None,
+    ) -> None:
         self._children = children
         self._root = root
         self._bundle = bundle
         self._container = container
+        self._sealed = sealed
         self.binary = binary
         self._is_crun = os.path.basename(binary) == "crun"
 
@@ -162,12 +172,20 @@ class OciRuntime:
             raise System(f"OCI runtime {verb} failed: {_last_error(path) or killed}")
 
     def _spawn(self, argv: list[str], stdio: Sequence[int]) -> int:
+        sealed = self._sealed
+        if sealed is not None and sealed.is_still(self.binary):
+            # A security module may forbid to run what has no path.
+            with contextlib.suppress(OSError):
+                return self._run(sealed.executable, argv, stdio)
+        return self._run(self.binary, argv, stdio)
+
+    def _run(self, program: str, argv: list[str], stdio: Sequence[int]) -> int:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         # The container inherits it from the runtime.
         umask = os.umask(0o022)
         try:
             return os.posix_spawnp(
-                self.binary,
+                program,
                 argv,
                 _ENVIRONMENT,
                 file_actions=[

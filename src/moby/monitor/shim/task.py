@@ -23,6 +23,7 @@ from moby.monitor.shim.memory import watch_memory
 from moby.monitor.shim.oci import OciRuntime
 from moby.monitor.shim.pipes import Terminals
 from moby.monitor.shim.process import Process
+from moby.monitor.shim.sealed import SealedProgram
 
 State = Literal["none", "creating", "created", "running", "paused", "stopped", "deleted"]
 
@@ -48,6 +49,7 @@ class Task:
         log: LogWriter | None,
         control: socket.socket,
         path: str,
+        sealed: SealedProgram | None,
     ) -> None:
         # What the runtime leaves behind falls to us, and with it the containers' exit statuses.
         _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -58,6 +60,7 @@ class Task:
         self._loop = loop
         self._children = children
         self._runtime: OciRuntime | None = None
+        self._sealed = sealed
         self._own_processes = True
         self._checkpoint = ""
         self._session_ended = False
@@ -117,7 +120,7 @@ class Task:
         self.state, self.bundle = "creating", bundle
         self._made = Later()
         self.session.needs_daemon = False
-        self._runtime = OciRuntime(self._children, binary, root, bundle, self.id)
+        self._runtime = OciRuntime(self._children, binary, root, bundle, self.id, self._sealed)
         self.events.connect(os.path.join(bundle, "moby-events"))
         try:
             self._prepare(rootfs, f"{binary}\n{root}\n")

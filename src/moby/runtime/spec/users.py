@@ -5,6 +5,7 @@ The files come from the image, so that nothing in them is trusted: lines and num
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from moby.core.errors import InvalidParameter
 
 _LIMIT = (1 << 31) - 1
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 FILE_LIMIT = 10 << 20
 
 
@@ -28,7 +30,7 @@ def resolve_user(text: str, passwd: bytes, group: bytes, extra: Sequence[str] = 
     """`USER[:GROUP]`, each by name or number, and `extra` groups. Raises InvalidParameter."""
     name, _, group_name = text.partition(":")
     number = _number(name) if name else 0
-    uid, gid, home, known = number if number is not None else 0, 0, "/", ""
+    uid, gid, home, known = 0, 0, "/", ""
     for fields in _lines(passwd, 7):
         listed = _number(fields[2])
         if listed is not None and ((name and fields[0] == name) or (number is not None and listed == number)):
@@ -37,6 +39,7 @@ def resolve_user(text: str, passwd: bytes, group: bytes, extra: Sequence[str] = 
     else:
         if number is None:
             raise InvalidParameter(f"unable to find user {name}: no matching entries in passwd file")
+        uid = _in_range(number)
     groups: list[int] = []
     if group_name:
         gid = _group(group_name, group)
@@ -57,16 +60,18 @@ def _group(name: str, group: bytes) -> int:
             return listed
     if number is None:
         raise InvalidParameter(f"unable to find group {name}: no matching entries in group file")
-    return number
+    return _in_range(number)
 
 
 def _number(text: str) -> int | None:
-    """A user or group number; None for a name. Raises InvalidParameter for one out of range."""
-    if not text.isdecimal() or not text.isascii():
-        return None
-    if len(text) > 10 or int(text) > _LIMIT:
+    """A user or group number; None for a name. In a file it may be out of range, if nobody asks for it."""
+    return int(text) if _NUMBER.fullmatch(text) else None
+
+
+def _in_range(number: int) -> int:
+    if not 0 <= number <= _LIMIT:
         raise InvalidParameter(f"uids and gids must be in range 0-{_LIMIT}")
-    return int(text)
+    return number
 
 
 def _lines(data: bytes, fields: int) -> Iterator[list[str]]:
