@@ -20,7 +20,7 @@ from moby.core.errors import Conflict, DataLoss, InvalidParameter, NotFound
 from moby.core.images import ImageStore
 from moby.core.undo import Undo
 from moby.images.ahead import Ahead
-from moby.images.extraction import SNAPSHOT_REF, Stager, hold_chain
+from moby.images.extraction import SNAPSHOT_REF, Staged, Stager, hold_chain
 from moby.images.jobs import first_error
 from moby.images.lasting import Lasting
 
@@ -262,10 +262,14 @@ class Chains(Layers):
         if staged is None or not staged.fits(place.parent):
             return False
         await staged.finish(place.diff_id)
+        await self._placed(place, staged)
+        return True
+
+    async def _placed(self, place: _Place, staged: Staged) -> None:
+        # What can be said before is: those above wait for what comes then.
+        await self._store.content.label(place.layer.digest, {UNCOMPRESSED: place.diff_id})
         await place.below.wait()
         await staged.place(place.chain, place.parent)
-        await self._store.content.label(place.layer.digest, {UNCOMPRESSED: place.diff_id})
-        return True
 
     async def _extract(self, place: _Place, fetch: Fetch, watch: LayerWatch | None) -> bool:
         """Unpack a layer while it comes, or else out of the store; False if its snapshots allow neither."""
@@ -282,9 +286,7 @@ class Chains(Layers):
                     async for chunk in self._store.content.stream(layer.digest):
                         await staged.extraction.feed(chunk)
                 await staged.finish(place.diff_id)
-            await place.below.wait()
-            await staged.place(place.chain, place.parent)
-        await self._store.content.label(layer.digest, {UNCOMPRESSED: place.diff_id})
+            await self._placed(place, staged)
         return True
 
 
