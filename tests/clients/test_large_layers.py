@@ -77,6 +77,24 @@ def test_it_is_unpacked_and_no_process_stays(large: tuple[Engine, bytes]) -> Non
     assert extractors(engine) == []
 
 
+@pytest.mark.parametrize("kind", ["", "gzip"], ids=["plain", "gzip"])
+def test_some_are_unpacked_while_others_are_read(
+    make_engine: Callable[..., Engine], tmp_path: Path, kind: str
+) -> None:
+    engine = make_engine()
+    parts = [random.Random(number).randbytes(5 << 20) for number in range(4)]
+    layout = Layout(engine, tmp_path)
+    for number, part in enumerate(parts):
+        layout.layer(tar({f"part{number}": part, "last": str(number).encode()}), kind)
+    layout.write(tmp_path / "several.tar", "several:1")
+    engine.ok("load", "--input", tmp_path / "several.tar", timeout=120)
+    script = "cat /last; echo; sha256sum /part*"
+    found = engine.ok("run", "--rm", "several:1", "sh", "-c", script).split()
+    assert found[0] == "3"
+    assert found[1::2] == [digest(part).removeprefix("sha256:") for part in parts]
+    assert extractors(engine) == []
+
+
 def test_a_killed_process_is_no_harm_to_what_can_be_unpacked_again(large: tuple[Engine, bytes]) -> None:
     engine, data = large
     with engine.spawn("load", stdin=subprocess.PIPE) as client:

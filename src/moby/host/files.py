@@ -18,6 +18,7 @@ from typing import Self
 from moby.core.errors import Conflict, Forbidden, InvalidParameter, MobyError, NotFound, System, Unavailable
 
 _TREE_TRIES = 100
+_SYNC_FILE_RANGE_WRITE = 2
 
 _serial = itertools.count()
 
@@ -112,6 +113,15 @@ def sync_file_system(path: Path) -> None:
             raise OSError(number, os.strerror(number), str(path))
     finally:
         os.close(descriptor)
+
+
+def begin_writing(file: int, offset: int, size: int) -> None:
+    """Have the kernel begin to put a part of a file on disk, without waiting (sync_file_range(2)).
+
+    Where that cannot be it is left to who waits for all of it.
+    """
+    parts = ctypes.c_int64(offset), ctypes.c_int64(size)
+    ctypes.CDLL(None).sync_file_range(file, *parts, _SYNC_FILE_RANGE_WRITE)
 
 
 def boot_id() -> str:

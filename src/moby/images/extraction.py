@@ -184,8 +184,14 @@ class Stager:
         labels = self._lasting.labels(directory) if self._lasting is not None else {}
         try:
             await self.store.snapshotter.commit(chain, key, {SNAPSHOT_REF: chain, **labels})
-        except Conflict:
-            await self.store.snapshotter.remove(key)  # somebody else, outside this process, was quicker
+        except Conflict:  # somebody else, outside this process, was quicker
+            await hold_chain(self.store, chain)
+            await self.store.snapshotter.remove(key)
+
+
+async def hold_chain(store: ImageStore, chain: str) -> None:
+    """What is unpacked as `chain` stays as long as the lease."""
+    await store.leases.hold_on(f"snapshots/{store.snapshotter.name}", chain)
 
 
 def _key(chain: str) -> str:

@@ -20,7 +20,7 @@ from moby.core.errors import Conflict, DataLoss, InvalidParameter, NotFound
 from moby.core.images import ImageStore
 from moby.core.undo import Undo
 from moby.images.ahead import Ahead
-from moby.images.extraction import SNAPSHOT_REF, Stager
+from moby.images.extraction import SNAPSHOT_REF, Staged, Stager, hold_chain
 from moby.images.jobs import first_error
 from moby.images.lasting import Lasting
 
@@ -81,8 +81,9 @@ class DifferUnpacker(Unpacker):
                 )
             try:
                 await snapshotter.commit(chain, key, {SNAPSHOT_REF: chain})
-            except Conflict:
-                await snapshotter.remove(key)  # somebody else, outside this process, was quicker
+            except Conflict:  # somebody else, outside this process, was quicker
+                await hold_chain(self._store, chain)
+                await snapshotter.remove(key)
             undo.keep()
         await self._store.content.label(layer.digest, {UNCOMPRESSED: diff_id})
 
@@ -234,9 +235,7 @@ class Chains(Layers):
         layer = place.layer
         # Whoever holds a chain's lock waits for nothing but chains below it, and for blobs.
         async with self._locks.hold(place.chain):
-            # Somebody may be removing the image that it came with.
-            await self._store.leases.hold_on(f"snapshots/{self._store.snapshotter.name}", place.chain)
-            if await self.exists(place.chain):
+            if await self._is_here(place.chain):
                 await fetch(layer, None)
             elif ahead is not None and await self._take(place, ahead):
                 pass
@@ -250,16 +249,27 @@ class Chains(Layers):
         if watch is not None:
             watch.unpacked(layer)
 
+    async def _is_here(self, chain: str) -> bool:
+        """Is it unpacked, and under this lease from now on?"""
+        if not await self.exists(chain):
+            return False
+        await hold_chain(self._store, chain)
+        return await self.exists(chain)  # somebody may be removing the image that it came with
+
     async def _take(self, place: _Place, ahead: Ahead) -> bool:
         """Place a layer that is unpacked already; False if it is not."""
         staged = await ahead.take(place.layer.digest)
         if staged is None or not staged.fits(place.parent):
             return False
         await staged.finish(place.diff_id)
+        await self._placed(place, staged)
+        return True
+
+    async def _placed(self, place: _Place, staged: Staged) -> None:
+        # What can be said before is: those above wait for what comes then.
+        await self._store.content.label(place.layer.digest, {UNCOMPRESSED: place.diff_id})
         await place.below.wait()
         await staged.place(place.chain, place.parent)
-        await self._store.content.label(place.layer.digest, {UNCOMPRESSED: place.diff_id})
-        return True
 
     async def _extract(self, place: _Place, fetch: Fetch, watch: LayerWatch | None) -> bool:
         """Unpack a layer while it comes, or else out of the store; False if its snapshots allow neither."""
@@ -276,9 +286,7 @@ class Chains(Layers):
                     async for chunk in self._store.content.stream(layer.digest):
                         await staged.extraction.feed(chunk)
                 await staged.finish(place.diff_id)
-            await place.below.wait()
-            await staged.place(place.chain, place.parent)
-        await self._store.content.label(layer.digest, {UNCOMPRESSED: place.diff_id})
+            await self._placed(place, staged)
         return True
 
 

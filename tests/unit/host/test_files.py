@@ -13,7 +13,7 @@ import pytest
 
 from moby.core.errors import Conflict, Forbidden, InvalidParameter, MobyError, NotFound, System
 from moby.host import files
-from moby.host.files import LockFile, remove_tree, translated, translation, write_atomic
+from moby.host.files import LockFile, begin_writing, remove_tree, translated, translation, write_atomic
 
 
 def test_a_file_is_replaced_whole_with_its_mode(tmp_path: Path) -> None:
@@ -139,3 +139,11 @@ def test_a_lock_has_one_holder_and_says_who(tmp_path: Path) -> None:
     with LockFile(path, "data root") as lock:
         lock.release()
         lock.release()
+
+
+def test_writing_can_begin_before_it_is_waited_for(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb", buffering=0) as file:
+        file.write(bytes(1 << 20))
+        begin_writing(file.fileno(), 0, 1 << 20)
+    assert (tmp_path / "file").stat().st_size == 1 << 20
+    begin_writing(-1, 0, 1)  # and where it cannot be nothing happens

@@ -35,6 +35,23 @@ async def test_a_chain_is_unpacked_once_however_many_ask() -> None:
         assert labels["containerd.io/uncompressed"] == diff_ids[0]
 
 
+async def test_only_what_is_there_is_held_on_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryImages()
+    held: list[str] = []
+
+    async def hold_on(kind: str, name: str) -> None:
+        held.append(f"{kind} {name}")
+
+    monkeypatch.setattr(store.leases, "hold_on", hold_on)
+    async with store.leases.hold():
+        layers, diff_ids = await two_layers(store)
+        await Chains(store).unpack(layers, diff_ids)
+        assert held == []
+        await Chains(store).unpack(layers, diff_ids)
+    kept = f"snapshots/{store.snapshotter.name}"
+    assert sorted(held) == sorted(f"{kept} {name}" for name in (diff_ids[0], chain_id(diff_ids)))
+
+
 async def test_wrong_diff_id_leaves_no_snapshot() -> None:
     store = MemoryImages()
     async with store.leases.hold():

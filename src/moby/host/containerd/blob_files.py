@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import ParamSpec
 
 from moby.core.errors import NotFound, Unavailable
-from moby.host.files import translation
+from moby.host.files import begin_writing, translation
 from moby.host.pieces import Pieces
 from moby.host.threads import Threads
 
@@ -190,9 +190,7 @@ class BlobFile:
                 left = left[os.write(self._file, left) :]
             self._written += len(data)
         if (size := self._written - self._begun) >= _BEGUN_AT:
-            # What shall not be kept in memory the kernel begins to write (posix_fadvise(2)), and only then it
-            # lets go of it. Left for the end, all of it would be waited for.
-            os.posix_fadvise(self._file, self._begun, size, os.POSIX_FADV_DONTNEED)
+            begin_writing(self._file, self._begun, size)  # all that is left for the end is waited for
             self._begun = self._written
 
     def _empty(self) -> None:
