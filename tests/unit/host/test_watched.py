@@ -73,3 +73,11 @@ def test_a_process_that_has_ended_lives_no_more() -> None:
     child.wait()
     assert not process_lives(child.pid)
     assert not process_lives(0)
+
+
+def test_an_end_is_waited_for_without_a_loop(tmp_path: Path) -> None:
+    watched = Watched(start_detached(["sleep", "0.2"], log=tmp_path / "log"))
+    assert not watched.ends_within(1)
+    assert watched.ends_within(20_000)
+    assert not watched.alive
+    watched.close()
