@@ -45,6 +45,10 @@ def effective_runtime(said: ContainerConfig, label: ContainerConfig) -> Runtime:
     return runtime
 
 
+# What is made while the machine runs is taken for a directory, but for these.
+_SOCKET = ".sock"
+
+
 class Bundles:
     """Puts containers into a tree; remembers which images are there already."""
 
@@ -66,7 +70,7 @@ class Bundles:
             self._tree.make_directories(known)
             self._tree.graft(root, known)
             self._roots[image] = known
-        self._mount_points(known, spec.get("mounts", []))
+        self._mount_points(known, spec.get("mounts", []), readonly=readonly)
         self._tree.make_directories(f"{place}/rootfs")
         mounts = _root_mounts(place, known, readonly)
         if not readonly:
@@ -81,7 +85,7 @@ class Bundles:
             if data:
                 self._tree.put(f"{place}/{name}", Node("file", mode, content=data))
 
-    def _mount_points(self, root: str, mounts: Sequence[dict[str, Any]]) -> None:
+    def _mount_points(self, root: str, mounts: Sequence[dict[str, Any]], *, readonly: bool) -> None:
         """Make what is mounted upon where the image lacks it: on a read-only disk nobody can later."""
         for mount in mounts:
             below = mount["destination"].strip("/")
@@ -89,8 +93,12 @@ class Bundles:
             # Below another mount the runtime makes it.
             if not below or above in ("dev", "proc", "sys") or self._in_root(root, below):
                 continue
-            source = self._tree.lookup(mount["source"].strip("/")) if mount["type"] == "bind" else None
-            if source is not None and source.kind == "file":
+            bind = mount["type"] == "bind"
+            source = self._tree.lookup(mount["source"].strip("/")) if bind else None
+            if bind and source is None and not readonly:
+                # The runtime sees whether it is a file by then, and can write there.
+                continue
+            if source.kind == "file" if source is not None else bind and below.endswith(_SOCKET):
                 self._tree.put(f"{root}/{below}", Node())
             else:
                 self._tree.make_directories(f"{root}/{below}")
