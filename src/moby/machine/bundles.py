@@ -9,7 +9,7 @@ its root gets a layer in memory upon `lower`; the same image is there once.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -50,10 +50,14 @@ _SOCKET = ".sock"
 
 
 class Bundles:
-    """Puts containers into a tree; remembers which images are there already."""
+    """Puts containers into a tree; remembers which images are there already.
 
-    def __init__(self, tree: Tree) -> None:
+    `files` are the places of files that come into the tree later.
+    """
+
+    def __init__(self, tree: Tree, files: Collection[str] = ()) -> None:
         self._tree = tree
+        self._files = files
         self._roots: dict[str, str] = {}
 
     @property
@@ -93,15 +97,24 @@ class Bundles:
             # Below another mount the runtime makes it.
             if not below or above in ("dev", "proc", "sys") or self._in_root(root, below):
                 continue
-            bind = mount["type"] == "bind"
-            source = self._tree.lookup(mount["source"].strip("/")) if bind else None
-            if bind and source is None and not readonly:
-                # The runtime sees whether it is a file by then, and can write there.
+            kind = self._kind_below(mount)
+            if not kind and not readonly:
+                # The runtime sees by then whether it is a file, and can write there.
                 continue
-            if source.kind == "file" if source is not None else bind and below.endswith(_SOCKET):
+            if kind == "file" or (not kind and below.endswith(_SOCKET)):
                 self._tree.put(f"{root}/{below}", Node())
             else:
                 self._tree.make_directories(f"{root}/{below}")
+
+    def _kind_below(self, mount: Mapping[str, Any]) -> str:
+        """What has to be there to be mounted upon, if that is known: `file` or `directory`."""
+        if mount["type"] != "bind":
+            return "directory"
+        path = mount["source"].strip("/")
+        source = self._tree.lookup(path)
+        if path in self._files:
+            return "file"
+        return "" if source is None else "file" if source.kind == "file" else "directory"
 
     def _in_root(self, root: str, path: str) -> bool:
         """Is there anything at a path of a root, or above it a link, which leads who knows where?"""

@@ -145,6 +145,17 @@ def test_what_is_mounted_upon_is_there_on_a_read_only_disk_too() -> None:
     assert "elsewhere" not in tree
 
 
+def test_what_comes_later_may_be_a_file_of_the_assembly() -> None:
+    mounts = [{"destination": "/etc/conf", "type": "bind", "source": "/etc/own.conf"}]
+    for readonly, place in ((True, "s/a/rootfs/etc/conf"), (False, "s/a/lower/etc/conf")):
+        tree = Tree()
+        spec = {"root": {"readonly": readonly}, "mounts": mounts}
+        Bundles(tree, {"etc/own.conf"}).add("s/a", "sha256:1", Tree(), spec, Runtime())
+        made = tree.get(place)
+        assert made is not None
+        assert made.kind == "file"
+
+
 def test_what_comes_later_may_be_a_socket() -> None:
     path = "/run/containerd/containerd.sock"
     mounts = [{"destination": path, "type": "bind", "source": path}]
