@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -49,6 +50,14 @@ def processes(word: str) -> frozenset[str]:
         if word in arguments and int(entry.name) not in {os.getpid(), os.getppid()}:
             found.add(f"{entry.name}: {arguments}")
     return frozenset(found)
+
+
+def clear_faketime() -> None:
+    """Remove what libfaketime keeps of processes that were killed: who has such a number next could not start."""
+    for path in Path("/dev/shm").glob("*faketime_s*_*"):
+        if not Path("/proc", path.name.rpartition("_")[2]).exists():
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def in_namespace(namespace: Path) -> frozenset[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ import pytest
 from tests.clients.conftest import KIND
 from tests.clients.engine import Engine
 from tests.clients.test_crash_faults import clear, status
+from tests.leftovers import clear_faketime
 
 LIBRARY = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
 
@@ -49,8 +50,10 @@ class Clock:
 
 
 @pytest.fixture
-def clock(tmp_path: Path) -> Clock:
-    return Clock(tmp_path / "clock")
+def clock(tmp_path: Path) -> Iterator[Clock]:
+    clear_faketime()
+    yield Clock(tmp_path / "clock")
+    clear_faketime()
 
 
 @pytest.fixture

@@ -64,9 +64,13 @@ class Watched:
     @property
     def alive(self) -> bool:
         """Has it not ended yet? A child that nobody has reaped has ended."""
+        return not self.ends_within(0)
+
+    def ends_within(self, limit_ms: int) -> bool:
+        """Wait for its end, without an event loop."""
         poll = select.poll()
         poll.register(self._descriptor, select.POLLIN)
-        return not poll.poll(0)
+        return bool(poll.poll(limit_ms))
 
     async def ended(self) -> None:
         """Returns when the process has ended; any number may wait."""

@@ -9,7 +9,7 @@ its root gets a layer in memory upon `lower`; the same image is there once.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -45,11 +45,19 @@ def effective_runtime(said: ContainerConfig, label: ContainerConfig) -> Runtime:
     return runtime
 
 
-class Bundles:
-    """Puts containers into a tree; remembers which images are there already."""
+# What is made while the machine runs is taken for a directory, but for these.
+_SOCKET = ".sock"
 
-    def __init__(self, tree: Tree) -> None:
+
+class Bundles:
+    """Puts containers into a tree; remembers which images are there already.
+
+    `files` are the places of files that come into the tree later.
+    """
+
+    def __init__(self, tree: Tree, files: Collection[str] = ()) -> None:
         self._tree = tree
+        self._files = files
         self._roots: dict[str, str] = {}
 
     @property
@@ -66,7 +74,7 @@ class Bundles:
             self._tree.make_directories(known)
             self._tree.graft(root, known)
             self._roots[image] = known
-        self._mount_points(known, spec.get("mounts", []))
+        self._mount_points(known, spec.get("mounts", []), readonly=readonly)
         self._tree.make_directories(f"{place}/rootfs")
         mounts = _root_mounts(place, known, readonly)
         if not readonly:
@@ -81,7 +89,7 @@ class Bundles:
             if data:
                 self._tree.put(f"{place}/{name}", Node("file", mode, content=data))
 
-    def _mount_points(self, root: str, mounts: Sequence[dict[str, Any]]) -> None:
+    def _mount_points(self, root: str, mounts: Sequence[dict[str, Any]], *, readonly: bool) -> None:
         """Make what is mounted upon where the image lacks it: on a read-only disk nobody can later."""
         for mount in mounts:
             below = mount["destination"].strip("/")
@@ -89,11 +97,24 @@ class Bundles:
             # Below another mount the runtime makes it.
             if not below or above in ("dev", "proc", "sys") or self._in_root(root, below):
                 continue
-            source = self._tree.lookup(mount["source"].strip("/")) if mount["type"] == "bind" else None
-            if source is not None and source.kind == "file":
+            kind = self._kind_below(mount)
+            if not kind and not readonly:
+                # The runtime sees by then whether it is a file, and can write there.
+                continue
+            if kind == "file" or (not kind and below.endswith(_SOCKET)):
                 self._tree.put(f"{root}/{below}", Node())
             else:
                 self._tree.make_directories(f"{root}/{below}")
+
+    def _kind_below(self, mount: Mapping[str, Any]) -> str:
+        """What has to be there to be mounted upon, if that is known: `file` or `directory`."""
+        if mount["type"] != "bind":
+            return "directory"
+        path = mount["source"].strip("/")
+        source = self._tree.lookup(path)
+        if path in self._files:
+            return "file"
+        return "" if source is None else "file" if source.kind == "file" else "directory"
 
     def _in_root(self, root: str, path: str) -> bool:
         """Is there anything at a path of a root, or above it a link, which leads who knows where?"""

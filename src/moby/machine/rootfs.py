@@ -131,7 +131,8 @@ class _Mounts:
 
 
 def _containers(tree: Tree, parts: Parts) -> list[_Mounts]:
-    bundles = Bundles(tree)
+    files = parts.assembly.machine.files
+    bundles = Bundles(tree, {place_of(file.path) for file in files if not (file.directory or file.symlink)})
     found: list[_Mounts] = []
     trees: dict[str, Tree] = {}
     for section in ("onboot", "onshutdown", "services"):

@@ -29,8 +29,9 @@ def test_a_machine_goes_down_in_order_and_off(tmp_path: Path, capsys: pytest.Cap
         "onshutdown: [{name: last, image: moby/http, command: [sh, -c, 'echo last words']}]\n"
         "services: [{name: bye, image: moby/poweroff, command: [/bin/sh, -c, 'sleep 1; poweroff']}]\n"
         "volumes: [{name: data}]\n"
-        "checks:\n - {console: '^one$'}\n - {console: 'kept and two'}\n - {console: 'onboot 002-fails failed with status 7'}\n"
-        " - {console: 'last words'}\n - {powers_off: true}\n"
+        "checks:\n - {console: '^one$', within: 600}\n - {console: 'kept and two', within: 600}\n"
+        " - {console: 'onboot 002-fails failed with status 7', within: 600}\n"
+        " - {console: 'last words', within: 600}\n - {powers_off: true, within: 600}\n"
     )
     console = tmp_path / "console"
     status = run(["test", str(tmp_path / "off.yml"), "--accel", "tcg", "--console", str(console)])

@@ -14,7 +14,7 @@ from moby.cli.moby import run
 
 pytestmark = [
     pytest.mark.boots,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(os.uname().machine != "x86_64", reason="machines are run on x86-64"),
 ]
 
@@ -66,8 +66,8 @@ files:
       PublicKey = ZP7h1OjA1oIAmsAvMKujp2RAAC/f0kY814b3Xq6j/0Y=
       AllowedIPs = 192.168.3.0/24
 checks:
-  - {console: "swap: none, as nothing is mounted at /var/none", within: 300}
-  - {console: "extend: /dev/vda is extended", within: 300}
+  - {console: "swap: none, as nothing is mounted at /var/none", within: 600}
+  - {console: "extend: /dev/vda is extended", within: 600}
   - {http: {port: 9100, path: /metrics, contains: node_memory_SwapTotal_bytes}}
   - {command: {run: [cat, /sys/kernel/mm/transparent_hugepage/enabled], contains: "[madvise]"}}
   - {command: {run: [cat, /sys/kernel/mm/ksm/sleep_millisecs], contains: "77"}}
@@ -104,7 +104,7 @@ def disk(folder: Path) -> Path:
 def test_components_do_their_work_in_one_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Emulated on a machine that is busy, a start takes a while.
     (tmp_path / "all.yml").write_text(
-        re.sub(r"^(  - \{(command|http): .*)\}$", r"\1, within: 300}", ASSEMBLY, flags=re.MULTILINE)
+        re.sub(r"^(  - \{(command|http): .*)\}$", r"\1, within: 600}", ASSEMBLY, flags=re.MULTILINE)
     )
     (tmp_path / "user").write_text('{"greeting": {"content": "hello"}}')
     cd = tmp_path / "data.img"
@@ -135,7 +135,7 @@ def test_a_check_that_fails_is_told_with_its_reason(
         "onboot: [{name: dhcp, image: moby/dhcp}]\n"
         "services: [{name: http, image: moby/http}]\n"
         "checks:\n"
-        " - {http: {port: 80, contains: built by moby}, within: 300}\n"
+        " - {http: {port: 80, contains: built by moby}, within: 600}\n"
         " - {http: {port: 80, path: /missing}, within: 30}\n"
         " - {command: {run: [sh, -c, 'echo why; exit 3'], service: http}, within: 30}\n"
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.machine.machines import FORMS, Built, answers, free_ports, sums
+from tests.leftovers import clear_faketime
 
 ROOT = Path(__file__).resolve().parents[3]
 SOMEBODY = 65533
@@ -64,6 +65,7 @@ class Somebody:
         """moby's command, by a clock that goes before others."""
         if not self._python:
             pytest.skip("somebody else cannot run this Python")
+        clear_faketime()
         clock = ["DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1", "faketime", "-f", later] if later else []
         done = self._call([*clock, self._python, "-m", "moby.cli.moby", *words])
         assert done.returncode == 0, done.stderr

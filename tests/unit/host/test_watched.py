@@ -84,3 +84,11 @@ def test_a_stopped_process_lives() -> None:
         assert process_lives(child.pid)
         child.kill()
     assert not process_is_stopped(child.pid)
+
+
+def test_an_end_is_waited_for_without_a_loop(tmp_path: Path) -> None:
+    watched = Watched(start_detached(["sleep", "0.2"], log=tmp_path / "log"))
+    assert not watched.ends_within(1)
+    assert watched.ends_within(20_000)
+    assert not watched.alive
+    watched.close()

@@ -143,3 +143,28 @@ def test_what_is_mounted_upon_is_there_on_a_read_only_disk_too() -> None:
     assert (made.kind, file.kind) == ("directory", "file")
     assert "s/a/rootfs/proc" not in tree
     assert "elsewhere" not in tree
+
+
+def test_what_comes_later_may_be_a_file_of_the_assembly() -> None:
+    mounts = [{"destination": "/etc/conf", "type": "bind", "source": "/etc/own.conf"}]
+    for readonly, place in ((True, "s/a/rootfs/etc/conf"), (False, "s/a/lower/etc/conf")):
+        tree = Tree()
+        spec = {"root": {"readonly": readonly}, "mounts": mounts}
+        Bundles(tree, {"etc/own.conf"}).add("s/a", "sha256:1", Tree(), spec, Runtime())
+        made = tree.get(place)
+        assert made is not None
+        assert made.kind == "file"
+
+
+def test_what_comes_later_may_be_a_socket() -> None:
+    path = "/run/containerd/containerd.sock"
+    mounts = [{"destination": path, "type": "bind", "source": path}]
+    tree = Tree()
+    bundles = Bundles(tree)
+    bundles.add("s/a", "sha256:1", Tree(), {"root": {"readonly": False}, "mounts": mounts}, Runtime())
+    bundles.add("s/b", "sha256:2", Tree(), {"root": {"readonly": True}, "mounts": mounts}, Runtime())
+    # The runtime makes the first, of what it finds.
+    assert f"s/a/lower{path}" not in tree
+    made = tree.get(f"s/b/rootfs{path}")
+    assert made is not None
+    assert made.kind == "file"

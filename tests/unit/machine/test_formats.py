@@ -30,6 +30,7 @@ from moby.machine.job import Job, scratch_folder
 from moby.machine.rootfs import CMDLINE, KERNEL
 from moby.machine.sparse import pieces
 from moby.machine.tree import Node, Tree
+from tests.leftovers import clear_faketime
 
 AMD64, ARM64 = Platform("amd64", "linux"), Platform("arm64", "linux")
 TOOLS_WITH_DATES = (
@@ -125,6 +126,7 @@ async def test_a_form_is_the_same_bytes_wherever_and_whenever(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needed(name)
+    clear_faketime()
     paths = await made(name, tmp_path / "one")
     assert sorted((tmp_path / "one").iterdir()) == sorted(paths)
     for tool in TOOLS_WITH_DATES:

@@ -156,8 +156,8 @@ class ContainerdProcess:
         process = Watched(pid)
         # For a moment after exec it has no command line, which is what whoever looks for it knows it by.
         deadline = time.monotonic() + _NAMED_LIMIT_S
-        while process.alive and not self._is_named(pid) and time.monotonic() < deadline:
-            time.sleep(0.0005)
+        while not self._is_named(pid) and time.monotonic() < deadline and not process.ends_within(1):
+            pass
         return process
 
     def begin(self) -> None:

@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 
 from moby.host.threads import finishing
-from moby.machine.initrd import ZSTD_LEVEL
 from moby.machine.job import Job, write_chunks, written
 from moby.machine.native import native, program
 from moby.machine.read_only import write_beside
 from moby.machine.streams import tar_stream
+
+# Of zstd's.
+_LEVEL = 9
 
 
 async def write(job: Job) -> list[Path]:
@@ -31,7 +33,7 @@ async def write(job: Job) -> list[Path]:
             "-quiet",
             "-no-progress",
             "-comp", "zstd",
-            "-Xcompression-level", str(ZSTD_LEVEL),
+            "-Xcompression-level", str(_LEVEL),
             "-mkfs-time", dated,
             "-all-time", dated,
             "-root-mode", "755",
