@@ -72,7 +72,7 @@ def _interface(network: Network, attachment: Attachment, others: Sequence[Endpoi
     taken = {endpoint.interface for endpoint in others}
     if asked := attachment.options.get(INTERFACE):
         if asked in taken:
-            raise InvalidParameter(f"interface name {asked} is used twice")
+            raise InvalidParameter(f'error renaming interface to "{asked}": file exists')
         return asked
     prefix = network.options.get(PREFIX) or "eth"
     return next(name for number in range(len(taken) + 1) if (name := f"{prefix}{number}") not in taken)

@@ -25,7 +25,10 @@ ANY = "0.0.0.0"  # noqa: S104 - what docker shows for "every address"
 
 
 def network_names(host: HostConfig, networking: NetworkingConfig | None) -> Mapping[str, EndpointSettings]:
-    """The networks a container is to join, by the names its user gave; the one with its ports first."""
+    """The networks a container is to join, by the names its user gave; that of its mode first.
+
+    Where networks are named, the mode's is no other one: a client that names two means two.
+    """
     mode = host.network_mode
     asked: dict[str, EndpointSettings] = {}
     for name, settings in ((networking.endpoints_config if networking else None) or {}).items():
@@ -47,7 +50,7 @@ def network_names(host: HostConfig, networking: NetworkingConfig | None) -> Mapp
     if mode == "bridge" and len(asked) == 1 and "bridge" not in asked:
         # As some clients say it: the one network that is named is the one that is meant.
         host.network_mode = mode = next(iter(asked))
-    first = {mode: asked.pop(mode, None) or EndpointSettings()}
+    first = {mode: asked.pop(mode, None) or EndpointSettings()} if mode in asked or not asked else {}
     return {**first, **dict(sorted(asked.items()))}
 
 

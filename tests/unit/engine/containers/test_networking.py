@@ -8,9 +8,16 @@ import pytest
 
 from moby.core.errors import InvalidParameter
 from moby.core.networks import Network, Subnet
-from moby.core.types.containers import ContainerConfig, HostConfig
+from moby.core.types.containers import ContainerConfig, HostConfig, NetworkingConfig
 from moby.core.types.networks import EndpointIPAMConfig, EndpointSettings
-from moby.engine.containers.networking import attachments, check_endpoint, disconnected, named, renamed
+from moby.engine.containers.networking import (
+    attachments,
+    check_endpoint,
+    disconnected,
+    named,
+    network_names,
+    renamed,
+)
 from moby.engine.containers.record import Record
 
 NET = Network("1", "net", "bridge", "", subnets=(Subnet("10.0.0.0/24"), Subnet("fd00::/64")))
@@ -26,6 +33,24 @@ def record(**networks: EndpointSettings) -> Record:
 
 def settings(ipv4: str = "", ipv6: str = "", local: tuple[str, ...] = (), **more: Any) -> EndpointSettings:
     return EndpointSettings(ipam_config=EndpointIPAMConfig(ipv4, ipv6, list(local)), **more)
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked", "joined"),
+    [
+        ("bridge", [], ["bridge"]),
+        ("net", [], ["net"]),
+        ("net", ["b", "net", "a"], ["net", "a", "b"]),
+        ("bridge", ["net"], ["net"]),
+        ("bridge", ["b", "a"], ["a", "b"]),
+        ("bridge", ["default", "a"], ["bridge", "a"]),
+        ("1" * 12, ["net"], ["net"]),
+        ("container:x", [], []),
+    ],
+)
+def test_which_networks_are_meant(mode: str, asked: list[str], joined: list[str]) -> None:
+    config = NetworkingConfig(endpoints_config={name: EndpointSettings() for name in asked})
+    assert list(network_names(HostConfig(network_mode=mode), config)) == joined
 
 
 @pytest.mark.parametrize(
