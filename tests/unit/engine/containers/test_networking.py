@@ -67,6 +67,7 @@ def test_which_networks_are_meant(mode: str, asked: list[str], joined: list[str]
         (NET, settings("fd00::1"), "invalid IPv4 address: fd00::1"),
         (NET, settings("", "fd01::1"), "no configured subnet contains IP address fd01::1"),
         (NET, settings("", "x"), "invalid IPv6 address: x"),
+        (NET, settings(mac_address="02:00:00:00:00"), "invalid MAC address: 02:00:00:00:00"),
         (NET, settings(local=("10.0.0.1",)), "invalid link-local IP address: 10.0.0.1"),
         (NET, settings(links=["a:b:c"]), "bad format for links: a:b:c"),
     ],
