@@ -14,9 +14,9 @@ from moby.engine.containers.signals import parse_signal
 from moby.engine.containers.unhealthy import most_restarts
 from moby.host.cgroups import CgroupFacts
 
-_RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+_RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 _LAST_PORT = 65535
-_PORTS = re.compile(r"([0-9]+)(?:-([0-9]+))?(?:/(?:tcp|udp|sctp))?", re.IGNORECASE)
+_PORTS = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?(?:/(?:tcp|udp|sctp))?", re.IGNORECASE)
 _MINIMUM_INTERVAL = 1_000_000
 
 

@@ -46,6 +46,7 @@ def test_working_directory_is_cleaned() -> None:
         (HostConfig(port_bindings={"80/tcp": [PortBinding(host_port="70000")]}), 'invalid port specification: "70000"'),
         (HostConfig(port_bindings={"0/tcp": []}), 'invalid port specification: "0/tcp"'),
         (HostConfig(port_bindings={"x": []}), 'invalid port specification: "x"'),
+        (HostConfig(port_bindings={"9" * 5000: []}), f'invalid port specification: "{"9" * 5000}"'),
         (HostConfig(port_bindings={"80-82/tcp": []}), 'invalid port specification: "80-82/tcp"'),
         (HostConfig(port_bindings={"80/tcp": [PortBinding(host_port="9-8")]}), 'invalid port specification: "9-8"'),
         (HostConfig(pid_mode="odd"), "invalid PID mode: odd"),
