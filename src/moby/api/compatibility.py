@@ -37,6 +37,7 @@ _EXPERIMENTAL = """
 - The bridge that `--bridge` names is made if it is not there. dockerd wants it made beforehand.
 - A network plugin that names no gateway leaves a container the gateway of its subnet. dockerd connects such a
   container with a network of its own, `docker_gwbridge`, as well.
+- An address that a container gave up rests as long as it can; dockerd grants the lowest that is free.
 - A local volume's size (`-o size=`) needs Linux 5.14 and a file system with quotas of projects: XFS or ext4,
   mounted with `prjquota`.
 - The packet filter is nftables' alone ([firewalls](how-to/firewall.md)). Options of a network that nobody

@@ -144,6 +144,11 @@ def route_packets(version: int = 4) -> None:
         sysctl.write(name, "1")
 
 
+def has_ipv6() -> bool:
+    """Does the kernel know IPv6?"""
+    return sysctl.read("net.ipv6.conf.all.disable_ipv6") is not None
+
+
 def frames_are_filtered(version: int = 4) -> bool:
     """Does the packet filter see what goes from port to port of a bridge (br_netfilter)?"""
     return sysctl.read(_FILTERED[version]) == "1"

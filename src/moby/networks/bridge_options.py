@@ -33,7 +33,7 @@ GatewayMode = Literal["nat", "nat-unprotected", "routed", "isolated"]
 _OURS = "com.docker.network."
 # As Go reads them: Python takes spaces, underscores and the digits of every script.
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-_INTEGERS = 1 << 63
+_INTEGERS, _DIGITS = 1 << 63, 20
 # RFC 8200, 5; the kernel has no IPv6 on a device with less.
 _LEAST_FOR_IPV6 = 1280
 _MODES = ("nat", "nat-unprotected", "routed", "isolated")
@@ -147,7 +147,8 @@ def _mtu(options: Mapping[str, str]) -> int:
     text = options.get(MTU, "0")
     if not _INTEGER.fullmatch(text):
         raise _unreadable(MTU, text, f'strconv.Atoi: parsing "{text}": invalid syntax')
-    found = int(text)
+    # Python refuses to read thousands of digits.
+    found = int(text) if len(text) <= _DIGITS else _INTEGERS
     if abs(found) >= _INTEGERS:
         raise _unreadable(MTU, text, f'strconv.Atoi: parsing "{text}": value out of range')
     if found < 0:

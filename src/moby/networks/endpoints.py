@@ -20,6 +20,11 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _ANY_INTERFACE = ("IFNAME", "ifname")
 
 
+def is_mac(text: str) -> bool:
+    """Is this the hardware address of an Ethernet device?"""
+    return _MAC.fullmatch(text) is not None
+
+
 def check_request(request: SandboxRequest, wanted: Sequence[tuple[Network, Attachment]]) -> None:
     """Raises InvalidParameter, NotImplemented for an endpoint's option that is not known."""
     if request.sysctls and any(network.driver == "host" for network, _ in wanted):
@@ -28,7 +33,7 @@ def check_request(request: SandboxRequest, wanted: Sequence[tuple[Network, Attac
     for network, attachment in wanted:
         if network.config_only:
             raise Forbidden("cannot create endpoint on configuration-only network")
-        if attachment.mac_address and not _MAC.fullmatch(attachment.mac_address):
+        if attachment.mac_address and not is_mac(attachment.mac_address):
             raise InvalidParameter(f"invalid MAC address: {attachment.mac_address}")
         # Others are for whoever looks at the container; clients make up their own.
         ours = [name for name in attachment.options if name.startswith(_DOCKERS)]
@@ -72,7 +77,7 @@ def _interface(network: Network, attachment: Attachment, others: Sequence[Endpoi
     taken = {endpoint.interface for endpoint in others}
     if asked := attachment.options.get(INTERFACE):
         if asked in taken:
-            raise InvalidParameter(f"interface name {asked} is used twice")
+            raise InvalidParameter(f'error renaming interface to "{asked}": file exists')
         return asked
     prefix = network.options.get(PREFIX) or "eth"
     return next(name for number in range(len(taken) + 1) if (name := f"{prefix}{number}") not in taken)

@@ -54,6 +54,7 @@ def test_what_is_asked_for() -> None:
         ({"com.docker.network.driver.mtu": " 1400"}, InvalidParameter, 'parsing " 1400": invalid syntax'),
         ({"com.docker.network.driver.mtu": "1_400"}, InvalidParameter, 'parsing "1_400": invalid syntax'),
         ({"com.docker.network.driver.mtu": "9" * 20}, InvalidParameter, "value out of range"),
+        ({"com.docker.network.driver.mtu": "9" * 5000}, InvalidParameter, "value out of range"),
         ({f"{PREFIX}gateway_mode_ipv4": "x"}, InvalidParameter, "unknown gateway mode x"),
         ({f"{PREFIX}gateway_mode_ipv4": ""}, InvalidParameter, "unknown gateway mode"),
         ({"com.docker.network.host_ipv4": "::1"}, InvalidParameter, "not an IPv4 address"),

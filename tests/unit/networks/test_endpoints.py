@@ -28,7 +28,7 @@ def test_interfaces_are_counted() -> None:
     named = Network("n", "net", "bridge", "", options={"com.docker.network.container_iface_prefix": "lan"})
     assert place(first, network=named).interface == "lan0"
     assert place(options={INTERFACE: "up0"}).interface == "up0"
-    with pytest.raises(InvalidParameter, match="used twice"):
+    with pytest.raises(InvalidParameter, match='error renaming interface to "eth0": file exists'):
         place(first, options={INTERFACE: "eth0"})
 
 

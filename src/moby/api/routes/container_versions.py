@@ -6,6 +6,8 @@ with another default is brought into today's form.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from moby.api.versions import Version
 from moby.core.errors import InvalidParameter
 from moby.core.types.containers import (
@@ -88,6 +90,10 @@ def _adapt_mac_address(
     mode = host.network_mode or "default"
     plain = mode not in ("host", "none") and not mode.startswith("container:")
     if version >= (1, 52):
+        if address:
+            raise InvalidParameter(
+                "container-wide MAC address no longer supported; use endpoint-specific MAC address instead"
+            )
         return []
     if version < (1, 44):
         if not address:
@@ -100,9 +106,7 @@ def _adapt_mac_address(
     if not address:
         return []
     if plain:
-        name = next((name for name in endpoints if name == mode), None) or (
-            "bridge" if mode == "default" and "bridge" in endpoints else mode
-        )
+        name = _main_network(mode, endpoints, version)
         endpoint = endpoints.get(name) or EndpointSettings()
         if version >= (1, 44) and endpoint.mac_address not in ("", address):
             raise InvalidParameter(
@@ -115,6 +119,20 @@ def _adapt_mac_address(
     # The engine keeps the address with the container, where older clients look for it.
     request.mac_address = address
     return [_MAC_WARNING] if version >= (1, 44) else []
+
+
+def _main_network(mode: str, endpoints: Collection[str], version: Version) -> str:
+    """Which of the networks that are named is the mode's. Raises InvalidParameter if that is not sure."""
+    if mode in endpoints or not endpoints:
+        return mode
+    if version < (1, 44):
+        return next(iter(endpoints))
+    if mode == "default" and "bridge" in endpoints:
+        return "bridge"
+    raise InvalidParameter(
+        "unable to migrate container-wide MAC address to a specific network: HostConfig.NetworkMode must "
+        "match the identity of a network in NetworkSettings.Networks"
+    )
 
 
 def adapt_update(request: ContainerUpdateRequest, version: Version) -> None:

@@ -14,9 +14,9 @@ from moby.engine.containers.signals import parse_signal
 from moby.engine.containers.unhealthy import most_restarts
 from moby.host.cgroups import CgroupFacts
 
-_RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+_RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 _LAST_PORT = 65535
-_PORTS = re.compile(r"([0-9]+)(?:-([0-9]+))?(?:/(?:tcp|udp|sctp))?", re.IGNORECASE)
+_PORTS = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?(?:/(?:tcp|udp|sctp))?", re.IGNORECASE)
 _MINIMUM_INTERVAL = 1_000_000
 
 
@@ -108,11 +108,11 @@ def _check_port(text: str) -> None:
         problem = "value is empty"
     elif not (number.isascii() and number.isdigit()):
         problem = "invalid syntax"
-    elif int(number) > _LAST_PORT:
+    elif len(number.lstrip("0")) > 5 or int(number) > _LAST_PORT:
         problem = "value out of range"
     if problem:
         raise InvalidParameter(f"invalid JSON: invalid port '{number}': {problem}")
-    if int(number) == 0 or protocol.lower() not in ("", "tcp", "udp", "sctp"):
+    if not number.strip("0") or protocol.lower() not in ("", "tcp", "udp", "sctp"):
         raise InvalidParameter(f'invalid port specification: "{text}"')
 
 

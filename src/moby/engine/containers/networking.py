@@ -19,13 +19,17 @@ from moby.core.types.containers import (
 )
 from moby.engine.containers.links import parse_link
 from moby.engine.containers.record import Record
+from moby.networks.endpoints import is_mac
 
 PREDEFINED = frozenset({"bridge", "host", "none"})
 ANY = "0.0.0.0"  # noqa: S104 - what docker shows for "every address"
 
 
 def network_names(host: HostConfig, networking: NetworkingConfig | None) -> Mapping[str, EndpointSettings]:
-    """The networks a container is to join, by the names its user gave; the one with its ports first."""
+    """The networks a container is to join, by the names its user gave; that of its mode first.
+
+    Where networks are named, the mode's is no other one: a client that names two means two.
+    """
     mode = host.network_mode
     asked: dict[str, EndpointSettings] = {}
     for name, settings in ((networking.endpoints_config if networking else None) or {}).items():
@@ -47,8 +51,9 @@ def network_names(host: HostConfig, networking: NetworkingConfig | None) -> Mapp
     if mode == "bridge" and len(asked) == 1 and "bridge" not in asked:
         # As some clients say it: the one network that is named is the one that is meant.
         host.network_mode = mode = next(iter(asked))
-    first = {mode: asked.pop(mode, None) or EndpointSettings()}
-    return {**first, **dict(sorted(asked.items()))}
+    if not asked:
+        return {mode: EndpointSettings()}
+    return {name: asked[name] for name in sorted(asked, key=lambda name: (name != mode, name))}
 
 
 def check_endpoint(network: Network, settings: EndpointSettings) -> None:
@@ -73,6 +78,8 @@ def check_endpoint(network: Network, settings: EndpointSettings) -> None:
         address = _parsed(text)
         if address is None or not address.is_link_local:
             problems.append(f"invalid link-local IP address: {text}")
+    if settings.mac_address and not is_mac(settings.mac_address):
+        problems.append(f"invalid MAC address: {settings.mac_address}")
     for text in settings.links or ():
         parse_link(text)
     if problems:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 
 import msgspec
@@ -25,10 +26,11 @@ _INFO = struct.Struct("=BxHiII")
 _IFF_UP = 1
 
 _ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _LINKINFO, _ALIAS = 1, 3, 4, 5, 10, 18, 20
-_GROUP, _NET_NS_FD = 27, 28
+_AF_SPEC, _GROUP, _NET_NS_FD = 26, 27, 28
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _VETH_PEER = 1
 _BRPORT_HAIRPIN, _BRPORT_ISOLATED = 4, 33
+_INET6_ADDR_GEN_MODE, _NO_ADDRESS = 8, 1
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -165,10 +167,16 @@ def lend_link(index: int, namespace: int, name: str, mac: str) -> Request:
     return Request(_NEWLINK, 0, body, f"move {name}")
 
 
-def port_options(*, hairpin: bool, isolated: bool) -> bytes:
-    """What a bridge's port may do: send frames back where they came from; not send to others like itself."""
+def port_options(*, hairpin: bool, isolated: bool, ipv6: bool) -> bytes:
+    """What a bridge's port may do: send frames back where they came from; not send to others like itself.
+
+    Where the kernel has `ipv6`, the port gets no address: nobody speaks to it, and to make sure that nobody
+    else has the address takes the kernel a while for every container.
+    """
     data = attribute(_BRPORT_HAIRPIN, bytes([hairpin])) + attribute(_BRPORT_ISOLATED, bytes([isolated]))
-    return nested(_LINKINFO, text(_INFO_SLAVE_KIND, "bridge"), nested(_INFO_SLAVE_DATA, data))
+    port = nested(_LINKINFO, text(_INFO_SLAVE_KIND, "bridge"), nested(_INFO_SLAVE_DATA, data))
+    mode = nested(socket.AF_INET6, attribute(_INET6_ADDR_GEN_MODE, bytes([_NO_ADDRESS])))
+    return port + (nested(_AF_SPEC, mode) if ipv6 else b"")
 
 
 def delete_link(name: str, index: int = 0) -> Request:

@@ -161,7 +161,9 @@ class Bridge(NetworkDriver):
         for family in strangers:
             device.route_packets(6 if family == "ip6" else 4)
         filtered = all(device.frames_are_filtered(version) for version in versions)
-        port = netlink.port_options(hairpin=filtered, isolated=not options.icc and not filtered)
+        port = netlink.port_options(
+            hairpin=filtered, isolated=not options.icc and not filtered, ipv6=device.has_ipv6()
+        )
         if endpoints:
             device.replug(list(endpoints.values()), index, port)
         state = self._networks[network.id] = _State(

@@ -9,6 +9,7 @@ import pytest
 from moby.core.errors import Conflict
 from moby.core.networks import PortMapping
 from moby.host import namespaces, netlink, sysctl
+from moby.networks import bridge_device
 from moby.networks.settings import BridgeSettings
 from tests.integration.kernel.networks.machine import (
     Machine,
@@ -34,6 +35,13 @@ async def test_sandboxes_see_each_other_as_they_are(machine: Machine) -> None:
         gateway = one.endpoints[0].gateway
         with serve("", 0) as server:
             assert talk(server, one.path, gateway, server.getsockname()[1]) == address(one)
+
+
+async def test_the_host_s_end_makes_itself_no_address(machine: Machine) -> None:
+    async with machine.running() as networks:
+        one = await networks.open(request(1))
+        end = bridge_device.plug_name(one.endpoints[0])
+        assert sysctl.read(f"net/ipv6/conf/{end}/addr_gen_mode") == "1"
 
 
 async def test_what_goes_out_has_the_host_s_address(machine: Machine, outside: Outside) -> None:

@@ -104,6 +104,21 @@ def test_mac_addresses_that_do_not_fit() -> None:
         adapt_create(_request(MAC, "mine", mine=EndpointSettings(mac_address="02:00:00:00:00:02")), (1, 44))
 
 
+def test_a_mac_address_is_for_the_network_of_the_mode() -> None:
+    older, newer = (
+        _request(MAC, "mine", other=EndpointSettings()),
+        _request(MAC, "mine", other=EndpointSettings()),
+    )
+    adapt_create(older, (1, 43))
+    assert older.networking_config is not None
+    endpoints = older.networking_config.endpoints_config or {}
+    assert [(name, one.mac_address) for name, one in endpoints.items() if one] == [("other", MAC)]
+    with pytest.raises(InvalidParameter, match="unable to migrate container-wide MAC address"):
+        adapt_create(newer, (1, 44))
+    with pytest.raises(InvalidParameter, match="container-wide MAC address no longer supported"):
+        adapt_create(_request(MAC), (1, 52))
+
+
 def test_several_networks_need_a_newer_client() -> None:
     with pytest.raises(InvalidParameter, match="multiple network endpoints: a, b"):
         adapt_create(_request("", "a", a=EndpointSettings(), b=EndpointSettings()), (1, 43))

@@ -8,9 +8,16 @@ import pytest
 
 from moby.core.errors import InvalidParameter
 from moby.core.networks import Network, Subnet
-from moby.core.types.containers import ContainerConfig, HostConfig
+from moby.core.types.containers import ContainerConfig, HostConfig, NetworkingConfig
 from moby.core.types.networks import EndpointIPAMConfig, EndpointSettings
-from moby.engine.containers.networking import attachments, check_endpoint, disconnected, named, renamed
+from moby.engine.containers.networking import (
+    attachments,
+    check_endpoint,
+    disconnected,
+    named,
+    network_names,
+    renamed,
+)
 from moby.engine.containers.record import Record
 
 NET = Network("1", "net", "bridge", "", subnets=(Subnet("10.0.0.0/24"), Subnet("fd00::/64")))
@@ -29,6 +36,24 @@ def settings(ipv4: str = "", ipv6: str = "", local: tuple[str, ...] = (), **more
 
 
 @pytest.mark.parametrize(
+    ("mode", "asked", "joined"),
+    [
+        ("bridge", [], ["bridge"]),
+        ("net", [], ["net"]),
+        ("net", ["b", "net", "a"], ["net", "a", "b"]),
+        ("bridge", ["net"], ["net"]),
+        ("bridge", ["b", "a"], ["a", "b"]),
+        ("bridge", ["default", "a"], ["bridge", "a"]),
+        ("1" * 12, ["net"], ["net"]),
+        ("container:x", [], []),
+    ],
+)
+def test_which_networks_are_meant(mode: str, asked: list[str], joined: list[str]) -> None:
+    config = NetworkingConfig(endpoints_config={name: EndpointSettings() for name in asked})
+    assert list(network_names(HostConfig(network_mode=mode), config)) == joined
+
+
+@pytest.mark.parametrize(
     ("network", "asked", "words"),
     [
         (
@@ -42,6 +67,7 @@ def settings(ipv4: str = "", ipv6: str = "", local: tuple[str, ...] = (), **more
         (NET, settings("fd00::1"), "invalid IPv4 address: fd00::1"),
         (NET, settings("", "fd01::1"), "no configured subnet contains IP address fd01::1"),
         (NET, settings("", "x"), "invalid IPv6 address: x"),
+        (NET, settings(mac_address="02:00:00:00:00"), "invalid MAC address: 02:00:00:00:00"),
         (NET, settings(local=("10.0.0.1",)), "invalid link-local IP address: 10.0.0.1"),
         (NET, settings(links=["a:b:c"]), "bad format for links: a:b:c"),
     ],
