@@ -139,6 +139,9 @@ def test_inspect_holds_what_was_asked_for(engine: Engine) -> None:
     assert found["Path"] == "sleep"
     assert found["Args"] == ["1"]
     assert found["State"]["Status"] == "created"
+    with engine.client() as client:
+        newest = client.api._result(client.api._get(f"{client.api.base_url}/containers/full/json"), json=True)
+    assert newest["ImageManifestDescriptor"]["platform"]["os"] == "linux"
 
 
 def test_events_tell_the_life_of_a_container(engine: Engine) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from moby.core.errors import MobyError
 from moby.core.platform import parse_platform
 from moby.core.types.containers import ContainerConfig
@@ -29,7 +31,7 @@ class RunnableImages:
             config=container_config(document.config),
             chain=chain,
             platform=document.os,
-            manifest=manifest,
+            manifest=msgspec.structs.replace(manifest, platform=manifest.platform or document.platform),
         )
 
     async def ids(self, name: str) -> frozenset[str]:

@@ -63,7 +63,7 @@ def test_working_directory_is_cleaned() -> None:
         (HostConfig(port_bindings={"9;1": []}), "invalid JSON: invalid port '9;1': invalid syntax"),
         (HostConfig(port_bindings={"70000/tcp": []}), "invalid JSON: invalid port '70000': value out of range"),
         (HostConfig(port_bindings={"/tcp": []}), "invalid JSON: invalid port '': value is empty"),
-        (HostConfig(port_bindings={"9" * 5000: []}), f"invalid JSON: invalid port '{"9" * 5000}': value out of range"),
+        (HostConfig(port_bindings={"9" * 5000: []}), "invalid JSON: invalid port '" + "9" * 5000 + "': value out of range"),
         (HostConfig(port_bindings={"80/tcp": [PortBinding(host_port="9-8")]}), 'invalid port specification: "9-8"'),
         (HostConfig(pid_mode="odd"), "invalid PID mode: odd"),
         (HostConfig(ipc_mode="container:"), "invalid IPC mode: container:"),
