@@ -256,6 +256,9 @@ def test_a_linked_container_is_known_by_its_alias(engine: Engine) -> None:
     hosts = engine.ok("exec", "owner", "cat", "/etc/hosts")
     assert f"{address}\talias kid child" in hosts
     assert engine.ok("inspect", "-f", "{{json .HostConfig.Links}}", "owner") == '["/child:/owner/alias"]'
+    listed = ("ps", "--no-trunc", "--format", "{{.Names}}", "--filter")
+    assert engine.ok(*listed, "name=child") == "child,owner/alias"
+    assert engine.ok(*listed, "name=^owner/alias$") == "child,owner/alias"
     # A new address is written where the old one was.
     engine.ok("rm", "-f", engine.ok("run", "-d", "--name", "gap", "busybox", "sleep", "60"))
     engine.ok("stop", "-t", "0", "child")

@@ -43,6 +43,15 @@ def parse_link(text: str) -> Link:
     return Link(parts[0], parts[1])
 
 
+def link_names(index: Index) -> Mapping[str, Sequence[str]]:
+    """The names that containers have by others' links, `OWNER/ALIAS`, by their IDs."""
+    found: dict[str, list[str]] = {}
+    for owner in index:
+        for alias, container in owner.record.links.items():
+            found.setdefault(container, []).append(f"{owner.record.name}/{alias}")
+    return found
+
+
 class Links:
     """Who is linked to whom; `directory` has a directory for each container, with its hosts file."""
 

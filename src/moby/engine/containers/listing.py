@@ -19,6 +19,7 @@ from moby.core.types.containers import (
 from moby.core.types.requests import ListRequest
 from moby.engine.containers.container import Container
 from moby.engine.containers.create import Images
+from moby.engine.containers.links import link_names
 from moby.engine.containers.matching import Matcher
 from moby.engine.containers.record import NEVER, Record
 from moby.engine.containers.shelf import Shelf
@@ -37,7 +38,8 @@ class Lister:
         """A summary each; the ones that have not changed come as encoded before."""
         filters = request.filters
         ancestors = {value: await self._images.ids(value) for value in filters.values("ancestor")}
-        matcher = Matcher.for_list(filters, self._shelf.index, ancestors)
+        links = link_names(self._shelf.index)
+        matcher = Matcher.for_list(filters, self._shelf.index, ancestors, links)
         every = request.all or request.limit > 0 or bool(filters.values("status") or filters.values("exited"))
         chosen = [
             container
@@ -48,8 +50,12 @@ class Lister:
         if request.limit > 0:
             chosen = chosen[: request.limit]
         if request.size:
-            return [await self._sized(container) for container in chosen]
-        return [self._encoded(container) for container in chosen]
+            return [await self._sized(container, links.get(container.id, ())) for container in chosen]
+        # What a link calls a container changes with another one.
+        return [
+            summary(container, links[container.id]) if container.id in links else self._encoded(container)
+            for container in chosen
+        ]
 
     def _encoded(self, container: Container) -> msgspec.Raw:
         """`Status` tells a time span, so what was encoded is good for a while only: see `_lasts`."""
@@ -59,8 +65,8 @@ class Lister:
             container.summary_until = now + _lasts(container.record)
         return container.summary
 
-    async def _sized(self, container: Container) -> ContainerSummary:
-        found = summary(container)
+    async def _sized(self, container: Container, links: Sequence[str]) -> ContainerSummary:
+        found = summary(container, links)
         found.size_rw = (await self._snapshotter.usage(container.id)).size
         total, chain = found.size_rw, container.record.chain
         while chain:
@@ -70,12 +76,12 @@ class Lister:
         return found
 
 
-def summary(container: Container) -> ContainerSummary:
-    """One line of `docker ps`."""
+def summary(container: Container, links: Sequence[str] = ()) -> ContainerSummary:
+    """One line of `docker ps`; `links` are the names that a container has by others' links."""
     record = container.record
     return ContainerSummary(
         id=record.id,
-        names=[f"/{record.name}"],
+        names=sorted(f"/{name}" for name in (record.name, *links)),
         image=record.config.image,
         image_id=record.image,
         image_manifest_descriptor=record.manifest,

@@ -32,14 +32,25 @@ class Matcher:
         self._checks = checks
 
     @classmethod
-    def for_list(cls, filters: Filters, index: Index, images: Mapping[str, frozenset[str]]) -> Self:
-        """Filters of a list; `images` gives the image IDs that each `ancestor` value means."""
+    def for_list(
+        cls,
+        filters: Filters,
+        index: Index,
+        images: Mapping[str, frozenset[str]],
+        links: Mapping[str, Sequence[str]],
+    ) -> Self:
+        """Filters of a list; `images` gives the image IDs that each `ancestor` value means.
+
+        `links` are the names by others' links, by containers' IDs.
+        """
         filters.check(_LISTED)
         checks = [
             _labels(filters, key) if key == "label" else _check(key, filters.values(key), index, images)
             for key in filters
-            if key not in ("publish", "expose")
+            if key not in ("name", "publish", "expose")
         ]
+        if names := filters.values("name"):
+            checks.append(lambda c: _is_named((c.record.name, *links.get(c.id, ())), names))
         published, exposed = (_ports(key, filters.values(key)) for key in ("publish", "expose"))
         if published or exposed:
             checks.append(lambda c: c.record.state.running and _has_port(c.record, published, exposed))
@@ -73,11 +84,6 @@ def _check(key: str, values: list[str], index: Index, images: Mapping[str, froze
     match key:
         case "id":
             return lambda c: any(_like(value, c.id) for value in values)
-        case "name":
-            # With the slash that a name has had, and without it.
-            return lambda c: any(
-                _like(value, name) for value in values for name in (f"/{c.record.name}", c.record.name)
-            )
         case "status":
             _one_of(key, values, _STATUSES, "state")
             return lambda c: c.status in values
@@ -110,6 +116,11 @@ def _check(key: str, values: list[str], index: Index, images: Mapping[str, froze
         case _:
             # Isolation is something of another system's.
             return lambda _: True
+
+
+def _is_named(names: Sequence[str], values: list[str]) -> bool:
+    """Is one of these names meant, with the slash that a name has had or without it?"""
+    return any(_like(value, form) for value in values for name in names for form in (f"/{name}", name))
 
 
 def _has_port(record: Record, published: set[str], exposed: set[str]) -> bool:
