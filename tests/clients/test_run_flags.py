@@ -259,6 +259,7 @@ def test_a_linked_container_is_known_by_its_alias(engine: Engine) -> None:
     listed = ("ps", "--no-trunc", "--format", "{{.Names}}", "--filter")
     assert engine.ok(*listed, "name=child") == "child,owner/alias"
     assert engine.ok(*listed, "name=^owner/alias$") == "child,owner/alias"
+    assert engine.ok("inspect", "-f", "{{.Name}}", "owner/alias") == "/child"
     # A new address is written where the old one was.
     engine.ok("rm", "-f", engine.ok("run", "-d", "--name", "gap", "busybox", "sleep", "60"))
     engine.ok("stop", "-t", "0", "child")

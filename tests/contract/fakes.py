@@ -83,13 +83,19 @@ class FakeContainers:
     def __init__(self) -> None:
         self.done: list[tuple[object, ...]] = []
         self.created: ContainerCreateRequest | None = None
+        self.shallow_read_only = False
         self.hold = asyncio.Event()
         self.hold.set()
 
     async def create(
-        self, name: str, request: ContainerCreateRequest, platform: str | None
+        self,
+        name: str,
+        request: ContainerCreateRequest,
+        platform: str | None,
+        *,
+        shallow_read_only: bool = False,
     ) -> ContainerCreateResponse:
-        self.created = request
+        self.created, self.shallow_read_only = request, shallow_read_only
         if request.image == "missing":
             raise no_such("image", "missing:latest")
         self.done.append(("create", name, platform))

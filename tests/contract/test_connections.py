@@ -338,6 +338,16 @@ async def test_body_in_any_case_with_nulls(client: ClientSession, engine: FakeEn
     assert created.host_config.memory == 7
 
 
+@pytest.mark.parametrize(("version", "shallow"), [("1.43", True), ("1.44", False)])
+async def test_old_clients_read_only_binds_are_shallow(
+    client: ClientSession, engine: FakeEngine, version: str, shallow: bool
+) -> None:
+    body = {"Image": "busybox", "HostConfig": {"Binds": ["/dev:/dev:ro"]}}
+    async with client.post(f"/v{version}/containers/create", json=body) as answer:
+        assert answer.status == 201
+    assert engine.containers.shallow_read_only == shallow
+
+
 async def test_ping_says_what_clients_negotiate_by(client: ClientSession) -> None:
     async with client.head("/_ping") as answer:
         headers = answer.headers

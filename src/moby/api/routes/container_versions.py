@@ -71,10 +71,8 @@ def _adapt_mount(mount: Mount, version: Version) -> None:
             mount.bind_options.create_mountpoint = False
     if version < (1, 40) and mount.bind_options is not None:
         mount.bind_options.non_recursive = False
-    if version < (1, 44) and mount.type == "bind" and mount.bind_options is not None:
-        if mount.bind_options.read_only_force_recursive:
-            raise InvalidParameter("BindOptions.ReadOnlyForceRecursive needs API v1.44 or newer")
-        mount.bind_options.read_only_non_recursive = True
+    if version < (1, 44) and mount.bind_options is not None and mount.bind_options.read_only_force_recursive:
+        raise InvalidParameter("BindOptions.ReadOnlyForceRecursive needs API v1.44 or newer")
     if version < (1, 45) and mount.volume_options is not None and mount.volume_options.subpath:
         raise InvalidParameter("VolumeOptions.Subpath needs API v1.45 or newer")
     if version < (1, 48) and mount.type == "image":

@@ -35,9 +35,17 @@ class Containers(Protocol):
     """
 
     async def create(
-        self, name: str, request: ContainerCreateRequest, platform: str | None
+        self,
+        name: str,
+        request: ContainerCreateRequest,
+        platform: str | None,
+        *,
+        shallow_read_only: bool = False,
     ) -> ContainerCreateResponse:
-        """Raises NotFound (`No such image: NAME`), Conflict for a taken name, InvalidParameter."""
+        """`shallow_read_only`: below a read-only bind what is mounted there can be written to.
+
+        Raises NotFound (`No such image: NAME`), Conflict for a taken name, InvalidParameter.
+        """
         ...
 
     async def start(self, name: str, checkpoint: str = "", checkpoint_dir: str = "") -> None:
@@ -135,7 +143,9 @@ class ContainerRoutes:
         wanted = await request.body(ContainerCreateRequest)
         _check_configured(wanted)
         warnings = adapt_create(wanted, request.version)
-        answer = await self._backend.create(request.text("name"), wanted, platform or None)
+        answer = await self._backend.create(
+            request.text("name"), wanted, platform or None, shallow_read_only=request.version < (1, 44)
+        )
         answer.warnings = [*(answer.warnings or ()), *warnings]
         return json_response(answer, 201)
 

@@ -84,9 +84,18 @@ class Creator:
         self._directory = directory
 
     async def create(
-        self, name: str, request: ContainerCreateRequest, platform: str | None = None
+        self,
+        name: str,
+        request: ContainerCreateRequest,
+        platform: str | None = None,
+        *,
+        shallow_read_only: bool = False,
     ) -> ContainerCreateResponse:
-        """A new container, on disk when this returns; if anything fails no part of one is left."""
+        """A new container, on disk when this returns; if anything fails no part of one is left.
+
+        With `shallow_read_only` a read-only bind is that and leaves what is mounted below as it is, unless
+        the mount itself asks for more.
+        """
         settings = self._config.current
         config, host = request.config(), request.host_config or HostConfig()
         check_config(config)
@@ -127,6 +136,8 @@ class Creator:
             undo.push(self._roots.remove, container_id)
             await self._roots.prepare(container_id, host, image.chain, image.manifest)
             record.mounts = await self._mounts.plan(record, undo, settings.data_root)
+            for mount in record.mounts if shallow_read_only else ():
+                mount.shallow_read_only = mount.point.type == "bind" and not mount.recursive_read_only
             await self._mounts.fill(record)
             container = Container(record)
             # Whoever finds it from now on waits until it is on disk: a removal must not come before that.

@@ -49,13 +49,15 @@ class Index:
         self.release(container.record.name, container.id)
 
     def find(self, text: str) -> Container:
-        """By full ID, name, or unique beginning of an ID, in this order. Raises NotFound."""
+        """By full ID, name (a link's too), or unique beginning of an ID, in this order. Raises NotFound."""
         if not text:
             raise InvalidParameter('invalid name or ID supplied: ""')
         if (container := self._containers.get(text)) is not None:
             return container
         if (by_name := self._containers.get(self._names.get(text.removeprefix("/"), ""))) is not None:
             return by_name
+        if (by_link := self._by_link(text)) is not None:
+            return by_link
         position = bisect_left(self._ids, text)
         matches = self._ids[position : position + 2]
         if not matches or not matches[0].startswith(text):
@@ -63,6 +65,12 @@ class Index:
         if len(matches) == 2 and matches[1].startswith(text):
             raise InvalidParameter(f"multiple IDs found with provided prefix: {text}")
         return self._containers[matches[0]]
+
+    def _by_link(self, text: str) -> Container | None:
+        """`OWNER/ALIAS`, as `--link` has it."""
+        owner_name, _, alias = text.removeprefix("/").partition("/")
+        owner = self._containers.get(self._names.get(owner_name, "")) if alias else None
+        return self._containers.get(owner.record.links.get(alias, "")) if owner is not None else None
 
     def get(self, container: str) -> Container | None:
         """By full ID."""

@@ -91,7 +91,9 @@ def summary(container: Container, links: Sequence[str] = ()) -> ContainerSummary
         labels=record.config.labels or {},
         state=container.status,
         status=status_text(container),
-        host_config=ContainerSummaryHostConfig(network_mode=record.host_config.network_mode),
+        host_config=ContainerSummaryHostConfig(
+            record.host_config.network_mode, record.host_config.annotations or {}
+        ),
         network_settings=ContainerSummaryNetworkSettings(networks=record.networks),
         mounts=[mount.point for mount in record.mounts],
         health=_health(container),

@@ -63,10 +63,15 @@ class Containers:
         self._verbs = verbs
 
     async def create(
-        self, name: str, request: ContainerCreateRequest, platform: str | None = None
+        self,
+        name: str,
+        request: ContainerCreateRequest,
+        platform: str | None = None,
+        *,
+        shallow_read_only: bool = False,
     ) -> ContainerCreateResponse:
         """See `Creator.create`."""
-        return await self._verbs.creator.create(name, request, platform)
+        return await self._verbs.creator.create(name, request, platform, shallow_read_only=shallow_read_only)
 
     async def start(self, name: str, checkpoint: str = "", checkpoint_dir: str = "") -> None:
         """See `Starter.start`."""
