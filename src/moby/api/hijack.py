@@ -21,7 +21,8 @@ from moby.api.serving import BaseRequest
 from moby.core.errors import System
 
 _CHUNK = 64 * 1024
-_HEAD_LIMIT_S, _HEAD_STEP_S = 0.05, 0.0005
+# On a busy machine a client may wait long for its turn.
+_HEAD_LIMIT_S, _HEAD_STEP_S = 0.5, 0.0005
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 

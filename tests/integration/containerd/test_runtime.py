@@ -34,7 +34,7 @@ async def following(machine: Machine) -> AsyncIterator[TaskEvent]:
 
 async def exited(events: AsyncIterator[TaskEvent], name: str) -> Exited:
     """The end of one task."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async for event in events:
             if isinstance(event, Exited) and event.id == name:
                 return event
@@ -201,7 +201,7 @@ async def test_a_running_container_without_its_task_is_listed_as_lost(machine: M
     shim = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(shim, signal.SIGKILL)
     assert (await exited(events, "one")).exit_status == 137
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (tasks := await machine.runtime.list()) and tasks[0].pid:
             await asyncio.sleep(0.02)
     [task] = tasks
