@@ -7,8 +7,9 @@ from moby.engine.config import EngineConfig
 
 
 def addresses(config: EngineConfig) -> tuple[str, ...]:
-    """Every address to listen at, in full. Raises InvalidParameter."""
-    return tuple(_full(host, tls=config.tls or config.tlsverify) for host in config.hosts or ("",))
+    """Every address to listen at once, in full. Raises InvalidParameter."""
+    tls = config.tls or config.tlsverify
+    return tuple(dict.fromkeys(_full(host, tls=tls) for host in config.hosts or ("",)))
 
 
 def _full(host: str, *, tls: bool) -> str:

@@ -59,6 +59,9 @@ class DiskUsageService:
     async def _containers(self, *, verbose: bool) -> ContainerUsage:
         listed = await self._lister.list(ListRequest(all=True, size=True, filters=Filters()))
         found = [entry for entry in listed if isinstance(entry, ContainerSummary)]
+        for entry in found:
+            # Told by lists of containers alone.
+            entry.image_manifest_descriptor = None
         running = [entry for entry in found if entry.state in ("running", "paused", "restarting")]
         total = sum(entry.size_rw for entry in found)
         return ContainerUsage(

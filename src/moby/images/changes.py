@@ -14,6 +14,9 @@ from moby.core.types.containers import HealthConfig
 from moby.core.types.images import ImageConfig
 
 _WORD = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+""", re.DOTALL)
+_VARIABLE = r"\$(?:(?P<plain>\w+)|\{(?P<name>\w+)(?:(?P<modifier>:?[-+])(?P<other>[^}]*))?\})"
+_QUOTED_OR_VARIABLE = re.compile(rf"""\\.|"(?:[^"\\]|\\.)*"|'[^']*'|{_VARIABLE}""", re.DOTALL | re.ASCII)
+_IN_DOUBLE_QUOTES = re.compile(rf'\\["\\$]|{_VARIABLE}', re.ASCII)
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 _SHELL = ["/bin/sh", "-c"]
 
@@ -65,19 +68,36 @@ def _entrypoint(config: ImageConfig, text: str) -> None:
     config.cmd = []
 
 
-def _unquoted(word: str) -> str:
+def _unquoted(config: ImageConfig, word: str) -> str:
+    """A word without its quotes, with the values of the variables in it, but for those in single quotes."""
+
     def plain(match: re.Match[str]) -> str:
         text = match[0]
         if text[0] == "'":
             return text[1:-1]
         if text[0] == '"':
-            return re.sub(r"\\([\"\\$])", r"\1", text[1:-1])
-        return text[1:]
+            return _IN_DOUBLE_QUOTES.sub(plain_inside, text[1:-1])
+        return text[1:] if text[0] == "\\" else _value(config, match)
 
-    return re.sub(r"""\\.|"(?:[^"\\]|\\.)*"|'[^']*'""", plain, word, flags=re.DOTALL)
+    def plain_inside(match: re.Match[str]) -> str:
+        return match[0][1:] if match[0][0] == "\\" else _value(config, match)
+
+    return _QUOTED_OR_VARIABLE.sub(plain, word)
 
 
-def _pairs(text: str, instruction: str) -> list[tuple[str, str]]:
+def _value(config: ImageConfig, variable: re.Match[str]) -> str:
+    """What stands for a variable: `$NAME`, `${NAME}`, `${NAME:-if it is not set}`, `${NAME:+if it is}`."""
+    name, modifier, other = variable["plain"] or variable["name"], variable["modifier"], variable["other"]
+    found = next((entry.partition("=")[2] for entry in config.env if entry.partition("=")[0] == name), None)
+    there = bool(found) if modifier and modifier[0] == ":" else found is not None
+    if modifier and modifier[-1] == "+":
+        return _unquoted(config, other) if there else ""
+    if modifier and not there:
+        return _unquoted(config, other)
+    return found or ""
+
+
+def _pairs(config: ImageConfig, text: str, instruction: str) -> list[tuple[str, str]]:
     """`NAME=VALUE ...`, or the old `NAME VALUE`."""
     words = _WORD.findall(text)
     if not words:
@@ -86,7 +106,7 @@ def _pairs(text: str, instruction: str) -> list[tuple[str, str]]:
         name, _, value = text.partition(" ")
         if not value:
             raise InvalidParameter(f"{instruction} must have two arguments")
-        return [(name, _unquoted(value.strip()))]
+        return [(name, _unquoted(config, value.strip()))]
     pairs = []
     for word in words:
         name, equals, value = word.partition("=")
@@ -94,25 +114,26 @@ def _pairs(text: str, instruction: str) -> list[tuple[str, str]]:
             raise InvalidParameter(
                 f"Syntax error - can't find = in {word!r}. Must be of the form: name=value"
             )
-        if not _unquoted(name):
+        name = _unquoted(config, name)
+        if not name:
             raise InvalidParameter(f"{instruction} names can not be blank")
-        pairs.append((_unquoted(name), _unquoted(value)))
+        pairs.append((name, _unquoted(config, value)))
     return pairs
 
 
 def _env(config: ImageConfig, text: str) -> None:
-    for name, value in _pairs(text, "ENV"):
+    for name, value in _pairs(config, text, "ENV"):
         others = [entry for entry in config.env if entry.partition("=")[0] != name]
         at = next((i for i, entry in enumerate(config.env) if entry.partition("=")[0] == name), len(others))
         config.env = [*others[:at], f"{name}={value}", *others[at:]]
 
 
 def _label(config: ImageConfig, text: str) -> None:
-    config.labels |= dict(_pairs(text, "LABEL"))
+    config.labels |= dict(_pairs(config, text, "LABEL"))
 
 
 def _expose(config: ImageConfig, text: str) -> None:
-    for word in text.split():
+    for word in _unquoted(config, text).split():
         match = _PORT.fullmatch(word)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if match is None or not 0 < first <= last <= 65535:
@@ -124,21 +145,22 @@ def _expose(config: ImageConfig, text: str) -> None:
 def _user(config: ImageConfig, text: str) -> None:
     if len(text.split()) != 1:
         raise InvalidParameter("USER requires exactly one argument")
-    config.user = text
+    config.user = _unquoted(config, text)
 
 
 def _volume(config: ImageConfig, text: str) -> None:
     for path in _exec_form(text) or _WORD.findall(text):
         if not path.strip():
             raise InvalidParameter("VOLUME specified can not be an empty string")
-        config.volumes[path.strip()] = {}
+        config.volumes[_unquoted(config, path.strip())] = {}
 
 
 def _workdir(config: ImageConfig, text: str) -> None:
-    config.working_dir = posixpath.normpath(posixpath.join("/", config.working_dir, _unquoted(text)))
+    config.working_dir = posixpath.normpath(posixpath.join("/", config.working_dir, _unquoted(config, text)))
 
 
 def _stop_signal(config: ImageConfig, text: str) -> None:
+    text = _unquoted(config, text)
     if not re.fullmatch(r"(?:SIG)?[A-Z0-9+-]+", text.upper()):
         raise InvalidParameter(f"invalid signal: '{text}'")
     config.stop_signal = text

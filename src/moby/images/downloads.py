@@ -31,7 +31,7 @@ class Download:
         self._registries = registries
         self.url = url if "://" in url else f"http://{url}"
         parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or "%" in parts.netloc:
             raise InvalidParameter(f"invalid URL: {url!r}")
 
     async def chunks(self, told: Callable[[int, int], None]) -> AsyncIterator[bytes]:

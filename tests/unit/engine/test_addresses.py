@@ -34,6 +34,11 @@ def test_the_usual_ports_and_the_usual_socket() -> None:
     assert addresses(EngineConfig(hosts=("tcp://",), tlsverify=True)) == ("tcp://127.0.0.1:2376",)
 
 
+def test_an_address_that_comes_twice_is_one() -> None:
+    hosts = ("unix:///a.sock", "tcp://:1", "unix:///a.sock", "tcp://127.0.0.1:1")
+    assert addresses(EngineConfig(hosts=hosts)) == ("unix:///a.sock", "tcp://127.0.0.1:1")
+
+
 @pytest.mark.parametrize("host", ["npipe:////./pipe/d", "http://a", "tcp://a:b", "tcp://a:65536"])
 def test_other_addresses_are_refused(host: str) -> None:
     with pytest.raises(InvalidParameter, match="invalid bind address"):

@@ -26,6 +26,40 @@ def test_variables_and_labels() -> None:
     assert found.labels == {"a": "b", "c d": "e", "x": ""}
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("ENV X=/usr/bin:$PATH", "/usr/bin:/bin"),
+        ("ENV X $PATH:${PATH}", "/bin:/bin"),
+        ('ENV X="$PATH of ${NONE:-nobody}"', "/bin of nobody"),
+        ("ENV X='$PATH'", "$PATH"),
+        (r"ENV X=\$PATH", "$PATH"),
+        (r'ENV X="\$PATH"', "$PATH"),
+        ("ENV X=${EMPTY:-a}${EMPTY-b}${PATH:+c}${NONE+d}${NONE:-$PATH}", "ac/bin"),
+        ("ENV X=$NONE.", "."),
+    ],
+)
+def test_variables_of_the_configuration_in_a_change(line: str, value: str) -> None:
+    found = apply_changes(ImageConfig(env=["PATH=/bin", "EMPTY="]), [line])
+    assert found.env[2:] == [f"X={value}"]
+
+
+def test_variables_in_other_instructions() -> None:
+    config = ImageConfig(env=["PORT=80", "USER=app", "HOME=/home/app"])
+    lines = [
+        "EXPOSE $PORT",
+        "USER ${USER}",
+        "WORKDIR $HOME/x",
+        "VOLUME $HOME/data",
+        "LABEL of=$USER",
+        "CMD echo $USER",
+    ]
+    found = apply_changes(config, lines)
+    assert (list(found.exposed_ports), found.user, found.working_dir) == (["80/tcp"], "app", "/home/app/x")
+    assert (list(found.volumes), found.labels) == (["/home/app/data"], {"of": "app"})
+    assert found.cmd == ["/bin/sh", "-c", "echo $USER"]
+
+
 def test_the_rest() -> None:
     found = changed(
         "EXPOSE 80 53/udp 8000-8002",

@@ -71,7 +71,7 @@ class Links:
                 other = self._find(other.record.host_config.network_mode.partition(":")[2])
             if other.record.host_config.network_mode == "host":
                 raise InvalidParameter(_CONFLICT)
-            found.setdefault(link.alias, other.id)
+            found.setdefault(link.alias.strip("/"), other.id)
         return found
 
     def _find(self, name: str) -> Container:
