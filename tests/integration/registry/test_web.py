@@ -137,6 +137,6 @@ async def test_archives_that_are_not_there(status: int, kind: type[MobyError]) -
             await downloaded(f"{address}/a.tar")
     with pytest.raises(Unavailable, match=r"failed to GET .*: dial tcp .*: connect: connection refused"):
         await downloaded(f"{address}/a.tar")
-    for bad in ("ftp://x/y", "file:///etc/passwd", "http://"):
+    for bad in ("ftp://x/y", "file:///etc/passwd", "http://", "%2Fdata%2Ffile.tar"):
         with pytest.raises(InvalidParameter, match="invalid URL"):
             await downloaded(bad)

@@ -28,6 +28,7 @@ from moby.engine.containers.joining import name_joined
 from moby.engine.containers.links import Links
 from moby.engine.containers.logs import LogDrivers
 from moby.engine.containers.merging import command_line, fill_defaults, merge_image
+from moby.engine.containers.mount_specs import shallow
 from moby.engine.containers.names import check_name, random_name
 from moby.engine.containers.networking import named, network_names
 from moby.engine.containers.record import Record, timestamp
@@ -93,15 +94,11 @@ class Creator:
     ) -> ContainerCreateResponse:
         """A new container, on disk when this returns; if anything fails no part of one is left.
 
-        With `shallow_read_only` a read-only bind is that and leaves what is mounted below as it is, unless
-        the mount itself asks for more.
+        `shallow_read_only` is what older clients expect of read-only binds.
         """
         settings = self._config.current
         config, host = request.config(), request.host_config or HostConfig()
-        check_config(config)
-        warnings = check_host_config(host, cgroup_facts())
-        check_conflicts(config, host, settings)
-        warnings += self._check_capabilities(host)
+        warnings = self._check(config, host, settings)
         async with Undo() as undo:
             container_id = os.urandom(32).hex()
             chosen = self._reserve(name, container_id)
@@ -135,9 +132,8 @@ class Creator:
             await self._find_networks(record)
             undo.push(self._roots.remove, container_id)
             await self._roots.prepare(container_id, host, image.chain, image.manifest)
-            record.mounts = await self._mounts.plan(record, undo, settings.data_root)
-            for mount in record.mounts if shallow_read_only else ():
-                mount.shallow_read_only = mount.point.type == "bind" and not mount.recursive_read_only
+            mounts = await self._mounts.plan(record, undo, settings.data_root)
+            record.mounts = shallow(mounts) if shallow_read_only else mounts
             await self._mounts.fill(record)
             container = Container(record)
             # Whoever finds it from now on waits until it is on disk: a removal must not come before that.
@@ -152,6 +148,12 @@ class Creator:
                 undo.keep()
         self._shelf.publish(container, "create")
         return ContainerCreateResponse(id=container_id, warnings=list(warnings))
+
+    def _check(self, config: ContainerConfig, host: HostConfig, settings: EngineConfig) -> list[str]:
+        check_config(config)
+        warnings = check_host_config(host, cgroup_facts())
+        check_conflicts(config, host, settings)
+        return [*warnings, *self._check_capabilities(host)]
 
     def _reserve(self, name: str, container: str) -> str:
         if name:

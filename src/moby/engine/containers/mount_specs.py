@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Sequence
 from typing import NamedTuple
+
+import msgspec
 
 from moby.core.errors import InvalidParameter
 from moby.core.types.containers import Mount, MountPoint
@@ -138,6 +141,16 @@ def _bind(mount: Mount, point: MountPoint) -> Mounted:
         shallow_read_only=bool(options and options.read_only_non_recursive),
         recursive_read_only=bool(options and options.read_only_force_recursive),
     )
+
+
+def shallow(mounts: Sequence[Mounted]) -> list[Mounted]:
+    """The same, but a read-only bind leaves what is mounted below it as it is, unless it asks for more."""
+    return [
+        msgspec.structs.replace(mount, shallow_read_only=True)
+        if mount.point.type == "bind" and not mount.recursive_read_only
+        else mount
+        for mount in mounts
+    ]
 
 
 def _volume(mount: Mount, point: MountPoint) -> Mounted:

@@ -17,6 +17,7 @@ from moby.engine.containers.mount_specs import (
     parse_bind,
     parse_mount,
     parse_volumes_from,
+    shallow,
 )
 
 
@@ -153,6 +154,18 @@ def test_how_a_bind_is_made_read_only() -> None:
     options = BindOptions(non_recursive=True, read_only_non_recursive=True)
     mount = parse_mount(Mount(type="bind", source="/etc", target="/x", read_only=True, bind_options=options))
     assert (mount.non_recursive, mount.shallow_read_only, mount.recursive_read_only) == (True, True, False)
+
+
+def test_binds_of_old_clients_are_shallow() -> None:
+    deep = BindOptions(read_only_force_recursive=True)
+    mounts = shallow(
+        [
+            parse_bind("/etc:/a:ro"),
+            parse_mount(Mount(type="bind", source="/etc", target="/b", read_only=True, bind_options=deep)),
+            parse_bind("data:/c:ro"),
+        ]
+    )
+    assert [mount.shallow_read_only for mount in mounts] == [True, False, False]
 
 
 def test_a_bind_of_the_daemons_own_mounts_receives_what_is_unmounted() -> None:
