@@ -102,6 +102,21 @@ def test_update_changes_what_runs(engine: Engine, busy: str) -> None:
     assert limits(engine, busy)[1] in ("max", str(1 << 22))
 
 
+def test_a_quota_of_processors_can_be_lifted(engine: Engine) -> None:
+    name = engine.ok("run", "-d", "--cpu-quota", "-1", "busybox", "sleep", "600")
+    try:
+        assert limits(engine, name)[2] in ("-1", "max")
+        engine.ok("update", "--cpu-quota", "20000", name)
+        assert limits(engine, name)[2] == "20000"
+        engine.ok("update", "--cpu-quota", "-1", "--cpu-shares", "512", name)
+        assert limits(engine, name)[2] in ("-1", "max")
+        assert (
+            engine.ok("inspect", "-f", "{{.HostConfig.CpuQuota}} {{.HostConfig.CpuShares}}", name) == "-1 512"
+        )
+    finally:
+        engine.docker("rm", "-f", name)
+
+
 def test_update_refuses_and_changes_nothing(engine: Engine, busy: str) -> None:
     before = engine.ok("inspect", "-f", "{{json .HostConfig}}", busy)
     assert "CPU Period cannot be updated as NanoCPUs has already been set" in engine.fails(

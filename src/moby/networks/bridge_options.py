@@ -61,6 +61,11 @@ class BridgeOptions(msgspec.Struct, frozen=True):
     host_ipv4: str = ""
     host_ipv6: str = ""
 
+    @property
+    def fits_ipv6(self) -> bool:
+        """Are packets of IPv6 let through at all?"""
+        return not 0 < self.mtu < _LEAST_FOR_IPV6
+
     def mode(self, version: int) -> GatewayMode:
         """How a family's packets leave and come."""
         return self.mode4 if version == 4 else self.mode6
@@ -88,7 +93,7 @@ def bridge_options(network: Network) -> BridgeOptions:
         host_ipv4=_address(options, HOST4, 4),
         host_ipv6=_address(options, HOST6, 6),
     )
-    if network.enable_ipv6 and 0 < found.mtu < _LEAST_FOR_IPV6:
+    if network.enable_ipv6 and not found.fits_ipv6:
         raise InvalidParameter(f"invalid MTU number: {found.mtu}: IPv6 needs {_LEAST_FOR_IPV6}")
     if "isolated" in (found.mode4, found.mode6) and not network.internal:
         raise Forbidden("gateway mode 'isolated' can only be used for an internal network")

@@ -12,6 +12,7 @@ from typing import Any
 
 from moby.core.errors import Conflict, InvalidParameter, MobyError, NotFound, Unavailable
 from moby.core.runtime import Processes, Resync, Runtime, Status, TaskEvent, TaskRequest, TaskState
+from moby.host.cgroups import lift_processor_quota
 from moby.host.containerd.client import Containerd
 from moby.host.containerd.events import ContainerdEvents
 from moby.host.containerd.shims import end_forgotten
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _END_LIMIT_S = 10.0
 _UNKNOWN_EXIT = 255
+_NO_QUOTA = -1
 
 
 class ContainerdRuntime(Runtime):
@@ -139,7 +141,13 @@ class ContainerdRuntime(Runtime):
         try:
             await self._tasks.update(task, resources)
         except MobyError as error:
-            raise reworded(error) from error
+            cpu = resources.get("cpu", {})
+            if cpu.get("quota") != _NO_QUOTA or "cfs_quota_us" not in error.message:
+                raise reworded(error) from error
+            # crun 1.8 writes -1 as a number without a sign. Goes when Debian 12 does.
+            await blocking(lift_processor_quota, (await self._tasks.get(task)).pid)
+            rest = {key: value for key, value in cpu.items() if key != "quota"}
+            await self._tasks.update(task, {**resources, "cpu": rest})
 
     async def pids(self, task: str) -> Sequence[int]:
         """See `Runtime.pids`."""

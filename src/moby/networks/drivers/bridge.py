@@ -162,7 +162,9 @@ class Bridge(NetworkDriver):
             device.route_packets(6 if family == "ip6" else 4)
         filtered = all(device.frames_are_filtered(version) for version in versions)
         port = netlink.port_options(
-            hairpin=filtered, isolated=not options.icc and not filtered, ipv6=device.has_ipv6()
+            hairpin=filtered,
+            isolated=not options.icc and not filtered,
+            ipv6=options.fits_ipv6 and device.has_ipv6(),
         )
         if endpoints:
             device.replug(list(endpoints.values()), index, port)

@@ -63,7 +63,7 @@ def build_spec(given: SpecInput) -> dict[str, Any]:
     nodes, rules = devices(host)
     linux: dict[str, Any] = {
         "namespaces": _namespaces(given),
-        "resources": {**resources(host), "devices": rules},
+        "resources": {**resources(host, new=True), "devices": rules},
         "cgroupsPath": f"{(host.cgroup_parent or given.cgroup_parent).rstrip('/')}/{given.id}",
         "sysctl": _sysctls(given),
         "rootfsPropagation": root_propagation(given.binds),

@@ -17,12 +17,17 @@ _PERIOD_US = 100_000
 _ALL_PROCESSES = 1 << 22
 
 
-def resources(limits: Resources) -> dict[str, Any]:
-    """The cgroup section, without devices; of changes to limits, what they change."""
+def resources(limits: Resources, *, new: bool = False) -> dict[str, Any]:
+    """The cgroup section, without devices; of changes to limits, what they change.
+
+    A `new` container's group begins without a quota: one that is none is not to be set.
+    """
     found: dict[str, Any] = {}
     if memory := _memory(limits):
         found["memory"] = memory
     if cpu := _cpu(limits):
+        if new and cpu.get("quota", 0) < 0:
+            del cpu["quota"]
         found["cpu"] = cpu
     if limits.pids_limit is not None:
         found["pids"] = {"limit": limits.pids_limit if limits.pids_limit > 0 else _ALL_PROCESSES}

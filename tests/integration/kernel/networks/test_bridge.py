@@ -158,19 +158,22 @@ async def test_a_closed_sandbox_leaves_nothing(machine: Machine) -> None:
         assert wait_until(lambda: links() <= devices, 1.0)
 
 
-async def test_the_sandbox_s_device_is_as_docker_makes_it(machine: Machine) -> None:
-    async with machine.running(BridgeSettings(bridge=machine.bridge, mtu=1400)) as networks:
+@pytest.mark.parametrize("mtu", [1400, 1234])
+async def test_the_sandbox_s_device_is_as_docker_makes_it(machine: Machine, mtu: int) -> None:
+    async with machine.running(BridgeSettings(bridge=machine.bridge, mtu=mtu)) as networks:
         one = await networks.open(request(1))
         with namespaces.inside(one.path, netlink.RoutingSocket) as routing:
             found = {link.name: link for link in netlink.links(routing)}
         assert found["lo"].up
-        assert (found["eth0"].index, found["eth0"].mtu, found["eth0"].up) == (2, 1400, True)
+        assert (found["eth0"].index, found["eth0"].mtu, found["eth0"].up) == (2, mtu, True)
         assert found["eth0"].mac == one.endpoints[0].mac_address
-        assert namespaces.inside(one.path, lambda: sysctl.read("net.ipv6.conf.eth0.disable_ipv6")) == "1"
+        # With less than 1280 bytes there is no IPv6 to disable.
+        disabled = namespaces.inside(one.path, lambda: sysctl.read("net.ipv6.conf.eth0.disable_ipv6"))
+        assert disabled == ("1" if mtu >= 1280 else None)
         assert one.endpoints[0].interface == "eth0"
         assert one.endpoints[0].mac_address.startswith("02:42:")
         network = await networks.find("bridge")
-        assert network.options["com.docker.network.driver.mtu"] == "1400"
+        assert network.options["com.docker.network.driver.mtu"] == str(mtu)
         assert network.options["com.docker.network.bridge.default_bridge"] == "true"
 
 
