@@ -297,7 +297,7 @@ def test_there_are_no_plugins_that_an_engine_installs(engine: Engine) -> None:
 def test_ports_that_are_none(engine: Engine, body: bytes) -> None:
     status, said = call(engine, "POST", "/v1.41/containers/create", body)
     assert status == 400
-    assert said.startswith("invalid port specification: ")
+    assert "invalid port" in said
 
 
 def test_a_protocol_in_capitals_is_one(engine: Engine) -> None:
