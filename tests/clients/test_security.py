@@ -167,8 +167,8 @@ def test_a_link_in_a_volume_does_not_lead_out_of_it(engine: Engine) -> None:
     for name in ("absolute", "relative"):
         option = f"type=volume,source=trap,target=/x,volume-subpath={name}"
         result = engine.docker("run", "--rm", "--pull", "never", "--mount", option, "busybox", "ls", "/x")
-        assert result.code == 127
-        assert "cannot access path" in result.err
+        assert result.code == 125
+        assert "path concatenation escapes the base directory" in result.err
     option = "type=volume,source=trap,target=/x,volume-subpath=inside"
     assert engine.ok("run", "--rm", "--mount", option, "busybox", "ls", "/x") == "here"
     option = "type=volume,source=trap,target=/x,volume-subpath=../_data"

@@ -62,11 +62,10 @@ async def test_a_link_does_not_lead_out(places: Places, tmp_path: Path, goal: st
     root = tmp_path / "root"
     root.mkdir()
     (root / "link").symlink_to(goal)
-    with pytest.raises(InvalidParameter, match="cannot access path"):
+    with pytest.raises(InvalidParameter, match="path concatenation escapes the base directory"):
         await places.part("c", root, "link")
-    with pytest.raises(InvalidParameter, match="cannot access path"):
+    with pytest.raises(InvalidParameter, match="path concatenation escapes the base directory"):
         await places.part("c", root, "../../etc/passwd")
     (root / "etc").mkdir()
-    (root / "etc/inside").touch()
-    if "proc" not in goal:
-        assert os.listdir(await places.part("c", root, "link")) == ["inside"]
+    with pytest.raises(InvalidParameter, match="path concatenation escapes the base directory"):
+        await places.part("c", root, "link")
