@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bench.crowd import make, names, remove
 from bench.http import Connection
@@ -30,13 +33,24 @@ def end(side: Side) -> None:
 def slowest(side: Side) -> float:
     """The 99th percentile of an inspect, in milliseconds."""
     took = []
-    with Connection(side.engine.socket) as connection:
+    with Connection(side.engine.socket) as connection, first_in_line():
         for _ in range(COUNT):
             began = time.perf_counter()
             connection.call("GET", f"/v1.41/containers/{QUIET}/json")
             took.append((time.perf_counter() - began) * 1000)
             time.sleep(0.002)
     return sorted(took)[COUNT * 99 // 100]
+
+
+@contextmanager
+def first_in_line() -> Iterator[None]:
+    """Who measures waits for no processor: that would count as the engine's time."""
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
 
 
 def under_flood(side: Side) -> float:
