@@ -188,16 +188,14 @@ def _order(mapping: PortMapping) -> tuple[bool, int, int, int, int]:
 def _alike(mappings: Sequence[PortMapping]) -> list[list[PortMapping]]:
     """Mappings that follow each other and differ in their addresses alone, together."""
     groups: list[list[PortMapping]] = []
+    before: tuple[object, ...] = ()
     for mapping in mappings:
-        last = groups[-1] if groups else []
-        if (
-            last
-            and msgspec.structs.replace(mapping, host_ip=last[0].host_ip) == last[0]
-            and all(mapping.host_ip != other.host_ip for other in last)
-        ):
-            last.append(mapping)
+        ports = (mapping.protocol, mapping.container_port, mapping.host_port, mapping.host_port_end)
+        if ports == before and all(mapping.host_ip != other.host_ip for other in groups[-1]):
+            groups[-1].append(mapping)
         else:
             groups.append([mapping])
+        before = ports
     return groups
 
 

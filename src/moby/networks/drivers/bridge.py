@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from moby.core.errors import Forbidden, MobyError, NotImplemented
-from moby.core.networks import Endpoint, Network, NetworkDriver, Subnet
+from moby.core.networks import Endpoint, Network, NetworkDriver, PortMapping, Subnet
 from moby.core.undo import Undo
 from moby.host import netlink, sysctl
 from moby.host.files import LockFile
@@ -283,15 +283,19 @@ class Bridge(NetworkDriver):
             raise NotImplemented(
                 "publishing ports with neither firewall nor proxy (iptables=false) is not supported yet"
             )
-        wanted = [port for port in wanted if port not in closed]
+        if closed:
+            wanted = [port for port in wanted if port not in closed]
         if less:
             log.info("a port is not published: no way in for its family", extra={"endpoint": endpoint.id})
-        mapped = [port for port in wanted if state.options.mode(6 if ":" in port.host_ip else 4) != "routed"]
+        mapped: list[PortMapping] = []
+        routed: list[PortMapping] = []
+        for port in wanted:
+            mode = state.options.mode(6 if ":" in port.host_ip else 4)
+            (routed if mode == "routed" else mapped).append(port)
         try:
             granted = self._ports.reserve(endpoint.id, mapped)
         except MobyError as error:
             raise _external(error, endpoint) from error
-        routed = tuple(port for port in wanted if port not in mapped)
         return msgspec.structs.replace(endpoint, ports=(*granted, *routed))
 
     def _connect(self, network: Network, endpoint: Endpoint, sandbox: str) -> None:
