@@ -145,9 +145,9 @@ class ContainerdRuntime(Runtime):
             if cpu.get("quota") != _NO_QUOTA or "cfs_quota_us" not in error.message:
                 raise reworded(error) from error
             # crun 1.8 writes -1 as a number without a sign. Goes when Debian 12 does.
-            await blocking(lift_processor_quota, (await self._tasks.get(task)).pid)
+            await blocking(lift_processor_quota, (await self._tasks.get(task)).pid, task)
             rest = {key: value for key, value in cpu.items() if key != "quota"}
-            await self._tasks.update(task, {**resources, "cpu": rest})
+            await self.update(task, {**resources, "cpu": rest})
 
     async def pids(self, task: str) -> Sequence[int]:
         """See `Runtime.pids`."""
