@@ -10,6 +10,7 @@ from moby.core.errors import InvalidParameter
 from moby.core.types.containers import ContainerConfig, HostConfig
 from moby.engine.containers.boot import check_after_label
 from moby.engine.containers.limits import check_limits
+from moby.engine.containers.port_numbers import port_number
 from moby.engine.containers.signals import parse_signal
 from moby.engine.containers.unhealthy import most_restarts
 from moby.host.cgroups import CgroupFacts
@@ -103,16 +104,11 @@ def check_exposed(ports: Iterable[str]) -> None:
 def _check_port(text: str) -> None:
     """One port and its protocol, as keys of the API name them."""
     number, _, protocol = text.partition("/")
-    problem = ""
-    if not number:
-        problem = "value is empty"
-    elif not (number.isascii() and number.isdigit()):
-        problem = "invalid syntax"
-    elif len(number.lstrip("0")) > 5 or int(number) > _LAST_PORT:
-        problem = "value out of range"
-    if problem:
-        raise InvalidParameter(f"invalid JSON: invalid port '{number}': {problem}")
-    if not number.strip("0") or protocol.lower() not in ("", "tcp", "udp", "sctp"):
+    try:
+        found = port_number(number)
+    except ValueError as error:
+        raise InvalidParameter(f"invalid JSON: invalid port '{number}': {error}") from error
+    if found == 0 or protocol.lower() not in ("", "tcp", "udp", "sctp"):
         raise InvalidParameter(f'invalid port specification: "{text}"')
 
 

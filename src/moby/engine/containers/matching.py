@@ -11,6 +11,7 @@ from moby.core.errors import InvalidParameter, System
 from moby.core.filters import Filters
 from moby.engine.containers.container import Container
 from moby.engine.containers.index import Index
+from moby.engine.containers.port_numbers import port_number
 from moby.engine.containers.record import Record
 
 _LISTED = frozenset(
@@ -202,12 +203,7 @@ def _port_range(text: str) -> set[str]:
 
 
 def _port(which: str, text: str) -> int:
-    if not text:
-        why = "value is empty"
-    elif not (text.isascii() and text.isdigit()):
-        why = "invalid syntax"
-    elif (port := int(text)) > 65535:
-        why = "value out of range"
-    else:
-        return port
-    raise ValueError(f"invalid {which} port '{text}': {why}")
+    try:
+        return port_number(text)
+    except ValueError as error:
+        raise ValueError(f"invalid {which} port '{text}': {error}") from error
